@@ -1,0 +1,89 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
+#include "server/base/attributes.h"
+
+/*
+ * Users and roles, and the hashes behind Basic and Digest (RFC 7616). The grammar of the headers
+ * is protocols/digest; the conversation is protocols/authenticate.
+ */
+
+enum auth_role {
+	ROLE_VIEWER,
+	ROLE_OPERATOR,
+	ROLE_ADMIN
+}; /* each includes those before it */
+
+enum auth_algorithm {
+	AUTH_MD5,
+	AUTH_SHA256
+};
+enum {
+	AUTH_HASH_HEX_BYTES = 65
+}; /* the longest hash in hex, and NUL */
+
+#define AUTH_REALM "nvrd"
+
+struct auth_user {
+	TAILQ_ENTRY(auth_user) entry;
+	char *name;
+	char *password; /* as written: plain, or $nvrd$1$<MD5 HA1>$<SHA-256 HA1>; secret */
+	enum auth_role role;
+	char **cameras; /* NULL: all; else a NULL-ended list of names */
+	int line;       /* where it stands in the file */
+};
+TAILQ_HEAD(auth_users, auth_user);
+
+struct auth_user *auth_user_new(const char *name);
+void auth_user_free(struct auth_user *user);
+/* A copy for whoever outlives the configuration; NULL of NULL. It has no password: it cannot log in. */
+struct auth_user *auth_user_copy(const struct auth_user *user);
+
+/* NULL when there is none of that name. */
+const struct auth_user *auth_find(const struct auth_users *users, const char *name, size_t n);
+
+/*
+ * Whether the plain password is this user's; compares in constant time. user may be NULL: then
+ * false, after the same work.
+ */
+bool auth_check_password(const struct auth_user *user, const char *password, size_t n) MUST_CHECK;
+
+/*
+ * Whether OpenSSL offers the algorithm (MD5 is missing in FIPS mode); a challenge leaves out what
+ * is missing. The hashes of a missing one are random, so that nothing ever matches them.
+ */
+bool auth_has_algorithm(enum auth_algorithm algorithm);
+
+/* H(name:realm:password) in lower-case hex, for realm AUTH_REALM. */
+void auth_user_ha1(
+	const struct auth_user *user, enum auth_algorithm algorithm, char ret[AUTH_HASH_HEX_BYTES]);
+
+/* H of the parts joined by ':' in lower-case hex; parts end with a NULL. */
+void auth_hash(
+	enum auth_algorithm algorithm, char ret[AUTH_HASH_HEX_BYTES], const char *const parts[]);
+
+/*
+ * The Digest response (RFC 7616 section 3.4.1): with qop "auth" when `nonce_count` is not NULL, else
+ * the form of RFC 2069.
+ */
+void auth_digest_response(enum auth_algorithm algorithm, const char *ha1, const char *method,
+	const char *uri, const char *nonce, const char *nonce_count, const char *cnonce,
+	char ret[AUTH_HASH_HEX_BYTES]);
+
+/* Equal strings, in time that depends on the lengths only. */
+bool auth_equal(const char *a, const char *b);
+
+/* Whether the user may see this camera; a NULL user (no users configured) may see all. */
+bool auth_may_see(const struct auth_user *user, const char *camera);
+
+/* n random bytes as 2n hex digits and NUL. */
+void auth_random_hex(char *ret, size_t n);
+
+/* Whether `password` is a hash made by auth_hash_password(), and not a plain password. */
+bool auth_is_hash(const char *password);
+
+/* What goes into `password:` instead of a plain one. The caller frees it. */
+char *auth_hash_password(const char *name, const char *password);

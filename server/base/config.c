@@ -1,0 +1,272 @@
+/*
+ * A configuration's life: read, compared, freed; and the messages about what is wrong with it.
+ */
+#include "server/base/config.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/config_private.h"
+#include "server/base/memory.h"
+
+void config_fail(struct config_errors *errors, int line, const char *path, const char *format, ...)
+{
+	char message[512];
+	char place[16] = "";
+	va_list args;
+
+	if (++errors->count > CONFIG_ERRORS)
+		return;
+	va_start(args, format);
+	(void)vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	if (line > 0)
+		(void)snprintf(place, sizeof(place), ":%d", line);
+	char *more = xasprintf("%s%s%s: %s%s%s\n", errors->text ? errors->text : "", errors->file,
+		place, path ? path : "", path ? ": " : "", message);
+	free(errors->text);
+	errors->text = more;
+}
+
+const char *config_show(char ret[CONFIG_SHOWN_BYTES], const char *text)
+{
+	enum {
+		SHOWN = 64
+	};
+	size_t n = 0;
+
+	for (; n < SHOWN && text[n]; n++)
+		ret[n] = text[n] >= ' ' && text[n] < 0x7f ? text[n] : '?';
+	(void)snprintf(ret + n, CONFIG_SHOWN_BYTES - n, "%s", text[n] ? "..." : "");
+	return ret;
+}
+
+/* How many single-letter changes lead from a to b; both are at most CONFIG_SHOWN_BYTES long. */
+static size_t edit_distance(const char *a, const char *b)
+{
+	size_t row[CONFIG_SHOWN_BYTES + 1];
+	size_t columns = strlen(b);
+
+	for (size_t j = 0; j <= columns; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i]; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 0; j < columns; j++) {
+			size_t change = diagonal + (a[i] != b[j]);
+			size_t best = row[j] < row[j + 1] ? row[j] + 1 : row[j + 1] + 1;
+
+			diagonal = row[j + 1];
+			row[j + 1] = change < best ? change : best;
+		}
+	}
+	return row[columns];
+}
+
+bool config_is_near(const char *given, const char *candidate)
+{
+	size_t n = strlen(candidate);
+	size_t limit = n <= 3 ? 1 : n < 8 ? 2 : 3;
+
+	if (strlen(given) > CONFIG_SHOWN_BYTES || n > CONFIG_SHOWN_BYTES)
+		return false;
+	return edit_distance(given, candidate) <= limit;
+}
+
+const char *config_check_camera_name(const char *name)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+
+	if (!*name || strspn(name, letters) != strlen(name) || strchr("_-", *name))
+		return "a camera's name is made of a-z, 0-9, _ and -, and begins with a letter or digit";
+	if (strlen(name) > 63)
+		return "a camera's name has at most 63 letters";
+	if (strcmp(name, "recordings") == 0)
+		return "this name is kept for the replay of recordings";
+	return NULL;
+}
+
+const char *config_check_user_name(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n < 1 || n > 64)
+		return "a user's name has 1 to 64 letters";
+	for (size_t i = 0; i < n; i++) {
+		if (name[i] < ' ' || name[i] > '~' || name[i] == ':' || name[i] == '"')
+			return "a user's name is made of printable ASCII without : and \"";
+	}
+	return NULL;
+}
+
+static struct config *config_new(const char *file)
+{
+	struct config *config = xcalloc(1, sizeof(*config));
+
+	config->file = xstrdup(file);
+	TAILQ_INIT(&config->users);
+	TAILQ_INIT(&config->cameras);
+	config_options_set_defaults("listen.", config);
+	config_options_set_defaults("storage.", config);
+	config_options_set_defaults("log.", config);
+	return config;
+}
+
+void *config_add_user(struct config *config, const char *name, int line)
+{
+	struct auth_user *user = auth_user_new(name);
+
+	user->line = line;
+	config_options_set_defaults("users.*.", user);
+	TAILQ_INSERT_TAIL(&config->users, user, entry);
+	return user;
+}
+
+void *config_add_camera(struct config *config, const char *name, int line)
+{
+	struct config_camera *camera = xcalloc(1, sizeof(*camera));
+
+	camera->name = xstrdup(name);
+	camera->line = line;
+	config_options_set_defaults("cameras.*.", camera);
+	TAILQ_INSERT_TAIL(&config->cameras, camera, entry);
+	return camera;
+}
+
+static void camera_free(struct config_camera *camera)
+{
+	config_options_clear("cameras.*.", camera);
+	free(camera->name);
+	free(camera);
+}
+
+void config_free(struct config *config)
+{
+	struct auth_user *user;
+	struct config_camera *camera;
+
+	if (!config)
+		return;
+	while ((user = TAILQ_FIRST(&config->users))) {
+		TAILQ_REMOVE(&config->users, user, entry);
+		auth_user_free(user);
+	}
+	while ((camera = TAILQ_FIRST(&config->cameras))) {
+		TAILQ_REMOVE(&config->cameras, camera, entry);
+		camera_free(camera);
+	}
+	config_options_clear("listen.", config);
+	config_options_clear("storage.", config);
+	config_options_clear("log.", config);
+	free(config->file);
+	free(config);
+}
+
+struct config *config_parse_text(
+	const char *file, const char *text, size_t n, bool may_resolve, char **errors)
+{
+	struct config *config = config_new(file);
+	struct config_errors found = { .file = file };
+	struct config_node *root = config_node_parse(text, n, &found);
+
+	if (root)
+		config_read(config, root, may_resolve, &found);
+	config_node_free(root);
+	if (found.count == 0)
+		return config;
+	config_free(config);
+	*errors = found.text;
+	return NULL;
+}
+
+struct config *config_parse(const char *file, const char *text, size_t n, char **errors)
+{
+	return config_parse_text(file, text, n, true, errors);
+}
+
+struct config *config_load(const char *file, char **errors)
+{
+	char *why = NULL;
+	size_t n = 0;
+	char *text = config_read_file(file, CONFIG_FILE_BYTES, &n, &why);
+
+	if (!text) {
+		*errors = xasprintf("%s: %s\n", file, why);
+		free(why);
+		return NULL;
+	}
+	struct config *config = config_parse(file, text, n, errors);
+	explicit_bzero(text, n);
+	free(text);
+	return config;
+}
+
+struct config *config_demo(const char *store)
+{
+	struct config *config = config_new("(demo)");
+	struct config_camera *camera = config_add_camera(config, "demo", 0);
+
+	camera->source = xstrdup("test:");
+	free(config->storage.path);
+	config->storage.path = xstrdup(store);
+	free(config->listen.http);
+	config->listen.http = xstrdup("127.0.0.1:8080");
+	free(config->listen.rtsp);
+	config->listen.rtsp = xstrdup("127.0.0.1:8554");
+	return config;
+}
+
+struct config_camera *config_find_camera(const struct config *config, const char *name)
+{
+	struct config_camera *camera;
+
+	TAILQ_FOREACH (camera, &config->cameras, entry) {
+		if (strcmp(camera->name, name) == 0)
+			return camera;
+	}
+	return NULL;
+}
+
+bool config_has_secrets(const struct config *config)
+{
+	return config->has_secrets;
+}
+
+bool config_camera_equal(const struct config_camera *a, const struct config_camera *b)
+{
+	for (const struct config_option *o = config_options; o->key; o++) {
+		if (o->applies == APPLIES_CAMERA && config_option_has_prefix(o, "cameras.*.") &&
+			!config_option_equal(o, a, b))
+			return false;
+	}
+	return true;
+}
+
+bool config_shared_equal(const struct config *a, const struct config *b)
+{
+	for (const struct config_option *o = config_options; o->key; o++) {
+		if (o->applies == APPLIES_CAMERA && !strchr(o->key, '*') &&
+			!config_option_equal(o, a, b))
+			return false;
+	}
+	return true;
+}
+
+char *config_needs_restart(const struct config *before, const struct config *after)
+{
+	char *names = NULL;
+
+	for (const struct config_option *o = config_options; o->key; o++) {
+		bool is_fixed = o->applies == APPLIES_PROCESS || o->applies == APPLIES_LISTENER;
+
+		if (!is_fixed || config_option_equal(o, before, after))
+			continue;
+		char *more = xasprintf("%s%s%s", names ? names : "", names ? ", " : "", o->key);
+		free(names);
+		names = more;
+	}
+	return names;
+}

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "server/base/attributes.h"
+#include "server/base/auth.h"
+#include "server/base/log.h"
+
+struct evbuffer;
+
+/*
+ * The configuration: one YAML file read through one table of options (config_options.c), which
+ * also gives the defaults, --check, the manual's option list and what a reload restarts.
+ */
+
+enum config_transport {
+	TRANSPORT_AUTO,
+	TRANSPORT_TCP,
+	TRANSPORT_UDP
+};
+enum config_record {
+	RECORD_CONTINUOUS,
+	RECORD_OFF
+};
+
+struct config_camera {
+	TAILQ_ENTRY(config_camera) entry;
+	char *name;   /* [a-z0-9][a-z0-9_-]{0,62} */
+	char *source; /* secret: may hold a password */
+	enum config_transport transport;
+	enum config_record record;
+	bool enabled;
+	int line; /* where it stands in the file */
+};
+TAILQ_HEAD(config_cameras, config_camera);
+
+struct config {
+	char *file; /* as given, for messages */
+	struct {
+		char *http; /* "address:port", or NULL when off */
+		char *rtsp;
+	} listen;
+	struct {
+		char *path;
+		int64_t segment_us; /* divides a day */
+		int64_t sync_us;
+	} storage;
+	struct {
+		enum log_level level;
+		enum log_format format;
+	} log;
+	struct auth_users users;
+	struct config_cameras cameras;
+	bool has_secrets; /* the file itself holds a password, not only !env or !file */
+};
+
+/*
+ * Reads and checks the file. Returns the configuration, which the caller frees, or NULL with all
+ * messages (lines `nvrd.yaml:12: cameras.porch.segmnt: unknown key (did you mean segment?)`, at
+ * most 20) in *errors, which the caller frees. Blocks: for start-up, tests, and a worker.
+ */
+struct config *config_load(const char *file, char **errors) MUST_CHECK;
+/* The same from memory; `file` is only for messages and for !file paths. Nothing but !file reads. */
+struct config *config_parse(const char *file, const char *text, size_t n, char **errors) MUST_CHECK;
+void config_free(struct config *config);
+
+/*
+ * Built-in configuration of --demo: camera "demo" with source test:, the given store, loopback and
+ * the default ports; free ports are not sought if those are taken.
+ */
+struct config *config_demo(const char *store);
+
+struct config_camera *config_find_camera(const struct config *config, const char *name);
+/* Whether two cameras' options differ in anything that needs a restart of the camera. */
+bool config_camera_equal(const struct config_camera *a, const struct config_camera *b);
+/* The same for what all cameras share (storage.segment, storage.sync): else every camera restarts. */
+bool config_shared_equal(const struct config *a, const struct config *b);
+
+/* Whether the file itself holds a password, and so should be readable by its owner only. */
+bool config_has_secrets(const struct config *config);
+
+/*
+ * What of the process-wide options cannot change by a reload; the names of those that differ,
+ * comma-separated, for a warning; NULL when none. The caller frees it.
+ */
+char *config_needs_restart(const struct config *before, const struct config *after);
+
+/* The option table as mdoc(7) list items for nvrd.yaml.5. */
+void config_write_manual(struct evbuffer *out);

@@ -1,0 +1,612 @@
+/*
+ * The table of options, and everything that is read from its rows: parsing, defaults, comparison,
+ * the manual's list.
+ */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <event2/buffer.h>
+
+#include "server/base/config_private.h"
+#include "server/base/memory.h"
+
+enum {
+	PASSWORD_BYTES = 255,
+	SOURCE_BYTES = 2048
+};
+
+#define DAY_US (24 * 60 * 60 * INT64_C(1000000))
+
+static const struct config_word level_words[] = {
+	{"error",  LOG_ERROR},
+	{ "warn",  LOG_WARN },
+	{ "info",  LOG_INFO },
+	{ "debug", LOG_DEBUG},
+	{ NULL,    0        },
+};
+static const struct config_word format_words[] = {
+	{"text",  LOG_TEXT},
+	{ "json", LOG_JSON},
+	{ NULL,   0       },
+};
+static const struct config_word role_words[] = {
+	{"viewer",    ROLE_VIEWER  },
+	{ "operator", ROLE_OPERATOR},
+	{ "admin",    ROLE_ADMIN   },
+	{ NULL,       0            },
+};
+static const struct config_word transport_words[] = {
+	{"auto", TRANSPORT_AUTO},
+	{ "tcp", TRANSPORT_TCP },
+	{ "udp", TRANSPORT_UDP },
+	{ NULL,  0             },
+};
+static const struct config_word record_words[] = {
+	{"continuous", RECORD_CONTINUOUS},
+	{ "off",       RECORD_OFF       },
+	{ NULL,        0                },
+};
+
+static const char *check_segment(const char *text)
+{
+	int64_t us;
+
+	if (config_parse_duration(text, &us) == 0 && us > 0 && DAY_US % us != 0)
+		return "must divide a day: 1m, 5m, 10m, 15m, 30m, 1h";
+	return NULL;
+}
+
+static const char *check_path(const char *text)
+{
+	return *text ? NULL : "must name a folder";
+}
+
+static const char *check_password(const char *text)
+{
+	if (!*text)
+		return "may not be empty";
+	if (strlen(text) > PASSWORD_BYTES)
+		return "is longer than 255 bytes";
+	for (const char *p = text; *p; p++) {
+		if (iscntrl((unsigned char)*p))
+			return "holds a control character";
+	}
+	if (strncmp(text, "$nvrd$", strlen("$nvrd$")) == 0 && !auth_is_hash(text))
+		return "is not a whole hash as nvrd --hash-password prints it";
+	return NULL;
+}
+
+static const char *check_source(const char *text)
+{
+	static const char rtsp[] = "rtsp://";
+
+	if (strcmp(text, "test:") == 0)
+		return NULL;
+	if (strncasecmp(text, rtsp, strlen(rtsp)) != 0)
+		return "must begin with rtsp://, or be test: (nothing else is supported yet)";
+	if (strlen(text) > SOURCE_BYTES)
+		return "is longer than 2048 bytes";
+	text += strlen(rtsp);
+	if (!*text || strchr("/?#@:", *text))
+		return "names no host after rtsp://";
+	for (; *text; text++) {
+		if (!isgraph((unsigned char)*text))
+			return "holds a blank or another byte that a URI may not have";
+	}
+	return NULL;
+}
+
+/* The field of an object, for `offset`. */
+#define IN_CONFIG(field) offsetof(struct config, field)
+#define IN_USER(field) offsetof(struct auth_user, field)
+#define IN_CAMERA(field) offsetof(struct config_camera, field)
+
+// clang-format off
+const struct config_option config_options[] = {
+	{
+		.key = "listen.http",
+		.type = OPTION_ADDRESS,
+		.offset = IN_CONFIG(listen.http),
+		.standard = "0.0.0.0:8080",
+		.applies = APPLIES_LISTENER,
+		.help = "Where HTTP is served: the web page, live pictures, recordings, metrics.",
+	},
+	{
+		.key = "listen.rtsp",
+		.type = OPTION_ADDRESS,
+		.offset = IN_CONFIG(listen.rtsp),
+		.standard = "0.0.0.0:8554",
+		.applies = APPLIES_LISTENER,
+		.help = "Where RTSP is served: the live streams of all cameras.",
+	},
+	{
+		.key = "storage.path",
+		.type = OPTION_STRING,
+		.offset = IN_CONFIG(storage.path),
+		.standard = "/var/lib/nvrd",
+		.applies = APPLIES_PROCESS,
+		.check = check_path,
+		.help = "The folder of the recordings and the catalogue.",
+	},
+	{
+		.key = "storage.segment",
+		.type = OPTION_DURATION,
+		.offset = IN_CONFIG(storage.segment_us),
+		.standard = "10m",
+		.applies = APPLIES_CAMERA,
+		.min = "1s",
+		.max = "24h",
+		.check = check_segment,
+		.help = "How long one recording file is. Files are cut on the first keyframe after each "
+			"multiple of it on the clock, so it must divide a day.",
+	},
+	{
+		.key = "storage.sync",
+		.type = OPTION_DURATION,
+		.offset = IN_CONFIG(storage.sync_us),
+		.standard = "2s",
+		.applies = APPLIES_CAMERA,
+		.min = "0",
+		.max = "60s",
+		.help = "How much a power cut may cost. With 0 every fragment is synced to disk.",
+	},
+	{
+		.key = "log.level",
+		.type = OPTION_ENUM,
+		.offset = IN_CONFIG(log.level),
+		.standard = "info",
+		.applies = APPLIES_NOTHING,
+		.words = level_words,
+		.help = "What is logged to standard error.",
+	},
+	{
+		.key = "log.format",
+		.type = OPTION_ENUM,
+		.offset = IN_CONFIG(log.format),
+		.standard = "text",
+		.applies = APPLIES_NOTHING,
+		.words = format_words,
+		.help = "How it is logged: lines of text, or one JSON object per line.",
+	},
+	{
+		.key = "users.*.password",
+		.type = OPTION_SECRET,
+		.offset = IN_USER(password),
+		.required = true,
+		.applies = APPLIES_NOTHING,
+		.check = check_password,
+		.help = "The password, or what nvrd --hash-password printed for it.",
+	},
+	{
+		.key = "users.*.role",
+		.type = OPTION_ENUM,
+		.offset = IN_USER(role),
+		.standard = "viewer",
+		.applies = APPLIES_NOTHING,
+		.words = role_words,
+		.help = "What the user may do. Each role includes those before it.",
+	},
+	{
+		.key = "users.*.cameras",
+		.type = OPTION_NAMES,
+		.offset = IN_USER(cameras),
+		.applies = APPLIES_NOTHING,
+		.help = "The cameras that the user may see; all when left out.",
+	},
+	{
+		.key = "cameras.*.source",
+		.type = OPTION_SECRET,
+		.offset = IN_CAMERA(source),
+		.required = true,
+		.applies = APPLIES_CAMERA,
+		.check = check_source,
+		.help = "Where the pictures come from: rtsp://user:password@host:port/path, or test: for "
+			"a built-in moving picture.",
+	},
+	{
+		.key = "cameras.*.transport",
+		.type = OPTION_ENUM,
+		.offset = IN_CAMERA(transport),
+		.standard = "auto",
+		.applies = APPLIES_CAMERA,
+		.words = transport_words,
+		.help = "How RTP comes from the camera.",
+	},
+	{
+		.key = "cameras.*.record",
+		.type = OPTION_ENUM,
+		.offset = IN_CAMERA(record),
+		.standard = "continuous",
+		.applies = APPLIES_CAMERA,
+		.words = record_words,
+		.help = "Whether the camera is recorded; it is served live in any case.",
+	},
+	{
+		.key = "cameras.*.enabled",
+		.type = OPTION_BOOL,
+		.offset = IN_CAMERA(enabled),
+		.standard = "yes",
+		.applies = APPLIES_CAMERA,
+		.help = "Whether the camera is used at all.",
+	},
+	{ .key = NULL						    },
+};
+// clang-format on
+
+static const char *const type_names[] = {
+	[OPTION_STRING] = "text",
+	[OPTION_SECRET] = "text",
+	[OPTION_ADDRESS] = "address:port",
+	[OPTION_DURATION] = "duration",
+	[OPTION_ENUM] = "word",
+	[OPTION_BOOL] = "yes|no",
+	[OPTION_NAMES] = "list",
+};
+
+bool config_option_has_prefix(const struct config_option *option, const char *prefix)
+{
+	return strncmp(option->key, prefix, strlen(prefix)) == 0;
+}
+
+const struct config_option *config_option_find(const char *prefix, const char *name)
+{
+	for (const struct config_option *o = config_options; o->key; o++) {
+		if (config_option_has_prefix(o, prefix) &&
+			strcmp(o->key + strlen(prefix), name) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+int config_parse_duration(const char *text, int64_t *ret_us)
+{
+	static const struct {
+		const char *unit;
+		int64_t us;
+	} units[] = {
+		{"ms", 1000                   },
+		{ "s", 1000000                },
+		{ "m", 60 * INT64_C(1000000)  },
+		{ "h", 3600 * INT64_C(1000000)},
+		{ "d", DAY_US                 },
+	};
+	size_t digits = strspn(text, "0123456789");
+	int64_t value = 0;
+
+	if (digits == 0 || digits > 9)
+		return -EINVAL;
+	for (size_t i = 0; i < digits; i++)
+		value = value * 10 + (text[i] - '0');
+	if (value == 0 && !text[digits]) {
+		*ret_us = 0;
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_LENGTH(units); i++) {
+		if (strcmp(text + digits, units[i].unit) != 0)
+			continue;
+		/* Nine digits of days do not fit into 63 bits. */
+		if (value > INT64_MAX / units[i].us)
+			return -EINVAL;
+		*ret_us = value * units[i].us;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int config_parse_bool(const char *text, bool *ret)
+{
+	static const struct {
+		const char *word;
+		bool value;
+	} words[] = {
+		{"yes",    true },
+		{ "no",    false},
+		{ "true",  true },
+		{ "false", false},
+		{ "on",    true },
+		{ "off",   false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
+		if (strcasecmp(text, words[i].word) == 0) {
+			*ret = words[i].value;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static bool is_port(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+	int value = 0;
+
+	for (size_t i = 0; i < digits && i < 6; i++)
+		value = value * 10 + (text[i] - '0');
+	return digits > 0 && digits < 6 && !text[digits] && value <= 65535;
+}
+
+/* "192.0.2.1:80", "[2001:db8::1]:80" or ":80". */
+static bool is_address(const char *text)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+	char host[INET6_ADDRSTRLEN];
+	const char *colon = strrchr(text, ':');
+
+	if (!colon || !is_port(colon + 1))
+		return false;
+	if (colon == text)
+		return true;
+	bool is_v6 = text[0] == '[' && colon[-1] == ']' && colon - text > 2;
+	const char *begin = text + is_v6;
+	size_t n = (size_t)(colon - begin) - is_v6;
+	if (n >= sizeof(host))
+		return false;
+	memcpy(host, begin, n);
+	host[n] = '\0';
+	return inet_pton(is_v6 ? AF_INET6 : AF_INET, host, address) == 1;
+}
+
+static bool is_off(const char *text)
+{
+	bool value = true;
+
+	return config_parse_bool(text, &value) == 0 && !value;
+}
+
+/* Writes "expected <what>, not "<text>"", without the text of a secret. */
+static const char *expected(char buf[CONFIG_WHY_BYTES], const char *what, const char *text)
+{
+	char shown[CONFIG_SHOWN_BYTES];
+
+	(void)snprintf(
+		buf, CONFIG_WHY_BYTES, "expected %s, not \"%s\"", what, config_show(shown, text));
+	return buf;
+}
+
+static const char *set_string(
+	const struct config_option *o, void *field, const char *text, char buf[CONFIG_WHY_BYTES])
+{
+	char *value = NULL;
+
+	if (o->type == OPTION_ADDRESS) {
+		if (!is_off(text) && !is_address(text))
+			return expected(
+				buf, "an address such as 0.0.0.0:8080 or [::]:8080, or off", text);
+		if (!is_off(text))
+			value = xstrdup(text);
+	} else {
+		value = xstrdup(text);
+	}
+	memory_free_secret(*(char **)field);
+	*(char **)field = value;
+	return NULL;
+}
+
+static const char *set_duration(
+	const struct config_option *o, void *field, const char *text, char buf[CONFIG_WHY_BYTES])
+{
+	int64_t value;
+	int64_t limit;
+
+	if (config_parse_duration(text, &value) < 0)
+		return expected(buf, "a duration such as 500ms, 10s, 5m, 2h or 1d", text);
+	bool is_low = o->min && config_parse_duration(o->min, &limit) == 0 && value < limit;
+	bool is_high = o->max && config_parse_duration(o->max, &limit) == 0 && value > limit;
+	if (is_low || is_high) {
+		char range[64];
+
+		(void)snprintf(range, sizeof(range), "a duration from %s to %s", o->min, o->max);
+		return expected(buf, range, text);
+	}
+	*(int64_t *)field = value;
+	return NULL;
+}
+
+static const char *set_enum(
+	const struct config_option *o, void *field, const char *text, char buf[CONFIG_WHY_BYTES])
+{
+	char words[128] = "";
+	size_t n = 0;
+
+	for (const struct config_word *word = o->words; word->name; word++) {
+		if (strcmp(text, word->name) == 0) {
+			memcpy(field, &word->value, sizeof(word->value));
+			return NULL;
+		}
+		n += (size_t)snprintf(words + n, sizeof(words) - n, "%s%s",
+			word == o->words ? ""
+			: word[1].name   ? ", "
+					 : " or ",
+			word->name);
+	}
+	return expected(buf, words, text);
+}
+
+static const char *set_bool(void *field, const char *text, char buf[CONFIG_WHY_BYTES])
+{
+	bool value;
+
+	if (config_parse_bool(text, &value) < 0)
+		return expected(buf, "yes or no", text);
+	*(bool *)field = value;
+	return NULL;
+}
+
+const char *config_option_set(const struct config_option *option, void *object, const char *text,
+	char buf[CONFIG_WHY_BYTES])
+{
+	void *field = (char *)object + option->offset;
+	const char *why = option->check ? option->check(text) : NULL;
+
+	if (why && option->type == OPTION_SECRET)
+		return why;
+	if (why) {
+		char shown[CONFIG_SHOWN_BYTES];
+
+		(void)snprintf(buf, CONFIG_WHY_BYTES, "\"%s\" %s", config_show(shown, text), why);
+		return buf;
+	}
+	switch (option->type) {
+	case OPTION_STRING:
+	case OPTION_SECRET:
+	case OPTION_ADDRESS:
+		return set_string(option, field, text, buf);
+	case OPTION_DURATION:
+		return set_duration(option, field, text, buf);
+	case OPTION_ENUM:
+		return set_enum(option, field, text, buf);
+	case OPTION_BOOL:
+		return set_bool(field, text, buf);
+	case OPTION_NAMES:
+		return "expected a list such as [porch, yard]";
+	}
+	abort();
+}
+
+void config_options_set_defaults(const char *prefix, void *object)
+{
+	char buf[CONFIG_WHY_BYTES];
+
+	for (const struct config_option *o = config_options; o->key; o++) {
+		if (!o->standard || !config_option_has_prefix(o, prefix))
+			continue;
+		if (config_option_set(o, object, o->standard, buf))
+			abort(); /* a wrong row of the table */
+	}
+}
+
+static void free_names(char **names)
+{
+	for (size_t i = 0; names && names[i]; i++)
+		free(names[i]);
+	free(names);
+}
+
+void config_options_clear(const char *prefix, void *object)
+{
+	for (const struct config_option *o = config_options; o->key; o++) {
+		char **field = (char **)(void *)((char *)object + o->offset);
+
+		if (!config_option_has_prefix(o, prefix))
+			continue;
+		switch (o->type) {
+		case OPTION_STRING:
+		case OPTION_SECRET:
+		case OPTION_ADDRESS:
+			memory_free_secret(*field);
+			*field = NULL;
+			break;
+		case OPTION_NAMES:
+			free_names(*(char ***)(void *)field);
+			*field = NULL;
+			break;
+		case OPTION_DURATION:
+		case OPTION_ENUM:
+		case OPTION_BOOL:
+			break;
+		}
+	}
+}
+
+static bool strings_equal(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool names_equal(char **a, char **b)
+{
+	size_t i = 0;
+
+	if (!a || !b)
+		return a == b;
+	while (a[i] && b[i] && strcmp(a[i], b[i]) == 0)
+		i++;
+	return !a[i] && !b[i];
+}
+
+bool config_option_equal(const struct config_option *option, const void *a, const void *b)
+{
+	const void *one = (const char *)a + option->offset;
+	const void *two = (const char *)b + option->offset;
+
+	switch (option->type) {
+	case OPTION_STRING:
+	case OPTION_SECRET:
+	case OPTION_ADDRESS:
+		return strings_equal(*(char *const *)one, *(char *const *)two);
+	case OPTION_DURATION:
+		return memcmp(one, two, sizeof(int64_t)) == 0;
+	case OPTION_ENUM:
+		return memcmp(one, two, sizeof(int)) == 0;
+	case OPTION_BOOL:
+		return *(const bool *)one == *(const bool *)two;
+	case OPTION_NAMES:
+		return names_equal(*(char **const *)one, *(char **const *)two);
+	}
+	abort();
+}
+
+/* "cameras.*.source" as the manual names it: "cameras.NAME.source". */
+static void write_key(struct evbuffer *out, const char *key)
+{
+	const char *star = strchr(key, '*');
+
+	if (star)
+		evbuffer_add_printf(out, "%.*sNAME%s", (int)(star - key), key, star + 1);
+	else
+		evbuffer_add_printf(out, "%s", key);
+}
+
+static void write_words(struct evbuffer *out, const struct config_option *o)
+{
+	for (const struct config_word *word = o->words; word->name; word++)
+		evbuffer_add_printf(out, "%s%s", word == o->words ? "" : "|", word->name);
+}
+
+/* mdoc wants each sentence on a line of its own. */
+static void write_help(struct evbuffer *out, const char *help)
+{
+	const char *end;
+
+	while ((end = strstr(help, ". "))) {
+		evbuffer_add_printf(out, "%.*s\n", (int)(end + 1 - help), help);
+		help = end + 2;
+	}
+	evbuffer_add_printf(out, "%s\n", help);
+}
+
+void config_write_manual(struct evbuffer *out)
+{
+	static const char *const applies[] = {
+		[APPLIES_NOTHING] = "A reload applies it at once.",
+		[APPLIES_LISTENER] = "A change needs a restart of nvrd.",
+		[APPLIES_CAMERA] = "A reload that changes it restarts the camera.",
+		[APPLIES_PROCESS] = "A change needs a restart of nvrd.",
+	};
+
+	for (const struct config_option *o = config_options; o->key; o++) {
+		evbuffer_add_printf(out, ".It Sy ");
+		write_key(out, o->key);
+		evbuffer_add_printf(out, " Pq ");
+		if (o->words)
+			write_words(out, o);
+		else
+			evbuffer_add_printf(out, "%s", type_names[o->type]);
+		evbuffer_add_printf(out, "\n");
+		write_help(out, o->help);
+		if (o->min && o->max)
+			evbuffer_add_printf(out, "From %s to %s.\n", o->min, o->max);
+		if (o->required)
+			evbuffer_add_printf(out, "Must be given.\n");
+		if (o->standard)
+			evbuffer_add_printf(out, "Default:\n.Ql %s .\n", o->standard);
+		evbuffer_add_printf(out, "%s\n", applies[o->applies]);
+	}
+}

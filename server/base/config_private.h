@@ -1,0 +1,148 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "server/base/attributes.h"
+#include "server/base/config.h"
+
+/* What the files of config share: the messages, the YAML tree, and the table of options. */
+
+enum {
+	CONFIG_FILE_BYTES = 1024 * 1024, /* the longest configuration */
+	CONFIG_VALUE_BYTES = 64 * 1024,  /* the longest !file */
+	CONFIG_DEPTH = 8,                /* mappings and lists inside each other */
+	CONFIG_NODES = 50000,            /* keys and values in one file */
+	CONFIG_KEY_BYTES = 128,
+	CONFIG_ERRORS = 20, /* messages; the rest is only counted */
+};
+
+/* Messages, in the order in which they were found. */
+struct config_errors {
+	const char *file;
+	char *text; /* NULL when there are none */
+	size_t bytes;
+	unsigned count;
+};
+
+/* Adds `file:line: path: message`; line 0 and path NULL are left out. */
+void config_fail(struct config_errors *errors, int line, const char *path, const char *format, ...)
+	PRINTF(4, 5);
+
+/* One node of the file. Root and mappings hold children with keys, lists hold them without. */
+enum config_node_kind {
+	NODE_SCALAR,
+	NODE_LIST,
+	NODE_MAP
+};
+TAILQ_HEAD(config_nodes, config_node);
+struct config_node {
+	TAILQ_ENTRY(config_node) entry;
+	enum config_node_kind kind;
+	int line;
+	char *key;   /* printable UTF-8 or not; NULL in a list */
+	char *tag;   /* "!env"; NULL when there is none */
+	char *value; /* of a scalar, NUL-ended; may be secret */
+	size_t value_bytes;
+	bool plain; /* a scalar without quotes: an empty one is no value at all */
+	struct config_nodes children;
+};
+
+/* Reads YAML. Returns the root, a mapping, or NULL with the messages added to errors. */
+struct config_node *config_node_parse(const char *text, size_t n, struct config_errors *errors);
+void config_node_free(struct config_node *node);
+const struct config_node *config_node_find(const struct config_node *map, const char *key);
+
+enum config_type {
+	OPTION_STRING,
+	OPTION_SECRET,   /* a string that no message may show */
+	OPTION_ADDRESS,  /* "address:port", or 'off': NULL */
+	OPTION_DURATION, /* int64_t, microseconds */
+	OPTION_ENUM,
+	OPTION_BOOL,
+	OPTION_NAMES, /* char **, NULL-ended; NULL when left out */
+};
+
+/* What a changed value touches on a reload. */
+enum config_applies {
+	APPLIES_NOTHING,
+	APPLIES_LISTENER,
+	APPLIES_CAMERA,
+	APPLIES_PROCESS
+};
+
+struct config_word {
+	const char *name; /* NULL ends the list */
+	int value;
+};
+
+struct config_option {
+	const char *key; /* "storage.path", or "cameras.*.source" for a field of each camera */
+	enum config_type type;
+	size_t offset;        /* in struct config, struct auth_user or struct config_camera */
+	const char *standard; /* the default as text; NULL: none */
+	bool required;
+	enum config_applies applies;
+	const char *min, *max;           /* as text; NULL: no limit */
+	const struct config_word *words; /* of an enum */
+	/* A further check of the text: NULL, or what is wrong (static). May be NULL. */
+	const char *(*check)(const char *text);
+	const char *help; /* one or more sentences, for the manual */
+};
+
+extern const struct config_option config_options[]; /* ends with a NULL key */
+
+/* The row "<prefix><name>", such as "cameras.*." and "source"; NULL when there is none. */
+const struct config_option *config_option_find(const char *prefix, const char *name);
+bool config_option_has_prefix(const struct config_option *option, const char *prefix);
+
+/*
+ * Parses the text into the option's field of object and frees what was there. Returns NULL, or what
+ * is wrong (static, or in buf); the value is shown in it unless it is secret.
+ */
+enum {
+	CONFIG_WHY_BYTES = 320
+};
+const char *config_option_set(const struct config_option *option, void *object, const char *text,
+	char buf[CONFIG_WHY_BYTES]);
+/* Sets all fields of the rows with this prefix to their defaults. */
+void config_options_set_defaults(const char *prefix, void *object);
+/* Frees what the rows with this prefix own inside of object. */
+void config_options_clear(const char *prefix, void *object);
+bool config_option_equal(const struct config_option *option, const void *a, const void *b);
+
+/* "10s", "5m", "250ms", "2h", "1d", or "0". Returns 0 or -EINVAL. */
+int config_parse_duration(const char *text, int64_t *ret_us) MUST_CHECK;
+/* yes, no, true, false, on, off. Returns 0 or -EINVAL. */
+int config_parse_bool(const char *text, bool *ret) MUST_CHECK;
+/* NULL, or what is wrong with the name of a camera, of a user. */
+const char *config_check_camera_name(const char *name);
+const char *config_check_user_name(const char *name);
+
+/* Whether `candidate` is so near to `given` that it may have been meant. */
+bool config_is_near(const char *given, const char *candidate);
+/* The printable part of a key for messages, at most 64 bytes. Returns ret. */
+enum {
+	CONFIG_SHOWN_BYTES = 68
+};
+const char *config_show(char ret[CONFIG_SHOWN_BYTES], const char *text);
+
+/* Appends a user, a camera, with defaults. */
+void *config_add_user(struct config *config, const char *name, int line);
+void *config_add_camera(struct config *config, const char *name, int line);
+
+/* Puts the tree into the configuration, which holds its defaults. */
+void config_read(struct config *config, const struct config_node *root, bool may_resolve,
+	struct config_errors *errors);
+
+/*
+ * The whole of a regular file of at most `limit` bytes, NUL-ended, which the caller frees; or NULL
+ * and what is wrong in *why, which the caller frees then. Blocks.
+ */
+char *config_read_file(const char *path, size_t limit, size_t *ret_bytes, char **why) MUST_CHECK;
+
+/* What config_parse() does; !env and !file are errors unless may_resolve. */
+struct config *config_parse_text(
+	const char *file, const char *text, size_t n, bool may_resolve, char **errors) MUST_CHECK;

@@ -1,0 +1,442 @@
+/*
+ * Walks the YAML tree along the table of options, collects what is wrong with file and line, and
+ * checks what the rows cannot: names and references.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/base/config_private.h"
+#include "server/base/memory.h"
+
+enum {
+	PATH_BYTES = 3 * CONFIG_SHOWN_BYTES
+};
+
+/* One reading of a configuration. */
+struct loading {
+	struct config *config;
+	struct config_errors *errors;
+	bool may_resolve;
+};
+
+/* The path of a child for messages. */
+static const char *join(char ret[PATH_BYTES], const char *path, const char *key)
+{
+	char shown[CONFIG_SHOWN_BYTES];
+
+	if (snprintf(ret, PATH_BYTES, "%s%s%s", path, *path ? "." : "", config_show(shown, key)) <
+		0)
+		ret[0] = '\0'; /* a longer one is cut: it is only shown */
+	return ret;
+}
+
+char *config_read_file(const char *path, size_t limit, size_t *ret_bytes, char **why)
+{
+	struct stat st;
+	char *text = NULL;
+	size_t n = 0;
+	ssize_t got = -1;
+	int fd =
+		open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hang */
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		*why = xasprintf("cannot be read: %m");
+		goto out;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		*why = xstrdup("is not a regular file");
+		goto out;
+	}
+	text = xmalloc(limit + 1);
+	while (n <= limit && (got = read(fd, text + n, limit + 1 - n)) > 0)
+		n += (size_t)got;
+	if (got < 0)
+		*why = xasprintf("cannot be read: %m");
+	else if (n > limit)
+		*why = xasprintf("is larger than %zu bytes", limit);
+	if (*why) {
+		explicit_bzero(text, n);
+		free(text);
+		text = NULL;
+	} else {
+		text[n] = '\0';
+		*ret_bytes = n;
+	}
+out:
+	if (fd >= 0)
+		(void)close(fd);
+	return text;
+}
+
+/* The content of a !file, which stands beside the configuration. */
+static char *resolve_file(struct loading *l, const struct config_node *node, const char *path)
+{
+	const char *file = l->config->file;
+	const char *slash = strrchr(file, '/');
+	int folder_bytes = node->value[0] == '/' || !slash ? 0 : (int)(slash + 1 - file);
+	char *name = xasprintf("%.*s%s", folder_bytes, file, node->value);
+	char shown[CONFIG_SHOWN_BYTES];
+	char *why = NULL;
+	size_t n = 0;
+	char *text = config_read_file(name, CONFIG_VALUE_BYTES, &n, &why);
+
+	if (!why && strlen(text) != n)
+		why = xstrdup("holds a NUL");
+	if (why) {
+		config_fail(l->errors, node->line, path, "the file %s %s",
+			config_show(shown, node->value), why);
+		memory_free_secret(text);
+		text = NULL;
+	} else if (n > 0 && text[n - 1] == '\n') {
+		text[n - 1] = '\0';
+		if (n > 1 && text[n - 2] == '\r')
+			text[n - 2] = '\0';
+	}
+	free(why);
+	free(name);
+	return text;
+}
+
+static char *resolve_env(struct loading *l, const struct config_node *node, const char *path)
+{
+	char shown[CONFIG_SHOWN_BYTES];
+	/* Nothing in the process changes the environment. */
+	const char *value = getenv(node->value); // NOLINT(concurrency-mt-unsafe)
+
+	if (value)
+		return xstrdup(value);
+	config_fail(l->errors, node->line, path, "the environment variable %s is not set",
+		config_show(shown, node->value));
+	return NULL;
+}
+
+static bool is_plain_tag(const struct config_node *node)
+{
+	return !node->tag || strcmp(node->tag, "!") == 0 ||
+	       strcmp(node->tag, "tag:yaml.org,2002:str") == 0;
+}
+
+/* The text of a scalar, with !env and !file followed; the caller frees it. NULL with a message. */
+static char *resolve(struct loading *l, const struct config_node *node, const char *path)
+{
+	char shown[CONFIG_SHOWN_BYTES];
+
+	if (is_plain_tag(node))
+		return xstrdup(node->value);
+	bool is_env = strcmp(node->tag, "!env") == 0;
+	if (!is_env && strcmp(node->tag, "!file") != 0)
+		config_fail(l->errors, node->line, path, "unknown tag %s (only !env and !file)",
+			config_show(shown, node->tag));
+	else if (!l->may_resolve)
+		config_fail(l->errors, node->line, path, "%s is not allowed here", node->tag);
+	else
+		return is_env ? resolve_env(l, node, path) : resolve_file(l, node, path);
+	return NULL;
+}
+
+static bool is_empty(const struct config_node *node)
+{
+	return node->kind == NODE_SCALAR && node->plain && !node->tag &&
+	       (!*node->value || strcmp(node->value, "~") == 0 || strcmp(node->value, "null") == 0);
+}
+
+/* A section: a mapping, or nothing at all when everything in it is commented out. */
+static bool check_map(struct loading *l, const struct config_node *node, const char *path)
+{
+	if (node->kind == NODE_MAP && is_plain_tag(node))
+		return true;
+	if (!is_empty(node))
+		config_fail(l->errors, node->line, path, "expected 'key: value' lines below it");
+	return false;
+}
+
+static int by_key_and_line(const void *a, const void *b)
+{
+	const struct config_node *one = *(const struct config_node *const *)a;
+	const struct config_node *two = *(const struct config_node *const *)b;
+	int order = strcmp(one->key, two->key);
+
+	return order ? order : (one->line > two->line) - (one->line < two->line);
+}
+
+/* Sorts, because a hostile file may hold tens of thousands of keys. */
+static void check_duplicates(struct loading *l, const struct config_node *map, const char *path)
+{
+	const struct config_node **sorted;
+	const struct config_node *child;
+	char shown[PATH_BYTES];
+	size_t count = 0;
+
+	TAILQ_FOREACH (child, &map->children, entry)
+		count++;
+	// NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers
+	sorted = xcalloc(count + 1, sizeof(*sorted));
+	count = 0;
+	TAILQ_FOREACH (child, &map->children, entry)
+		sorted[count++] = child;
+	// NOLINTNEXTLINE(bugprone-sizeof-expression)
+	qsort(sorted, count, sizeof(*sorted), by_key_and_line);
+	for (size_t i = 1; i < count; i++) {
+		if (strcmp(sorted[i - 1]->key, sorted[i]->key) == 0)
+			config_fail(l->errors, sorted[i]->line, join(shown, path, sorted[i]->key),
+				"is given twice, first in line %d", sorted[i - 1]->line);
+	}
+	free(sorted);
+}
+
+/*
+ * What may have been meant by an unknown key: an option of the same section, else one of another,
+ * by its whole name. NULL when nothing is near.
+ */
+static const char *suggest(const char *prefix, const char *key)
+{
+	const char *elsewhere = NULL;
+
+	for (const struct config_option *o = config_options; o->key; o++) {
+		if (config_option_has_prefix(o, prefix) &&
+			config_is_near(key, o->key + strlen(prefix)))
+			return o->key + strlen(prefix);
+		if (!elsewhere && !strchr(o->key, '*') &&
+			config_is_near(key, strchr(o->key, '.') + 1))
+			elsewhere = o->key;
+	}
+	return elsewhere;
+}
+
+static void fail_unknown(
+	struct loading *l, const struct config_node *node, const char *path, const char *meant)
+{
+	if (meant)
+		config_fail(l->errors, node->line, path, "unknown key (did you mean %s?)", meant);
+	else
+		config_fail(l->errors, node->line, path, "unknown key");
+}
+
+/* A list of names into its field. */
+static void read_names(struct loading *l, const struct config_option *option, void *object,
+	const struct config_node *node, const char *path)
+{
+	char ***field = (char ***)(void *)((char *)object + option->offset);
+	const struct config_node *item;
+	size_t count = 0;
+
+	TAILQ_FOREACH (item, &node->children, entry)
+		count++;
+	char **names = xcalloc(count + 1, sizeof(*names));
+	count = 0;
+	TAILQ_FOREACH (item, &node->children, entry) {
+		if (item->kind == NODE_SCALAR && is_plain_tag(item))
+			names[count++] = xstrdup(item->value);
+		else
+			config_fail(l->errors, item->line, path, "expected names only");
+	}
+	*field = names;
+}
+
+/* Whether the text of a secret would give something away. */
+static bool is_secret(const char *text)
+{
+	/* Cameras take passwords before an '@', or as parameters of the path. */
+	return strncasecmp(text, "rtsp:", 5) == 0 ? strpbrk(text, "@=") != NULL
+						  : strcmp(text, "test:") != 0;
+}
+
+static void read_option(struct loading *l, const struct config_option *option, void *object,
+	const struct config_node *node, const char *path)
+{
+	char buf[CONFIG_WHY_BYTES];
+	char *text;
+
+	if (option->type == OPTION_NAMES && node->kind == NODE_LIST) {
+		read_names(l, option, object, node, path);
+		return;
+	}
+	if (node->kind != NODE_SCALAR) {
+		config_fail(l->errors, node->line, path, "expected one value");
+		return;
+	}
+	if (is_empty(node)) {
+		config_fail(l->errors, node->line, path, "the value is missing");
+		return;
+	}
+	text = resolve(l, node, path);
+	if (!text)
+		return;
+	const char *why = config_option_set(option, object, text, buf);
+	if (why)
+		config_fail(l->errors, node->line, path, "%s", why);
+	if (option->type == OPTION_SECRET && is_plain_tag(node) && is_secret(text))
+		l->config->has_secrets = true;
+	memory_free_secret(text);
+}
+
+/* Reads a mapping's options, the rows `prefix`*, into object. */
+static void read_options(struct loading *l, const char *prefix, void *object,
+	const struct config_node *map, const char *path)
+{
+	const struct config_node *child;
+	char shown[PATH_BYTES];
+
+	check_duplicates(l, map, path);
+	TAILQ_FOREACH (child, &map->children, entry) {
+		const struct config_option *option = config_option_find(prefix, child->key);
+
+		join(shown, path, child->key);
+		if (option)
+			read_option(l, option, object, child, shown);
+		else
+			fail_unknown(l, child, shown, suggest(prefix, child->key));
+	}
+}
+
+static void check_required(
+	struct loading *l, const char *prefix, const struct config_node *node, const char *path)
+{
+	char shown[PATH_BYTES];
+
+	for (const struct config_option *o = config_options; o->key; o++) {
+		if (!o->required || !config_option_has_prefix(o, prefix))
+			continue;
+		if (!config_node_find(node, o->key + strlen(prefix)))
+			config_fail(l->errors, node->line,
+				join(shown, path, o->key + strlen(prefix)), "must be given");
+	}
+}
+
+/* Sections of which the keys are names that a person chose. */
+static const struct collection {
+	const char *section;
+	const char *prefix;
+	const char *(*check_name)(const char *name);
+	void *(*new)(struct config *config, const char *name, int line);
+} collections[] = {
+	{"users",    "users.*.",   config_check_user_name,   config_add_user  },
+	{ "cameras", "cameras.*.", config_check_camera_name, config_add_camera},
+};
+
+static void read_collection(
+	struct loading *l, const struct collection *c, const struct config_node *map)
+{
+	const struct config_node *child;
+	char path[PATH_BYTES];
+
+	check_duplicates(l, map, c->section);
+	TAILQ_FOREACH (child, &map->children, entry) {
+		const char *why = c->check_name(child->key);
+
+		join(path, c->section, child->key);
+		if (why)
+			config_fail(l->errors, child->line, path, "%s", why);
+		void *object = c->new (l->config, child->key, child->line);
+		if (check_map(l, child, path))
+			read_options(l, c->prefix, object, child, path);
+		check_required(l, c->prefix, child, path);
+	}
+}
+
+/* A listener that a given section leaves out is off. */
+static void switch_off_listeners(struct config *config)
+{
+	char buf[CONFIG_WHY_BYTES];
+
+	for (const struct config_option *o = config_options; o->key; o++) {
+		if (o->type == OPTION_ADDRESS)
+			(void)config_option_set(o, config, "off", buf);
+	}
+}
+
+static const struct collection *find_collection(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(collections); i++) {
+		if (strcmp(key, collections[i].section) == 0)
+			return &collections[i];
+	}
+	return NULL;
+}
+
+/* The section that may have been meant by key, or the section itself; NULL when there is none. */
+static const char *find_section(const char *key, bool *is_exact)
+{
+	static const char *const sections[] = { "listen", "storage", "log", "users", "cameras" };
+	const char *near = NULL;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(sections); i++) {
+		*is_exact = strcmp(key, sections[i]) == 0;
+		if (*is_exact)
+			return sections[i];
+		if (config_is_near(key, sections[i]))
+			near = sections[i];
+	}
+	return near ? near : suggest("-", key);
+}
+
+static void read_root(struct loading *l, const struct config_node *root)
+{
+	const struct config_node *child;
+
+	check_duplicates(l, root, "");
+	TAILQ_FOREACH (child, &root->children, entry) {
+		const struct collection *collection = find_collection(child->key);
+		char path[PATH_BYTES];
+		char prefix[32];
+		bool is_exact;
+		const char *section = find_section(child->key, &is_exact);
+
+		join(path, "", child->key);
+		if (!is_exact) {
+			fail_unknown(l, child, path, section);
+			continue;
+		}
+		if (strcmp(section, "listen") == 0)
+			switch_off_listeners(l->config);
+		if (!check_map(l, child, path))
+			continue;
+		(void)snprintf(prefix, sizeof(prefix), "%s.", section);
+		if (collection)
+			read_collection(l, collection, child);
+		else
+			read_options(l, prefix, l->config, child, path);
+	}
+}
+
+static void check_user_cameras(struct loading *l, const struct auth_user *user)
+{
+	char path[PATH_BYTES];
+	char shown[CONFIG_SHOWN_BYTES];
+
+	for (char **name = user->cameras; name && *name; name++) {
+		const struct config_camera *camera;
+		const char *near = NULL;
+
+		if (config_find_camera(l->config, *name))
+			continue;
+		TAILQ_FOREACH (camera, &l->config->cameras, entry) {
+			if (!near && config_is_near(*name, camera->name))
+				near = camera->name;
+		}
+		(void)snprintf(
+			path, sizeof(path), "users.%s.cameras", config_show(shown, user->name));
+		config_fail(l->errors, user->line, path,
+			near ? "there is no camera \"%s\" (did you mean %s?)"
+			     : "there is no camera \"%s\"%s",
+			config_show(shown, *name), near ? near : "");
+	}
+}
+
+void config_read(struct config *config, const struct config_node *root, bool may_resolve,
+	struct config_errors *errors)
+{
+	struct loading l = { .config = config, .errors = errors, .may_resolve = may_resolve };
+	const struct auth_user *user;
+
+	read_root(&l, root);
+	TAILQ_FOREACH (user, &config->users, entry) {
+		if (errors->count < CONFIG_ERRORS)
+			check_user_cameras(&l, user);
+	}
+}

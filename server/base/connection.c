@@ -1,0 +1,438 @@
+/* TCP connections of all servers and clients, on libevent's bufferevents. */
+#include "server/base/connection.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/dns.h>
+
+#include "server/base/memory.h"
+#include "server/base/metrics.h"
+#include "server/base/reactor.h"
+
+enum {
+	INPUT_LIMIT_BYTES = 256 << 10,
+	SINGLE_READ_BYTES = 256 << 10,
+	FINISH_US = 10000000, /* for the output to leave */
+	LINGER_US = 2000000,  /* for the peer to see it, before a reset could overtake it */
+	PEER_BYTES = 64,
+	DETAIL_BYTES = 128,
+};
+
+static const struct {
+	const char *metric;
+	bool is_error;
+	const char *words;
+} close_reasons[] = {
+#define X(id, metric, is_error, words) [id] = { metric, is_error, words },
+	CLOSE_REASONS(X)
+#undef X
+};
+
+const char *close_reason_metric(enum close_reason reason)
+{
+	return close_reasons[reason].metric;
+}
+
+const char *close_reason_words(enum close_reason reason)
+{
+	return close_reasons[reason].words;
+}
+
+bool close_reason_is_error(enum close_reason reason)
+{
+	return close_reasons[reason].is_error;
+}
+
+enum connection_state {
+	CONNECTION_CONNECTING,
+	CONNECTION_OPEN,
+	CONNECTION_FINISHING, /* the output leaves */
+	CONNECTION_LINGERING, /* our side is shut, the peer's end is awaited */
+	CONNECTION_CLOSED,
+};
+
+struct connection {
+	struct bufferevent *bev;
+	enum connection_state state;
+	const struct connection_events *events; /* NULL when the owner left */
+	void *arg;
+	unsigned pauses; /* set of enum connection_pause */
+	struct log_name log;
+	char peer[PEER_BYTES];
+	struct sockaddr_storage peer_address;
+	const char *server;
+	int64_t idle_us, active_us; /* active: last progress, monotonic */
+	struct event *idle_timer;   /* idleness */
+	struct event *state_timer;  /* connecting, finishing, lingering */
+	struct metric *open, *sent;
+	struct reactor_dead dead;
+};
+
+static void connection_fini(void *object)
+{
+	struct connection *c = object;
+
+	bufferevent_free(c->bev);
+	reactor_timer_free(&c->idle_timer);
+	reactor_timer_free(&c->state_timer);
+	free(c);
+}
+
+/* The one way to end. */
+static void connection_end(struct connection *c, enum close_reason reason, const char *detail)
+{
+	const struct connection_events *events = c->events;
+
+	if (c->state == CONNECTION_CLOSED)
+		return;
+	c->state = CONNECTION_CLOSED;
+	c->events = NULL;
+	bufferevent_setcb(c->bev, NULL, NULL, NULL, NULL);
+	bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+	reactor_timer_stop(c->idle_timer);
+	reactor_timer_stop(c->state_timer);
+	log_debug(&c->log, "closed: %s%s%s", close_reason_words(reason), detail ? ": " : "",
+		detail ? detail : "");
+	metric_add(c->open, -1);
+	metric_add(
+		metric_get(METRIC_CONNECTIONS_CLOSED, c->server, close_reason_metric(reason)), 1);
+	if (events)
+		events->on_close(c->arg, reason, detail);
+	reactor_free_later(&c->dead, connection_fini, c);
+}
+
+void connection_close(struct connection *c, enum close_reason reason)
+{
+	if (c)
+		connection_end(c, reason, NULL);
+}
+
+void connection_abandon(struct connection **c)
+{
+	if (*c) {
+		(*c)->events = NULL;
+		connection_end(*c, CLOSE_DONE, NULL);
+	}
+	*c = NULL;
+}
+
+/* --- ends --- */
+
+static void connection_linger(struct connection *c)
+{
+	c->state = CONNECTION_LINGERING;
+	(void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+	evbuffer_drain(
+		bufferevent_get_input(c->bev), evbuffer_get_length(bufferevent_get_input(c->bev)));
+	bufferevent_enable(c->bev, EV_READ);
+	reactor_timer_start(c->state_timer, LINGER_US);
+}
+
+void connection_finish(struct connection *c)
+{
+	if (c->state != CONNECTION_OPEN)
+		return;
+	c->state = CONNECTION_FINISHING;
+	bufferevent_disable(c->bev, EV_READ);
+	bufferevent_setwatermark(c->bev, EV_WRITE, 0, 0);
+	/* with nothing to send the timer only makes sure that nobody is called back from here */
+	reactor_timer_start(c->state_timer,
+		evbuffer_get_length(bufferevent_get_output(c->bev)) ? FINISH_US : 0);
+}
+
+void connection_release(struct connection **c)
+{
+	struct connection *it = *c;
+
+	*c = NULL;
+	if (!it)
+		return;
+	it->events = NULL;
+	if (it->state == CONNECTION_OPEN)
+		connection_finish(it);
+	else
+		connection_end(it, CLOSE_DONE, NULL);
+}
+
+static void connection_on_state_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct connection *c = arg;
+
+	(void)fd, (void)what;
+	if (c->state == CONNECTION_FINISHING &&
+		!evbuffer_get_length(bufferevent_get_output(c->bev)))
+		connection_linger(c);
+	else if (c->state == CONNECTION_LINGERING)
+		connection_end(c, CLOSE_DONE, NULL);
+	else
+		connection_end(c, CLOSE_TIMEOUT, NULL);
+}
+
+static void connection_on_idle_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct connection *c = arg;
+	int64_t left = c->active_us + c->idle_us - reactor_monotonic_us();
+
+	(void)fd, (void)what;
+	if (left > 0)
+		reactor_timer_start(c->idle_timer, left);
+	else
+		connection_end(c, CLOSE_IDLE, NULL);
+}
+
+/* --- what libevent tells --- */
+
+static void connection_on_read(struct bufferevent *bev, void *arg)
+{
+	struct connection *c = arg;
+
+	c->active_us = reactor_monotonic_us();
+	if (c->state == CONNECTION_LINGERING)
+		evbuffer_drain(bufferevent_get_input(bev),
+			evbuffer_get_length(bufferevent_get_input(bev)));
+	else if (c->state == CONNECTION_OPEN && !c->pauses && c->events)
+		c->events->on_data(c->arg);
+}
+
+static void connection_on_written(struct bufferevent *bev, void *arg)
+{
+	struct connection *c = arg;
+
+	if (c->state == CONNECTION_FINISHING && !evbuffer_get_length(bufferevent_get_output(bev)))
+		connection_linger(c);
+	else if (c->state == CONNECTION_OPEN && c->events && c->events->on_drained)
+		c->events->on_drained(c->arg);
+}
+
+static void connection_on_output(
+	struct evbuffer *output, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct connection *c = arg;
+
+	(void)output;
+	if (!info->n_deleted)
+		return;
+	c->active_us = reactor_monotonic_us();
+	metric_add(c->sent, (double)info->n_deleted);
+}
+
+static enum close_reason connection_reason_of(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+		return CLOSE_REFUSED;
+	case ETIMEDOUT:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		return CLOSE_TIMEOUT;
+	case ECONNRESET:
+	case EPIPE:
+		return CLOSE_PEER;
+	default:
+		return CLOSE_ERROR;
+	}
+}
+
+static void connection_set_peer(struct connection *c, const struct sockaddr *peer)
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+	bool v6 = peer->sa_family == AF_INET6;
+	const void *address =
+		v6 ? (const void *)&((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr
+		   : (const void *)&((const struct sockaddr_in *)(const void *)peer)->sin_addr;
+	uint16_t port = v6 ? ((const struct sockaddr_in6 *)(const void *)peer)->sin6_port
+			   : ((const struct sockaddr_in *)(const void *)peer)->sin_port;
+
+	memcpy(&c->peer_address, peer,
+		v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
+	evutil_inet_ntop(peer->sa_family, address, host, sizeof(host));
+	snprintf(c->peer, sizeof(c->peer), v6 ? "[%s]:%u" : "%s:%u", host, ntohs(port));
+}
+
+static void connection_on_connected(struct connection *c)
+{
+	struct sockaddr_storage peer;
+	socklen_t n = sizeof(peer);
+	int one = 1, fd = bufferevent_getfd(c->bev);
+
+	c->state = CONNECTION_OPEN;
+	reactor_timer_stop(c->state_timer);
+	if (getpeername(fd, (struct sockaddr *)&peer, &n) == 0)
+		connection_set_peer(c, (struct sockaddr *)&peer);
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+	if (c->events)
+		c->events->on_open(c->arg);
+}
+
+static void connection_on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct connection *c = arg;
+	int error = EVUTIL_SOCKET_ERROR();
+	int dns = bufferevent_socket_get_dns_error(bev);
+
+	if (what & BEV_EVENT_CONNECTED)
+		connection_on_connected(c);
+	else if (what & BEV_EVENT_EOF)
+		connection_end(c, c->state == CONNECTION_LINGERING ? CLOSE_DONE : CLOSE_PEER, NULL);
+	else if (dns)
+		connection_end(c, CLOSE_NOT_FOUND, evutil_gai_strerror(dns));
+	else if (what & BEV_EVENT_ERROR)
+		connection_end(
+			c, connection_reason_of(error), evutil_socket_error_to_string(error));
+}
+
+/* --- beginnings --- */
+
+static struct connection *connection_new(int fd, const char *server, const struct log_name *parent,
+	const struct connection_events *events, void *arg)
+{
+	struct connection *c = xcalloc(1, sizeof(*c));
+
+	c->bev = bufferevent_socket_new(
+		reactor_base(), fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+	if (!c->bev)
+		abort();
+	c->events = events;
+	c->arg = arg;
+	c->server = server;
+	c->log = (struct log_name){ .parent = parent, .kind = server, .name = c->peer };
+	c->active_us = reactor_monotonic_us();
+	c->idle_timer = reactor_timer_new(connection_on_idle_timer, c);
+	c->state_timer = reactor_timer_new(connection_on_state_timer, c);
+	c->open = metric_get(METRIC_CONNECTIONS, server);
+	c->sent = metric_get(METRIC_SENT_BYTES, server);
+	metric_add(c->open, 1);
+	bufferevent_setcb(
+		c->bev, connection_on_read, connection_on_written, connection_on_event, c);
+	bufferevent_set_max_single_read(c->bev, SINGLE_READ_BYTES);
+	bufferevent_set_max_single_write(c->bev, SINGLE_READ_BYTES);
+	connection_set_input_limit(c, INPUT_LIMIT_BYTES);
+	evbuffer_add_cb(bufferevent_get_output(c->bev), connection_on_output, c);
+	return c;
+}
+
+struct connection *connection_accept(int fd, const struct sockaddr *peer, int peer_bytes,
+	const char *server, const struct log_name *parent, const struct connection_events *events,
+	void *arg)
+{
+	struct connection *c = connection_new(fd, server, parent, events, arg);
+
+	(void)peer_bytes;
+	connection_set_peer(c, peer);
+	c->state = CONNECTION_OPEN;
+	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+	return c;
+}
+
+struct connection *connection_connect(const char *host, uint16_t port, int64_t timeout_us,
+	const char *server, const struct log_name *parent, const struct connection_events *events,
+	void *arg)
+{
+	struct connection *c = connection_new(-1, server, parent, events, arg);
+
+	snprintf(c->peer, sizeof(c->peer), strchr(host, ':') ? "[%.50s]:%u" : "%.50s:%u", host,
+		port);
+	c->state = CONNECTION_CONNECTING;
+	reactor_timer_start(c->state_timer, timeout_us);
+	/* a failure here comes as a deferred event too */
+	(void)bufferevent_socket_connect_hostname(c->bev, reactor_dns(), AF_UNSPEC, host, port);
+	return c;
+}
+
+/* --- use --- */
+
+struct evbuffer *connection_input(struct connection *c)
+{
+	return bufferevent_get_input(c->bev);
+}
+
+struct evbuffer *connection_output(struct connection *c)
+{
+	return bufferevent_get_output(c->bev);
+}
+
+void connection_write(struct connection *c, const void *p, size_t n)
+{
+	evbuffer_add(bufferevent_get_output(c->bev), p, n);
+}
+
+void connection_pause(struct connection *c, enum connection_pause why)
+{
+	c->pauses |= why;
+	bufferevent_disable(c->bev, EV_READ);
+}
+
+void connection_resume(struct connection *c, enum connection_pause why)
+{
+	if (!c->pauses)
+		return;
+	c->pauses &= ~(unsigned)why;
+	if (c->pauses || c->state != CONNECTION_OPEN)
+		return;
+	bufferevent_enable(c->bev, EV_READ);
+	if (evbuffer_get_length(bufferevent_get_input(c->bev)))
+		bufferevent_trigger(
+			c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+}
+
+void connection_set_input_limit(struct connection *c, size_t bytes)
+{
+	bufferevent_setwatermark(c->bev, EV_READ, 0, bytes);
+}
+
+void connection_set_low_water(struct connection *c, size_t bytes)
+{
+	bufferevent_setwatermark(c->bev, EV_WRITE, bytes, 0);
+}
+
+void connection_set_idle(struct connection *c, int64_t idle_us)
+{
+	c->idle_us = idle_us;
+	c->active_us = reactor_monotonic_us();
+	if (idle_us)
+		reactor_timer_start(c->idle_timer, idle_us);
+	else
+		reactor_timer_stop(c->idle_timer);
+}
+
+const char *connection_peer(const struct connection *c)
+{
+	return c->peer;
+}
+
+const struct sockaddr *connection_peer_address(const struct connection *c)
+{
+	return (const struct sockaddr *)&c->peer_address;
+}
+
+int connection_local_address(const struct connection *c, struct sockaddr_storage *ret)
+{
+	socklen_t n = sizeof(*ret);
+
+	return getsockname(connection_fd(c), (struct sockaddr *)ret, &n) == 0 ? 0 : -errno;
+}
+
+bool connection_peer_is_loopback(const struct connection *c)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&c->peer_address;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&c->peer_address;
+
+	if (c->peer_address.ss_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+	return c->peer_address.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+int connection_fd(const struct connection *c)
+{
+	return bufferevent_getfd(c->bev);
+}

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "server/base/attributes.h"
+#include "server/base/log.h"
+
+struct evbuffer;
+
+/*
+ * A TCP connection of any server or client, on a bufferevent: limits, idle timer, pausing,
+ * accounting, and one way to close with a reason. The owner keeps the pointer until on_close.
+ */
+struct connection;
+
+/* id, metric label, is an error, words */
+#define CLOSE_REASONS(X)                                                             \
+	X(CLOSE_DONE, "done", false, "finished")                                     \
+	X(CLOSE_PEER, "peer", false, "the peer closed the connection")               \
+	X(CLOSE_IDLE, "idle", false, "nothing was sent for too long")                \
+	X(CLOSE_SHUTDOWN, "shutdown", false, "nvrd is stopping")                     \
+	X(CLOSE_BAD_REQUEST, "bad_request", true, "the request could not be parsed") \
+	X(CLOSE_TOO_LARGE, "too_large", true, "the peer sent more than the limit")   \
+	X(CLOSE_TOO_SLOW, "too_slow", true, "the reader stayed too far behind")      \
+	X(CLOSE_NOT_FOUND, "not_found", true, "the host name is unknown")            \
+	X(CLOSE_REFUSED, "refused", true, "connection refused")                      \
+	X(CLOSE_TIMEOUT, "timeout", true, "no answer in time")                       \
+	X(CLOSE_ERROR, "error", true, "the connection broke")
+
+enum close_reason {
+#define X(id, metric, is_error, words) id,
+	CLOSE_REASONS(X)
+#undef X
+};
+const char *close_reason_metric(enum close_reason reason);
+const char *close_reason_words(enum close_reason reason);
+bool close_reason_is_error(enum close_reason reason);
+
+struct connection_events {
+	void (*on_open)(void *arg); /* a client's connection stands */
+	void (*on_data)(
+		void *arg); /* the input buffer grew; also after the last pause reason went */
+	void (*on_drained)(void *arg); /* the output fell to the low-water mark; may be NULL */
+	/*
+	 * The connection ended, by whomever, and is about to be freed: called exactly once, the owner
+	 * drops its pointer. `detail` is an OS or DNS message, or NULL. Output is lost unless
+	 * connection_finish() ended it.
+	 */
+	void (*on_close)(void *arg, enum close_reason reason, const char *detail);
+};
+
+/* Why reading pauses; it goes on when the set is empty. */
+enum connection_pause {
+	PAUSE_BUSY = 1 << 0,  /* a request is being answered */
+	PAUSE_SLOW = 1 << 1,  /* whoever takes the data is behind */
+	PAUSE_ERROR = 1 << 2, /* no further byte is wanted */
+};
+
+/* Takes over an accepted socket. `server` is the static label of metrics: "http", "rtsp". */
+struct connection *connection_accept(int fd, const struct sockaddr *peer, int peer_bytes,
+	const char *server, const struct log_name *parent, const struct connection_events *events,
+	void *arg);
+
+/*
+ * Looks up the name (evdns), connects to host:port, then calls on_open, or on_close when that
+ * fails or takes longer than timeout_us. Never calls back before it returns.
+ */
+struct connection *connection_connect(const char *host, uint16_t port, int64_t timeout_us,
+	const char *server, const struct log_name *parent, const struct connection_events *events,
+	void *arg);
+
+/* Closes now; on_close is called from here (unless it was already). NULL is fine. */
+void connection_close(struct connection *c, enum close_reason reason);
+/* Closes with CLOSE_DONE once all output is written; no more on_data. */
+void connection_finish(struct connection *c);
+/* Forgets the owner: closes without calling on_close. Clears the pointer; NULL inside is fine. */
+void connection_abandon(struct connection **c);
+
+/* Forgets the owner, but sends what is queued before it closes. Clears the pointer; NULL inside is fine. */
+void connection_release(struct connection **c);
+
+/* The bytes received and not yet drained, and where to put what is to be sent. */
+struct evbuffer *connection_input(struct connection *c);
+struct evbuffer *connection_output(struct connection *c);
+/* Copies n bytes to the output. */
+void connection_write(struct connection *c, const void *p, size_t n);
+
+void connection_pause(struct connection *c, enum connection_pause why);
+void connection_resume(struct connection *c, enum connection_pause why);
+
+/* At most this much unread input is held (reading stops above it). Default 256 KiB. */
+void connection_set_input_limit(struct connection *c, size_t bytes);
+/* on_drained is called when the output falls to this. Default 0. */
+void connection_set_low_water(struct connection *c, size_t bytes);
+/* Closes CLOSE_IDLE when nothing was read (and nothing written) for so long; 0: never. */
+void connection_set_idle(struct connection *c, int64_t idle_us);
+
+/* "192.0.2.1:554" or "[2001:db8::1]:554"; valid while the connection lives. */
+const char *connection_peer(const struct connection *c);
+/* The peer's and our own end. */
+const struct sockaddr *connection_peer_address(const struct connection *c);
+int connection_local_address(const struct connection *c, struct sockaddr_storage *ret) MUST_CHECK;
+bool connection_peer_is_loopback(const struct connection *c);
+/* The socket, for options such as sending files. */
+int connection_fd(const struct connection *c);

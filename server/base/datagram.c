@@ -1,0 +1,220 @@
+/* UDP socket pairs for RTP and RTCP; many datagrams per system call both ways. */
+#include "server/base/datagram.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/util.h>
+
+#include "server/base/memory.h"
+#include "server/base/reactor.h"
+
+enum {
+	PORT_TRIES = 64,
+	BATCH = 32,
+	ROUNDS = 4, /* per wake-up */
+	DATAGRAM_BYTES = 65536,
+	RECEIVE_BYTES = 2 << 20,
+};
+
+struct datagram_pair {
+	int fds[2]; /* by enum datagram_kind */
+	struct event *reads[2];
+	uint16_t port;
+	struct sockaddr_storage peers[2];
+	socklen_t peer_bytes[2];
+	const struct datagram_events *events; /* NULL once freed */
+	void *arg;
+	struct reactor_dead dead;
+};
+
+/* One batch of the reactor's thread; its pages are touched only as far as datagrams are long. */
+static uint8_t datagrams[BATCH][DATAGRAM_BYTES];
+
+static void datagram_set_port(struct sockaddr_storage *address, uint16_t port)
+{
+	if (address->ss_family == AF_INET6)
+		((struct sockaddr_in6 *)address)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)address)->sin_port = htons(port);
+}
+
+static uint16_t datagram_get_port(const struct sockaddr_storage *address)
+{
+	return ntohs(address->ss_family == AF_INET6
+			     ? ((const struct sockaddr_in6 *)address)->sin6_port
+			     : ((const struct sockaddr_in *)address)->sin_port);
+}
+
+static socklen_t datagram_address_bytes(const struct sockaddr *address)
+{
+	return address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+					      : sizeof(struct sockaddr_in);
+}
+
+/* A bound socket, or -1 and errno. The address's port is updated. */
+static int datagram_bind(struct sockaddr_storage *address)
+{
+	int fd = socket(address->ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	socklen_t n = datagram_address_bytes((struct sockaddr *)address);
+	int size = RECEIVE_BYTES;
+
+	if (fd < 0)
+		return -1;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	if (bind(fd, (struct sockaddr *)address, n) < 0 ||
+		getsockname(fd, (struct sockaddr *)address, &n) < 0) {
+		int error = errno;
+
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
+}
+
+/* Takes a free even port and the one after it. */
+static int datagram_bind_pair(struct datagram_pair *pair, const struct sockaddr *local)
+{
+	struct sockaddr_storage address = { 0 };
+
+	for (int i = 0; i < PORT_TRIES; i++) {
+		memcpy(&address, local, datagram_address_bytes(local));
+		datagram_set_port(&address, 0);
+		pair->fds[DATAGRAM_RTP] = datagram_bind(&address);
+		if (pair->fds[DATAGRAM_RTP] < 0)
+			return -1;
+		pair->port = datagram_get_port(&address);
+		datagram_set_port(&address, (uint16_t)(pair->port + 1));
+		if (pair->port % 2 == 0 &&
+			(pair->fds[DATAGRAM_RTCP] = datagram_bind(&address)) >= 0)
+			return 0;
+		close(pair->fds[DATAGRAM_RTP]);
+	}
+	errno = EADDRINUSE;
+	return -1;
+}
+
+/* Reads one batch. Returns how many there were. */
+static int datagram_receive(struct datagram_pair *pair, enum datagram_kind kind)
+{
+	struct sockaddr_storage from[BATCH];
+	struct mmsghdr messages[BATCH];
+	struct iovec parts[BATCH];
+	int n;
+
+	for (int i = 0; i < BATCH; i++) {
+		parts[i] = (struct iovec){ .iov_base = datagrams[i], .iov_len = DATAGRAM_BYTES };
+		messages[i].msg_hdr = (struct msghdr){
+			.msg_name = &from[i],
+			.msg_namelen = sizeof(from[i]),
+			.msg_iov = &parts[i],
+			.msg_iovlen = 1,
+		};
+	}
+	n = recvmmsg(pair->fds[kind], messages, BATCH, MSG_DONTWAIT, NULL);
+	for (int i = 0; i < n && pair->events; i++)
+		pair->events->on_datagram(pair->arg, kind, datagrams[i], messages[i].msg_len,
+			(struct sockaddr *)&from[i], messages[i].msg_hdr.msg_namelen);
+	return n;
+}
+
+static void datagram_on_read(evutil_socket_t fd, short what, void *arg)
+{
+	struct datagram_pair *pair = arg;
+	enum datagram_kind kind = fd == pair->fds[DATAGRAM_RTP] ? DATAGRAM_RTP : DATAGRAM_RTCP;
+
+	(void)what;
+	/* the pair may be freed by a callback, which is deferred: `events` is NULL then */
+	for (int i = 0; i < ROUNDS && pair->events; i++) {
+		if (datagram_receive(pair, kind) < BATCH)
+			return;
+	}
+}
+
+struct datagram_pair *datagram_pair_new(
+	const struct sockaddr *local, const struct datagram_events *events, void *arg)
+{
+	struct datagram_pair *pair = xcalloc(1, sizeof(*pair));
+
+	if (datagram_bind_pair(pair, local) < 0) {
+		int error = errno;
+
+		free(pair);
+		errno = error;
+		return NULL;
+	}
+	pair->events = events;
+	pair->arg = arg;
+	for (int i = 0; i < 2; i++) {
+		pair->reads[i] = event_new(
+			reactor_base(), pair->fds[i], EV_READ | EV_PERSIST, datagram_on_read, pair);
+		event_add(pair->reads[i], NULL);
+	}
+	return pair;
+}
+
+static void datagram_pair_fini(void *object)
+{
+	struct datagram_pair *pair = object;
+
+	for (int i = 0; i < 2; i++) {
+		event_free(pair->reads[i]);
+		close(pair->fds[i]);
+	}
+	free(pair);
+}
+
+void datagram_pair_free(struct datagram_pair *pair)
+{
+	if (!pair)
+		return;
+	pair->events = NULL;
+	for (int i = 0; i < 2; i++)
+		event_del(pair->reads[i]);
+	reactor_free_later(&pair->dead, datagram_pair_fini, pair);
+}
+
+uint16_t datagram_pair_port(const struct datagram_pair *pair)
+{
+	return pair->port;
+}
+
+void datagram_pair_set_peer(struct datagram_pair *pair, enum datagram_kind kind,
+	const struct sockaddr *to, socklen_t to_bytes)
+{
+	memcpy(&pair->peers[kind], to, to_bytes);
+	pair->peer_bytes[kind] = to_bytes;
+}
+
+size_t datagram_pair_send(
+	struct datagram_pair *pair, enum datagram_kind kind, const struct iovec *packets, size_t n)
+{
+	struct mmsghdr messages[BATCH];
+	size_t sent = 0;
+
+	while (sent < n) {
+		unsigned count = n - sent < BATCH ? (unsigned)(n - sent) : BATCH;
+		struct iovec parts[BATCH];
+		int done;
+
+		memcpy(parts, packets + sent, count * sizeof(*parts));
+		for (unsigned i = 0; i < count; i++)
+			messages[i].msg_hdr = (struct msghdr){
+				.msg_name = &pair->peers[kind],
+				.msg_namelen = pair->peer_bytes[kind],
+				.msg_iov = &parts[i],
+				.msg_iovlen = 1,
+			};
+		done = sendmmsg(pair->fds[kind], messages, count, MSG_DONTWAIT);
+		if (done <= 0)
+			break;
+		sent += (size_t)done;
+	}
+	return sent;
+}

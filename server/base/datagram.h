@@ -1,0 +1,39 @@
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "server/base/attributes.h"
+
+/*
+ * A pair of UDP sockets, RTP on an even port and RTCP on the next (RFC 3550 section 11). Used by
+ * the RTSP client to receive and by the RTSP server to send.
+ */
+struct datagram_pair;
+
+enum datagram_kind {
+	DATAGRAM_RTP,
+	DATAGRAM_RTCP
+};
+
+struct datagram_events {
+	/* One datagram; p is valid during the call. `from` is its source. */
+	void (*on_datagram)(void *arg, enum datagram_kind kind, const uint8_t *p, size_t n,
+		const struct sockaddr *from, socklen_t from_bytes);
+};
+
+/* Binds to the address family and host of `local` (its port is ignored), ports from the kernel. NULL and errno when none is to be had. */
+struct datagram_pair *datagram_pair_new(
+	const struct sockaddr *local, const struct datagram_events *events, void *arg);
+void datagram_pair_free(struct datagram_pair *pair);
+uint16_t datagram_pair_port(const struct datagram_pair *pair); /* RTP's; RTCP's is one more */
+
+/* Where datagrams of this kind are sent. */
+void datagram_pair_set_peer(struct datagram_pair *pair, enum datagram_kind kind,
+	const struct sockaddr *to, socklen_t to_bytes);
+
+/* Sends one datagram per iovec with sendmmsg; what the kernel does not take is dropped. Returns how many went. */
+size_t datagram_pair_send(
+	struct datagram_pair *pair, enum datagram_kind kind, const struct iovec *packets, size_t n);
