@@ -1,0 +1,39 @@
+#pragma once
+
+#include "server/base/attributes.h"
+
+/*
+ * What every source (RTSP client, test picture, later HTTP and libavformat) has in common: it
+ * publishes into a stream, tells once that media flows, and ends once with a reason. Whoever
+ * supervises it (server/camera) decides when to try again.
+ */
+
+/* id, metric label, words */
+#define SOURCE_ENDS(X)                                                         \
+	X(SOURCE_STOPPED, "stopped", "stopped")                                \
+	X(SOURCE_HOST_UNKNOWN, "host_unknown", "the host name is unknown")     \
+	X(SOURCE_REFUSED, "refused", "connection refused")                     \
+	X(SOURCE_TIMEOUT, "timeout", "no answer in time")                      \
+	X(SOURCE_UNAUTHORIZED, "unauthorized", "wrong user or password")       \
+	X(SOURCE_NOT_FOUND, "not_found", "the camera does not know this path") \
+	X(SOURCE_NO_VIDEO, "no_video", "the camera offers no video track")     \
+	X(SOURCE_UNSUPPORTED, "unsupported", "no codec that can be recorded")  \
+	X(SOURCE_PROTOCOL, "protocol", "the camera's answer makes no sense")   \
+	X(SOURCE_BUSY, "busy", "the camera has no room for one more reader")   \
+	X(SOURCE_STALLED, "stalled", "media stopped arriving")                 \
+	X(SOURCE_CLOSED, "closed", "the camera ended the connection")          \
+	X(SOURCE_FAILED, "failed", "the source failed")
+
+enum source_end {
+#define X(id, metric, words) id,
+	SOURCE_ENDS(X)
+#undef X
+};
+const char *source_end_metric(enum source_end end);
+const char *source_end_words(enum source_end end);
+
+struct source_events {
+	void (*on_up)(void *arg); /* the first complete access unit was published */
+	/* It is over; called once, never from inside source_new/start. `detail` may be NULL. */
+	void (*on_end)(void *arg, enum source_end end, const char *detail);
+};

@@ -1,0 +1,376 @@
+#include "server/media/stream.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/memory.h"
+#include "server/base/metrics.h"
+
+/* Streams by name, their readers, and the cache of the current group of pictures. */
+
+/* What a kept packet costs beside its bytes; bounds the number of tiny packets too. */
+enum {
+	CACHED_PACKET_BYTES = 256
+};
+
+struct cached_packet {
+	STAILQ_ENTRY(cached_packet) entry;
+	AVPacket *packet;
+};
+STAILQ_HEAD(cached_packets, cached_packet);
+
+/* A walk in progress, on the stack: readers may come and go in the callbacks of each step. */
+struct stream_walk {
+	struct stream_walk *outer;
+	struct stream_reader *next; /* the next to call; unsubscribing moves it on */
+	struct stream_reader *only; /* of a replay: cleared when it unsubscribes */
+};
+
+enum stream_cache {
+	CACHE_WAITING,
+	CACHE_KEEPING,
+	CACHE_OVERFLOWN
+};
+
+struct stream {
+	TAILQ_ENTRY(stream) entry;
+	char *name;
+	unsigned run;
+	size_t tracks_count; /* 0 outside a run */
+	struct stream_track tracks[STREAM_TRACKS];
+	TAILQ_HEAD(, stream_reader) readers;
+	struct stream_walk *walk; /* the innermost, NULL when none */
+
+	/*
+	 * The group of pictures; limit STREAM_CACHE_BYTES, when full it is dropped until the next
+	 * keyframe, METRIC_STREAM_CACHE_OVERFLOWS.
+	 */
+	enum stream_cache cache_state;
+	struct cached_packets cache;
+	size_t cache_bytes;
+	struct metric *cache_metric, *overflows_metric;
+};
+
+/* reactor */
+static TAILQ_HEAD(, stream) streams = TAILQ_HEAD_INITIALIZER(streams);
+
+/* --- walking over readers --- */
+
+static void stream_walk_begin(
+	struct stream *stream, struct stream_walk *walk, struct stream_reader *next)
+{
+	*walk = (struct stream_walk){ .outer = stream->walk, .next = next };
+	stream->walk = walk;
+}
+
+static void stream_walk_end(struct stream *stream, struct stream_walk *walk)
+{
+	assert(stream->walk == walk);
+	stream->walk = walk->outer;
+}
+
+static struct stream_reader *stream_walk_next(struct stream_walk *walk)
+{
+	struct stream_reader *reader = walk->next;
+
+	if (reader)
+		walk->next = TAILQ_NEXT(reader, entry);
+	return reader;
+}
+
+static void stream_tell_all(struct stream *stream, AVPacket *packet,
+	void (*tell)(struct stream_reader *reader, AVPacket *packet))
+{
+	struct stream_walk walk;
+	struct stream_reader *reader;
+
+	stream_walk_begin(stream, &walk, TAILQ_FIRST(&stream->readers));
+	while ((reader = stream_walk_next(&walk)))
+		tell(reader, packet);
+	stream_walk_end(stream, &walk);
+}
+
+static void stream_tell_tracks(struct stream_reader *reader, AVPacket *packet)
+{
+	(void)packet;
+	if (reader->events->on_tracks)
+		reader->events->on_tracks(reader);
+}
+
+static void stream_tell_packet(struct stream_reader *reader, AVPacket *packet)
+{
+	if (reader->events->on_packet)
+		reader->events->on_packet(reader, packet);
+}
+
+static void stream_tell_end(struct stream_reader *reader, AVPacket *packet)
+{
+	(void)packet;
+	if (reader->events->on_end)
+		reader->events->on_end(reader);
+}
+
+/* --- the cache --- */
+
+static void stream_cache_drop(struct stream *stream)
+{
+	struct cached_packet *cached;
+
+	while ((cached = STAILQ_FIRST(&stream->cache))) {
+		STAILQ_REMOVE_HEAD(&stream->cache, entry);
+		av_packet_free(&cached->packet);
+		free(cached);
+	}
+	stream->cache_bytes = 0;
+}
+
+static void stream_cache_add(struct stream *stream, const AVPacket *packet)
+{
+	size_t bytes = (size_t)packet->size + CACHED_PACKET_BYTES;
+	struct cached_packet *cached;
+	AVPacket *copy;
+
+	if (stream->cache_bytes + bytes > STREAM_CACHE_BYTES) {
+		stream->cache_state = CACHE_OVERFLOWN;
+		stream_cache_drop(stream);
+		metric_add(stream->overflows_metric, 1);
+		return;
+	}
+	copy = av_packet_clone(packet);
+	if (!copy) { /* without memory for it the group is no longer whole */
+		stream->cache_state = CACHE_OVERFLOWN;
+		stream_cache_drop(stream);
+		return;
+	}
+	cached = xmalloc(sizeof(*cached));
+	cached->packet = copy;
+	STAILQ_INSERT_TAIL(&stream->cache, cached, entry);
+	stream->cache_bytes += bytes;
+}
+
+/* Calls a new reader with what is cached, keyframe first. */
+static void stream_replay(struct stream *stream, struct stream_reader *reader)
+{
+	struct stream_walk walk;
+	struct cached_packet *cached;
+
+	stream_walk_begin(stream, &walk, NULL);
+	walk.only = reader;
+	if (reader->events->on_tracks)
+		reader->events->on_tracks(reader);
+	STAILQ_FOREACH (cached, &stream->cache, entry) {
+		if (!walk.only)
+			break;
+		stream_tell_packet(reader, cached->packet);
+	}
+	stream_walk_end(stream, &walk);
+}
+
+/* --- life --- */
+
+struct stream *stream_new(const char *name)
+{
+	struct stream *stream = xcalloc(1, sizeof(*stream));
+
+	assert(!stream_find(name));
+	stream->name = xstrdup(name);
+	TAILQ_INIT(&stream->readers);
+	STAILQ_INIT(&stream->cache);
+	stream->cache_metric = metric_get(METRIC_STREAM_CACHE_BYTES, name);
+	stream->overflows_metric = metric_get(METRIC_STREAM_CACHE_OVERFLOWS, name);
+	metric_set(stream->cache_metric, 0);
+	TAILQ_INSERT_TAIL(&streams, stream, entry);
+	return stream;
+}
+
+static void stream_forget_tracks(struct stream *stream)
+{
+	assert(!stream->walk); /* a run is never changed from a reader's callback */
+	for (size_t i = 0; i < stream->tracks_count; i++)
+		avcodec_parameters_free(&stream->tracks[i].parameters);
+	stream->tracks_count = 0;
+	stream->cache_state = CACHE_WAITING;
+	stream_cache_drop(stream);
+	metric_set(stream->cache_metric, 0);
+}
+
+void stream_free(struct stream *stream)
+{
+	struct stream_reader *reader;
+
+	if (!stream)
+		return;
+	assert(!stream->walk);
+	TAILQ_REMOVE(&streams, stream, entry);
+	stream_forget_tracks(stream);
+	while ((reader = TAILQ_FIRST(&stream->readers))) {
+		stream_tell_end(reader, NULL);
+		if (reader == TAILQ_FIRST(&stream->readers))
+			stream_unsubscribe(reader);
+	}
+	metrics_forget("stream", stream->name);
+	free(stream->name);
+	free(stream);
+}
+
+const char *stream_name(const struct stream *stream)
+{
+	return stream->name;
+}
+
+struct stream *stream_find(const char *name)
+{
+	struct stream *stream;
+
+	TAILQ_FOREACH (stream, &streams, entry) {
+		if (strcmp(stream->name, name) == 0)
+			return stream;
+	}
+	return NULL;
+}
+
+struct stream *stream_next(struct stream *stream)
+{
+	return stream ? TAILQ_NEXT(stream, entry) : TAILQ_FIRST(&streams);
+}
+
+/* --- the source's side --- */
+
+static AVCodecParameters *stream_copy_parameters(const AVCodecParameters *from)
+{
+	AVCodecParameters *parameters = avcodec_parameters_alloc();
+
+	if (!parameters || avcodec_parameters_copy(parameters, from) < 0)
+		abort();
+	return parameters;
+}
+
+void stream_begin(struct stream *stream, const struct stream_track *tracks, size_t n)
+{
+	struct stream_track copies[STREAM_TRACKS];
+
+	assert(n > 0 && n <= STREAM_TRACKS);
+	/* Copied first: the caller may hand us our own. */
+	for (size_t i = 0; i < n; i++) {
+		copies[i].parameters = stream_copy_parameters(tracks[i].parameters);
+		copies[i].time_base = tracks[i].time_base;
+	}
+	stream_forget_tracks(stream);
+	memcpy(stream->tracks, copies, n * sizeof(copies[0]));
+	stream->tracks_count = n;
+	stream->run++;
+	stream_tell_all(stream, NULL, stream_tell_tracks);
+}
+
+/*
+ * Whether the packet belongs to what readers can use: with a video track, nothing comes before the
+ * first keyframe of a run.
+ */
+static bool stream_admit(struct stream *stream, const AVPacket *packet)
+{
+	bool video = stream->tracks[0].parameters->codec_type == AVMEDIA_TYPE_VIDEO;
+
+	if (!video)
+		return true;
+	if (packet->stream_index == 0 && packet->flags & AV_PKT_FLAG_KEY) {
+		stream_cache_drop(stream);
+		stream->cache_state = CACHE_KEEPING;
+	}
+	if (stream->cache_state == CACHE_WAITING)
+		return false;
+	if (stream->cache_state == CACHE_KEEPING)
+		stream_cache_add(stream, packet);
+	metric_set(stream->cache_metric, (double)stream->cache_bytes);
+	return true;
+}
+
+void stream_publish(struct stream *stream, AVPacket *packet)
+{
+	if (!stream->tracks_count)
+		return;
+	assert(packet->stream_index >= 0 && (size_t)packet->stream_index < stream->tracks_count);
+	if (stream_admit(stream, packet))
+		stream_tell_all(stream, packet, stream_tell_packet);
+}
+
+void stream_end(struct stream *stream)
+{
+	if (!stream->tracks_count)
+		return;
+	stream_forget_tracks(stream);
+	stream_tell_all(stream, NULL, stream_tell_end);
+}
+
+/* --- the readers' side --- */
+
+size_t stream_tracks(const struct stream *stream)
+{
+	return stream->tracks_count;
+}
+
+const struct stream_track *stream_track(const struct stream *stream, size_t i)
+{
+	assert(i < stream->tracks_count);
+	return &stream->tracks[i];
+}
+
+int stream_find_track(const struct stream *stream, enum AVMediaType type)
+{
+	for (size_t i = 0; i < stream->tracks_count; i++)
+		if (stream->tracks[i].parameters->codec_type == type)
+			return (int)i;
+	return -1;
+}
+
+bool stream_is_up(const struct stream *stream)
+{
+	return stream->tracks_count > 0;
+}
+
+unsigned stream_run(const struct stream *stream)
+{
+	return stream->run;
+}
+
+void stream_subscribe(struct stream *stream, struct stream_reader *reader,
+	const struct stream_reader_events *events, bool replay)
+{
+	reader->stream = stream;
+	reader->events = events;
+	/* At the head: a walk in progress does not reach it, it has what the replay gave. */
+	TAILQ_INSERT_HEAD(&stream->readers, reader, entry);
+	if (!stream->tracks_count)
+		return;
+	if (replay)
+		stream_replay(stream, reader);
+	else
+		stream_tell_tracks(reader, NULL);
+}
+
+void stream_unsubscribe(struct stream_reader *reader)
+{
+	struct stream *stream = reader->stream;
+
+	if (!stream)
+		return;
+	for (struct stream_walk *walk = stream->walk; walk; walk = walk->outer) {
+		if (walk->next == reader)
+			walk->next = TAILQ_NEXT(reader, entry);
+		if (walk->only == reader)
+			walk->only = NULL;
+	}
+	TAILQ_REMOVE(&stream->readers, reader, entry);
+	reader->stream = NULL;
+}
+
+size_t stream_readers(const struct stream *stream)
+{
+	size_t count = 0;
+	struct stream_reader *reader;
+
+	TAILQ_FOREACH (reader, &stream->readers, entry) {
+		count++;
+	}
+	return count;
+}

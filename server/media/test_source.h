@@ -1,0 +1,16 @@
+#pragma once
+
+#include "server/base/attributes.h"
+#include "server/base/log.h"
+#include "server/media/source.h"
+#include "server/media/stream.h"
+
+/*
+ * The camera behind `source: "test:"`: a moving picture with a wall clock and a frame counter,
+ * H.264 at 640x360 and 15 frames a second, and a tone in AAC, made by libavcodec in a worker.
+ */
+struct test_source;
+
+struct test_source *test_source_new(struct stream *stream, const char *camera,
+	const struct log_name *parent, const struct source_events *events, void *arg) MUST_CHECK;
+void test_source_free(struct test_source *source); /* NULL is fine; on_end is not called */
