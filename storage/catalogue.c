@@ -1,0 +1,406 @@
+/* The catalogue's thread, its schema, and what the recorder tells it. */
+#include "storage/catalogue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/base/memory.h"
+#include "server/base/metrics.h"
+#include "server/base/reactor.h"
+#include "storage/catalogue_private.h"
+
+enum {
+	QUEUE_JOBS = 1 << 16,
+	QUEUE_BYTES = 64 << 20,
+	SCHEMA_VERSION = 1
+};
+
+static const char schema[] = "CREATE TABLE segments ("
+			     " id INTEGER PRIMARY KEY,"
+			     " camera TEXT NOT NULL,"
+			     " stream TEXT NOT NULL,"
+			     " volume INTEGER NOT NULL DEFAULT 0,"
+			     " path TEXT NOT NULL,"
+			     " folder TEXT NOT NULL," /* the path's folder */
+			     " start_us INTEGER NOT NULL,"
+			     " end_us INTEGER NOT NULL,"
+			     " bytes INTEGER NOT NULL,"
+			     " codecs TEXT NOT NULL,"
+			     " width INTEGER NOT NULL,"
+			     " height INTEGER NOT NULL,"
+			     " state INTEGER NOT NULL," /* enum catalogue_state */
+			     " fragments BLOB);"
+			     "CREATE UNIQUE INDEX segments_by_path ON segments (volume, path);"
+			     "CREATE INDEX segments_by_folder ON segments (camera, folder);"
+			     "CREATE INDEX segments_by_time ON segments (camera, start_us);"
+			     "PRAGMA user_version = 1;";
+
+void catalogue_segment_free(struct catalogue_segment *segment)
+{
+	if (!segment)
+		return;
+	free(segment->camera);
+	free(segment->stream);
+	free(segment->path);
+	free(segment->codecs);
+	free(segment);
+}
+
+struct catalogue_segment *catalogue_segment_copy(const struct catalogue_segment *segment)
+{
+	struct catalogue_segment *copy = xmalloc(sizeof(*copy));
+
+	*copy = *segment;
+	copy->camera = xstrdup(segment->camera);
+	copy->stream = xstrdup(segment->stream);
+	copy->path = xstrdup(segment->path);
+	copy->codecs = xstrdup(segment->codecs);
+	return copy;
+}
+
+/* --- SQL --- */
+
+int catalogue_exec(struct catalogue *catalogue, const char *sql)
+{
+	char *message = NULL;
+
+	if (sqlite3_exec(catalogue->db, sql, NULL, NULL, &message) == SQLITE_OK)
+		return 0;
+	log_error(&catalogue->log, "%s", message ? message : "out of memory");
+	sqlite3_free(message);
+	return -EIO;
+}
+
+sqlite3_stmt *catalogue_prepare(struct catalogue *catalogue, const char *sql)
+{
+	sqlite3_stmt *statement = NULL;
+
+	if (sqlite3_prepare_v2(catalogue->db, sql, -1, &statement, NULL) != SQLITE_OK)
+		log_error(&catalogue->log, "%s", sqlite3_errmsg(catalogue->db));
+	return statement;
+}
+
+int catalogue_finish_statement(struct catalogue *catalogue, sqlite3_stmt *statement)
+{
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_step(statement);
+	if (sqlite3_finalize(statement) == SQLITE_OK)
+		return 0;
+	log_error(&catalogue->log, "%s", sqlite3_errmsg(catalogue->db));
+	return -EIO;
+}
+
+/* A single number, or -1. */
+static int64_t catalogue_number(struct catalogue *catalogue, const char *sql)
+{
+	sqlite3_stmt *statement = catalogue_prepare(catalogue, sql);
+	int64_t number = -1;
+
+	if (statement && sqlite3_step(statement) == SQLITE_ROW)
+		number = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return number;
+}
+
+/* --- jobs of the recorder --- */
+
+struct catalogue_job {
+	struct worker_job job;
+	struct catalogue *catalogue;
+	int64_t id;
+	struct catalogue_segment *segment;  /* add */
+	struct catalogue_fragment fragment; /* grow */
+	uint64_t bytes;                     /* finish */
+};
+
+static void catalogue_job_done(struct worker_job *worker_job)
+{
+	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
+
+	catalogue_segment_free(job->segment);
+	free(job);
+}
+
+/* Posts a job that needs no answer. Returns 0 or -EAGAIN, the job is gone then. */
+static int catalogue_post(
+	struct catalogue *catalogue, struct catalogue_job *job, void (*run)(struct worker_job *))
+{
+	job->job.run = run;
+	job->job.done = catalogue_job_done;
+	job->job.bytes = sizeof(*job);
+	job->catalogue = catalogue;
+	if (worker_post(catalogue->worker, &job->job) == 0)
+		return 0;
+	log_write_repeated(&catalogue->again, LOG_ERROR, &catalogue->log,
+		"the queue is full: the next start finds what is missing");
+	catalogue_job_done(&job->job);
+	return -EAGAIN;
+}
+
+struct open_segment *catalogue_find_open(const struct catalogue *catalogue, int64_t id)
+{
+	struct open_segment *open;
+
+	LIST_FOREACH (open, &catalogue->open, entry) {
+		if (open->id == id)
+			return open;
+	}
+	return NULL;
+}
+
+static void add_run(struct worker_job *worker_job)
+{
+	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
+	const struct catalogue_segment *s = job->segment;
+	struct open_segment *open = xcalloc(1, sizeof(*open));
+	sqlite3_stmt *statement = catalogue_prepare(job->catalogue,
+		"INSERT INTO segments (id, camera, stream, path, folder, start_us, end_us, bytes, codecs, width, height, state)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, ?7, ?8, ?9, 0)");
+	const char *slash = strrchr(s->path, '/');
+
+	open->id = job->id;
+	open->end_us = s->start_us;
+	LIST_INSERT_HEAD(&job->catalogue->open, open, entry);
+	if (!statement)
+		return;
+	sqlite3_bind_int64(statement, 1, job->id);
+	sqlite3_bind_text(statement, 2, s->camera, -1, SQLITE_STATIC);
+	sqlite3_bind_text(statement, 3, s->stream, -1, SQLITE_STATIC);
+	sqlite3_bind_text(statement, 4, s->path, -1, SQLITE_STATIC);
+	sqlite3_bind_text(statement, 5, s->path, slash ? (int)(slash - s->path) : 0, SQLITE_STATIC);
+	sqlite3_bind_int64(statement, 6, s->start_us);
+	sqlite3_bind_text(statement, 7, s->codecs, -1, SQLITE_STATIC);
+	sqlite3_bind_int(statement, 8, s->width);
+	sqlite3_bind_int(statement, 9, s->height);
+	if (catalogue_finish_statement(job->catalogue, statement) == 0)
+		metric_add(job->catalogue->segments, 1);
+}
+
+int catalogue_add(struct catalogue *catalogue, const struct catalogue_segment *segment, int64_t *id)
+{
+	struct catalogue_job *job = xcalloc(1, sizeof(*job));
+	int64_t taken = catalogue->next_id;
+
+	job->id = taken;
+	job->segment = catalogue_segment_copy(segment);
+	if (catalogue_post(catalogue, job, add_run) < 0)
+		return -EAGAIN;
+	catalogue->next_id++;
+	*id = taken;
+	return 0;
+}
+
+static void grow_run(struct worker_job *worker_job)
+{
+	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
+	struct open_segment *open = catalogue_find_open(job->catalogue, job->id);
+
+	if (!open)
+		return;
+	fragment_index_add(&open->index, &job->fragment);
+	open->end_us = job->fragment.start_us + job->fragment.duration_us;
+	open->bytes = job->fragment.offset + job->fragment.bytes;
+}
+
+void catalogue_grow(
+	struct catalogue *catalogue, int64_t id, const struct catalogue_fragment *fragment)
+{
+	struct catalogue_job *job = xcalloc(1, sizeof(*job));
+
+	job->id = id;
+	job->fragment = *fragment;
+	(void)catalogue_post(catalogue, job, grow_run);
+}
+
+static int catalogue_delete(struct catalogue *catalogue, int64_t id)
+{
+	sqlite3_stmt *statement =
+		catalogue_prepare(catalogue, "DELETE FROM segments WHERE id = ?1");
+
+	if (statement)
+		sqlite3_bind_int64(statement, 1, id);
+	metric_add(catalogue->segments, -1);
+	return catalogue_finish_statement(catalogue, statement);
+}
+
+static int catalogue_update_closed(struct catalogue *catalogue, int64_t id, int64_t end_us,
+	uint64_t bytes, const struct fragment_index *index)
+{
+	sqlite3_stmt *statement = catalogue_prepare(catalogue,
+		"UPDATE segments SET end_us = ?2, bytes = ?3, fragments = ?4, state = 1 WHERE id = ?1");
+	size_t blob_bytes;
+	uint8_t *blob;
+
+	if (!statement)
+		return -EIO;
+	blob = fragment_index_write(index, &blob_bytes);
+	sqlite3_bind_int64(statement, 1, id);
+	sqlite3_bind_int64(statement, 2, end_us);
+	sqlite3_bind_int64(statement, 3, (sqlite3_int64)bytes);
+	sqlite3_bind_blob(statement, 4, blob, (int)blob_bytes, free);
+	return catalogue_finish_statement(catalogue, statement);
+}
+
+static void open_segment_free(struct open_segment *open)
+{
+	LIST_REMOVE(open, entry);
+	free(open->index.fragments);
+	free(open);
+}
+
+static void finish_run(struct worker_job *worker_job)
+{
+	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
+	struct open_segment *open = catalogue_find_open(job->catalogue, job->id);
+
+	if (!open)
+		return;
+	if (job->bytes)
+		(void)!catalogue_update_closed(
+			job->catalogue, open->id, open->end_us, job->bytes, &open->index);
+	else
+		(void)!catalogue_delete(job->catalogue, open->id);
+	open_segment_free(open);
+}
+
+void catalogue_finish(struct catalogue *catalogue, int64_t id, uint64_t bytes)
+{
+	struct catalogue_job *job = xcalloc(1, sizeof(*job));
+
+	job->id = id;
+	job->bytes = bytes;
+	(void)catalogue_post(catalogue, job, finish_run);
+}
+
+/* --- opening --- */
+
+/* Segments that were open when the last process ended: each is measured and closed. */
+static int catalogue_close_interrupted(struct catalogue *catalogue, const char *root)
+{
+	sqlite3_stmt *statement = catalogue_prepare(
+		catalogue, "SELECT id, path, start_us FROM segments WHERE state = 0");
+	int folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (folder < 0 || !statement) {
+		sqlite3_finalize(statement);
+		return -EIO;
+	}
+	while (sqlite3_step(statement) == SQLITE_ROW) {
+		struct catalogue_segment row = {
+			.id = sqlite3_column_int64(statement, 0),
+			.path = xstrdup((const char *)sqlite3_column_text(statement, 1)),
+			.start_us = sqlite3_column_int64(statement, 2),
+		};
+		struct fragment_index index = { 0 };
+		int error = catalogue_measure(folder, &row, &index);
+
+		if (error)
+			log_warn(&catalogue->log, "%s: %s: left out", row.path, strerror(-error));
+		if (error == -ENOENT || error == -ENODATA)
+			(void)!catalogue_delete(catalogue, row.id);
+		else if (!error)
+			(void)!catalogue_update_closed(
+				catalogue, row.id, row.end_us, row.bytes, &index);
+		free(index.fragments);
+		free(row.path);
+	}
+	close(folder);
+	return catalogue_finish_statement(catalogue, statement);
+}
+
+/* Opens the database and makes its tables. An SQLite result code. */
+static int catalogue_open_database(struct catalogue *catalogue, const char *file)
+{
+	int result = sqlite3_open_v2(file, &catalogue->db,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+	int64_t version;
+
+	if (result != SQLITE_OK)
+		return result;
+	sqlite3_busy_timeout(catalogue->db, 5000);
+	result = sqlite3_exec(catalogue->db,
+		"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", NULL, NULL, NULL);
+	if (result != SQLITE_OK)
+		return result;
+	version = catalogue_number(catalogue, "PRAGMA user_version");
+	if (version < 0 || version > SCHEMA_VERSION)
+		return version < 0 ? SQLITE_CORRUPT : SQLITE_MISMATCH;
+	return version == 0 ? sqlite3_exec(catalogue->db, schema, NULL, NULL, NULL) : SQLITE_OK;
+}
+
+/* Gives a damaged database another name; a new one is made. Nothing is lost but what files do not say. */
+static void catalogue_set_aside(struct catalogue *catalogue, const char *file)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm" };
+	long long now = (long long)time(NULL);
+
+	sqlite3_close(catalogue->db);
+	catalogue->db = NULL;
+	for (size_t i = 0; i < ARRAY_LENGTH(suffixes); i++) {
+		char *from = xasprintf("%s%s", file, suffixes[i]);
+		char *to = xasprintf("%s.damaged-%lld%s", file, now, suffixes[i]);
+
+		if (rename(from, to) == 0 && i == 0)
+			log_warn(&catalogue->log, "damaged: set aside as %s", to);
+		free(from);
+		free(to);
+	}
+}
+
+static int catalogue_start(
+	struct catalogue *catalogue, const char *root, const char *file, char **why)
+{
+	int result = catalogue_open_database(catalogue, file);
+
+	if (result == SQLITE_CORRUPT || result == SQLITE_NOTADB) {
+		catalogue_set_aside(catalogue, file);
+		result = catalogue_open_database(catalogue, file);
+	}
+	if (result == SQLITE_MISMATCH)
+		*why = xstrdup("it was made by a newer nvrd");
+	else if (result != SQLITE_OK)
+		*why = xstrdup(
+			catalogue->db ? sqlite3_errmsg(catalogue->db) : sqlite3_errstr(result));
+	else if (catalogue_close_interrupted(catalogue, root) < 0)
+		*why = xstrdup("the interrupted recordings cannot be read");
+	return *why ? -EIO : 0;
+}
+
+struct catalogue *catalogue_open(const char *root, const char *file, char **why)
+{
+	struct catalogue *catalogue = xcalloc(1, sizeof(*catalogue));
+
+	*why = NULL;
+	catalogue->log = (struct log_name){ .kind = "catalogue" };
+	LIST_INIT(&catalogue->open);
+	catalogue->segments = metric_get(METRIC_CATALOGUE_SEGMENTS);
+	metric_set(catalogue->segments, 0);
+	if (catalogue_start(catalogue, root, file, why) < 0) {
+		sqlite3_close(catalogue->db);
+		free(catalogue);
+		return NULL;
+	}
+	metric_set(catalogue->segments,
+		(double)catalogue_number(catalogue, "SELECT count(*) FROM segments"));
+	catalogue->next_id =
+		catalogue_number(catalogue, "SELECT coalesce(max(id), 0) + 1 FROM segments");
+	catalogue->worker = worker_new("catalogue", QUEUE_JOBS, QUEUE_BYTES);
+	return catalogue;
+}
+
+void catalogue_close(struct catalogue *catalogue)
+{
+	if (!catalogue)
+		return;
+	worker_free(catalogue->worker);
+	while (!LIST_EMPTY(&catalogue->open))
+		open_segment_free(LIST_FIRST(&catalogue->open));
+	sqlite3_close(catalogue->db);
+	free(catalogue);
+}

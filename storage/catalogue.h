@@ -1,0 +1,91 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/attributes.h"
+
+/*
+ * What is recorded: one row per segment with its fragment index, in SQLite (WAL) behind a thread of
+ * its own. A cache of what the disk says. Every call is asynchronous; callbacks come on the reactor, in the
+ * order of the calls. No caller writes SQL or assumes SQLite.
+ */
+struct catalogue;
+
+enum catalogue_state {
+	SEGMENT_OPEN,
+	SEGMENT_CLOSED
+};
+
+struct catalogue_segment {
+	int64_t id;
+	char *camera, *stream; /* "porch", "main" */
+	char *path;            /* on the volume: "recordings/porch/2026-11-20/14-30-00+0100.mp4" */
+	int64_t start_us, end_us; /* end: of the last whole fragment */
+	uint64_t bytes;           /* up to the last whole fragment */
+	char *codecs;             /* RFC 6381 */
+	int width, height;
+	enum catalogue_state state;
+};
+void catalogue_segment_free(struct catalogue_segment *segment); /* contents and itself */
+struct catalogue_segment *catalogue_segment_copy(const struct catalogue_segment *segment);
+
+struct catalogue_fragment {
+	int64_t start_us;
+	uint32_t duration_us;
+	uint32_t bytes;
+	uint64_t offset;
+	bool keyframe;
+};
+
+/*
+ * Opens (or makes) `file`, "<storage.path>/nvrd.db"; `root` is storage.path, for the segments that were open when the
+ * last process ended: each is measured to its last whole fragment and closed. Blocks: at start only. NULL and a message in *why (caller frees).
+ */
+struct catalogue *catalogue_open(const char *root, const char *file, char **why) MUST_CHECK;
+void catalogue_close(struct catalogue *catalogue); /* waits for its queue */
+
+/* --- the recorder's side --- */
+
+/* Adds an open segment (copied). *id is given at once and good for the calls below. 0 or -EAGAIN. */
+int catalogue_add(struct catalogue *catalogue, const struct catalogue_segment *segment,
+	int64_t *id) MUST_CHECK;
+/* One more fragment is on disk. */
+void catalogue_grow(
+	struct catalogue *catalogue, int64_t id, const struct catalogue_fragment *fragment);
+/* The file is closed with this many bytes; with 0 it is gone, and so is its row. */
+void catalogue_finish(struct catalogue *catalogue, int64_t id, uint64_t bytes);
+
+/* --- asking --- */
+
+struct catalogue_query; /* one in flight */
+/* No callback comes after this. NULL is fine. */
+void catalogue_cancel(struct catalogue_query *query);
+
+/* Segments by start time: rows and their number (freed by the callee of this type's caller: valid during the call only). */
+typedef void catalogue_segments_fn(
+	void *arg, int error, const struct catalogue_segment *rows, size_t n);
+/*
+ * The segments of a camera that overlap [from_us, to_us), oldest first, at most `limit`, of which the path is greater than `after` when
+ * not NULL (for paging).
+ */
+struct catalogue_query *catalogue_list(struct catalogue *catalogue, const char *camera,
+	int64_t from_us, int64_t to_us, const char *after, size_t limit,
+	catalogue_segments_fn *done, void *arg) MUST_CHECK;
+/* The segments in one folder ("recordings/porch/2026-11-20"), by name, at most `limit` after the name `after`. */
+struct catalogue_query *catalogue_list_folder(struct catalogue *catalogue, const char *folder,
+	const char *after, size_t limit, catalogue_segments_fn *done, void *arg) MUST_CHECK;
+/* The segment with that path: one row, or none (n = 0). */
+struct catalogue_query *catalogue_find(struct catalogue *catalogue, const char *path,
+	catalogue_segments_fn *done, void *arg) MUST_CHECK;
+
+/* Names: cameras that have recordings (camera NULL), or the days ("2026-11-20") of one camera. */
+typedef void catalogue_names_fn(void *arg, int error, const char *const *names, size_t n);
+struct catalogue_query *catalogue_names(struct catalogue *catalogue, const char *camera,
+	catalogue_names_fn *done, void *arg) MUST_CHECK;
+
+typedef void catalogue_index_fn(
+	void *arg, int error, const struct catalogue_fragment *fragments, size_t n);
+struct catalogue_query *catalogue_index(
+	struct catalogue *catalogue, int64_t id, catalogue_index_fn *done, void *arg) MUST_CHECK;

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "server/base/log.h"
+#include "server/base/worker.h"
+#include "storage/catalogue.h"
+
+/* A growing list of fragments. */
+struct fragment_index {
+	struct catalogue_fragment *fragments;
+	size_t n, size;
+};
+void fragment_index_add(struct fragment_index *index, const struct catalogue_fragment *fragment);
+
+/*
+ * The index as a blob: a count, then per fragment varints of what differs from the one before.
+ * Writes into a new block that the caller frees.
+ */
+uint8_t *fragment_index_write(const struct fragment_index *index, size_t *bytes);
+/* Returns 0, or -EBADMSG when the blob is damaged; *ret is empty then. The caller frees ret->fragments. */
+int fragment_index_parse(struct fragment_index *ret, const uint8_t *p, size_t n) MUST_CHECK;
+
+/* A segment that grows: what the database does not know yet. */
+struct open_segment {
+	LIST_ENTRY(open_segment) entry;
+	int64_t id, end_us;
+	uint64_t bytes;
+	struct fragment_index index;
+};
+
+struct catalogue {
+	struct worker *worker;
+	struct log_name log;
+	/* reactor */
+	int64_t next_id;
+	struct log_repeated again;
+	/* worker (and the start, before it runs) */
+	sqlite3 *db;
+	LIST_HEAD(, open_segment) open;
+	struct metric *segments;
+};
+
+struct open_segment *catalogue_find_open(const struct catalogue *catalogue, int64_t id);
+
+/*
+ * Measures a segment's file up to its last whole fragment: end_us, bytes of *row, and the index.
+ * `root` is a descriptor of storage.path. Returns 0, -ENOENT when there is no file, -ENODATA when no
+ * fragment in it is whole, or -errno.
+ */
+int catalogue_measure(
+	int root, struct catalogue_segment *row, struct fragment_index *ret) MUST_CHECK;
+
+/* Runs one statement; logs what is wrong with it. Returns 0 or -EIO. */
+int catalogue_exec(struct catalogue *catalogue, const char *sql);
+/* Prepares a statement, or logs and returns NULL. */
+sqlite3_stmt *catalogue_prepare(struct catalogue *catalogue, const char *sql);
+/* Steps a statement that gives no rows, and finalises it. Returns 0 or -EIO, logged. */
+int catalogue_finish_statement(struct catalogue *catalogue, sqlite3_stmt *statement);

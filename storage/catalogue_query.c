@@ -1,0 +1,281 @@
+/* Asking the catalogue: each question is one job; open segments are told as they are now. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/memory.h"
+#include "storage/catalogue_private.h"
+
+#define ROW \
+	"SELECT id, camera, stream, path, start_us, end_us, bytes, codecs, width, height, state FROM segments "
+
+struct catalogue_query {
+	struct worker_job job;
+	struct catalogue *catalogue;
+	bool cancelled; /* reactor */
+	void *arg;
+	catalogue_segments_fn *on_segments; /* which of the three is set says what is asked for */
+	catalogue_names_fn *on_names;
+	catalogue_index_fn *on_index;
+
+	/* worker: the question ... */
+	const char *sql;
+	char *texts[2];     /* bound as ?1, ?2 */
+	int64_t numbers[2]; /* bound as ?3, ?4 */
+	size_t limit;
+
+	/* ... and the answer */
+	int error;
+	struct catalogue_segment **segments;
+	char **names;
+	size_t n;
+	struct fragment_index index;
+};
+
+static struct catalogue_segment *query_read_row(
+	const struct catalogue *catalogue, sqlite3_stmt *statement)
+{
+	struct catalogue_segment *row = xcalloc(1, sizeof(*row));
+	const struct open_segment *open;
+
+	row->id = sqlite3_column_int64(statement, 0);
+	row->camera = xstrdup((const char *)sqlite3_column_text(statement, 1));
+	row->stream = xstrdup((const char *)sqlite3_column_text(statement, 2));
+	row->path = xstrdup((const char *)sqlite3_column_text(statement, 3));
+	row->start_us = sqlite3_column_int64(statement, 4);
+	row->end_us = sqlite3_column_int64(statement, 5);
+	row->bytes = (uint64_t)sqlite3_column_int64(statement, 6);
+	row->codecs = xstrdup((const char *)sqlite3_column_text(statement, 7));
+	row->width = sqlite3_column_int(statement, 8);
+	row->height = sqlite3_column_int(statement, 9);
+	row->state = sqlite3_column_int(statement, 10) ? SEGMENT_CLOSED : SEGMENT_OPEN;
+	open = row->state == SEGMENT_OPEN ? catalogue_find_open(catalogue, row->id) : NULL;
+	if (open) {
+		row->end_us = open->end_us;
+		row->bytes = open->bytes;
+	}
+	return row;
+}
+
+static sqlite3_stmt *query_prepare(struct catalogue_query *query)
+{
+	sqlite3_stmt *statement = catalogue_prepare(query->catalogue, query->sql);
+	int parameters;
+
+	if (!statement)
+		return NULL;
+	parameters = sqlite3_bind_parameter_count(statement);
+	for (int i = 0; i < 2 && i < parameters; i++) {
+		if (query->texts[i])
+			sqlite3_bind_text(statement, i + 1, query->texts[i], -1, SQLITE_STATIC);
+	}
+	for (int i = 0; i < 2 && i + 2 < parameters; i++)
+		sqlite3_bind_int64(statement, i + 3, query->numbers[i]);
+	return statement;
+}
+
+/* A file without any fragment on disk does not exist yet. */
+static bool query_is_visible(
+	const struct catalogue_query *query, const struct catalogue_segment *row)
+{
+	return row->bytes > 0 && (!query->numbers[0] || row->end_us > query->numbers[0]);
+}
+
+static void query_add_segment(struct catalogue_query *query, sqlite3_stmt *statement)
+{
+	struct catalogue_segment *row = query_read_row(query->catalogue, statement);
+
+	if (!query_is_visible(query, row)) {
+		catalogue_segment_free(row);
+		return;
+	}
+	query->segments =
+		xrealloc(query->segments, (query->n + 1) * sizeof(struct catalogue_segment *));
+	query->segments[query->n++] = row;
+}
+
+static void query_add_name(struct catalogue_query *query, sqlite3_stmt *statement)
+{
+	query->names = xrealloc(query->names, (query->n + 1) * sizeof(char *));
+	query->names[query->n++] = xstrdup((const char *)sqlite3_column_text(statement, 0));
+}
+
+static void query_read_index(struct catalogue_query *query, sqlite3_stmt *statement)
+{
+	const struct open_segment *open = catalogue_find_open(query->catalogue, query->numbers[0]);
+	const uint8_t *blob = sqlite3_column_blob(statement, 0);
+	size_t n = (size_t)sqlite3_column_bytes(statement, 0);
+
+	if (open) {
+		for (size_t i = 0; i < open->index.n; i++)
+			fragment_index_add(&query->index, &open->index.fragments[i]);
+	} else {
+		query->error = fragment_index_parse(&query->index, blob, n);
+	}
+}
+
+static void query_run(struct worker_job *job)
+{
+	struct catalogue_query *query = CONTAINER_OF(job, struct catalogue_query, job);
+	sqlite3_stmt *statement = query_prepare(query);
+	int result;
+
+	if (!statement) {
+		query->error = -EIO;
+		return;
+	}
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW &&
+		(!query->limit || query->n < query->limit)) {
+		if (query->on_segments)
+			query_add_segment(query, statement);
+		else if (query->on_names)
+			query_add_name(query, statement);
+		else
+			query_read_index(query, statement);
+	}
+	if (result != SQLITE_ROW && result != SQLITE_DONE) {
+		log_error(&query->catalogue->log, "%s", sqlite3_errmsg(query->catalogue->db));
+		query->error = -EIO;
+	}
+	sqlite3_finalize(statement);
+}
+
+static void query_free(struct catalogue_query *query)
+{
+	for (size_t i = 0; i < query->n; i++) {
+		if (query->segments)
+			catalogue_segment_free(query->segments[i]);
+		if (query->names)
+			free(query->names[i]);
+	}
+	free(query->segments);
+	free(query->names);
+	free(query->index.fragments);
+	free(query->texts[0]);
+	free(query->texts[1]);
+	free(query);
+}
+
+/* Rows as an array of values, as callers like them. */
+static void query_tell_segments(struct catalogue_query *query)
+{
+	struct catalogue_segment *rows = xcalloc(query->n, sizeof(*rows));
+
+	for (size_t i = 0; i < query->n; i++)
+		rows[i] = *query->segments[i];
+	query->on_segments(query->arg, query->error, rows, query->n);
+	free(rows);
+}
+
+static void query_done(struct worker_job *job)
+{
+	struct catalogue_query *query = CONTAINER_OF(job, struct catalogue_query, job);
+
+	if (query->cancelled)
+		;
+	else if (query->on_segments)
+		query_tell_segments(query);
+	else if (query->on_names)
+		query->on_names(
+			query->arg, query->error, (const char *const *)query->names, query->n);
+	else
+		query->on_index(query->arg, query->error, query->index.fragments, query->index.n);
+	query_free(query);
+}
+
+static struct catalogue_query *query_new(struct catalogue *catalogue, const char *sql, void *arg)
+{
+	struct catalogue_query *query = xcalloc(1, sizeof(*query));
+
+	query->job.run = query_run;
+	query->job.done = query_done;
+	query->job.bytes = sizeof(*query);
+	query->catalogue = catalogue;
+	query->sql = sql;
+	query->arg = arg;
+	return query;
+}
+
+/* NULL when the queue is full: nobody is called back. */
+static struct catalogue_query *query_post(struct catalogue_query *query)
+{
+	if (worker_post(query->catalogue->worker, &query->job) == 0)
+		return query;
+	query_free(query);
+	return NULL;
+}
+
+void catalogue_cancel(struct catalogue_query *query)
+{
+	if (query)
+		query->cancelled = true;
+}
+
+struct catalogue_query *catalogue_list(struct catalogue *catalogue, const char *camera,
+	int64_t from_us, int64_t to_us, const char *after, size_t limit,
+	catalogue_segments_fn *done, void *arg)
+{
+	/* an open segment's end is not in the table: query_is_visible() looks again */
+	struct catalogue_query *query = query_new(catalogue,
+		ROW
+		"WHERE camera = ?1 AND path > ?2 AND (end_us > ?3 OR state = 0) AND start_us < ?4 ORDER BY start_us",
+		arg);
+
+	query->on_segments = done;
+	query->texts[0] = xstrdup(camera);
+	query->texts[1] = xstrdup(after ? after : "");
+	query->numbers[0] = from_us;
+	query->numbers[1] = to_us;
+	query->limit = limit;
+	return query_post(query);
+}
+
+struct catalogue_query *catalogue_list_folder(struct catalogue *catalogue, const char *folder,
+	const char *after, size_t limit, catalogue_segments_fn *done, void *arg)
+{
+	struct catalogue_query *query = query_new(
+		catalogue, ROW "WHERE volume = 0 AND path > ?1 AND path < ?2 ORDER BY path", arg);
+
+	/* '0' comes right after '/': between them stands all that is in the folder */
+	query->on_segments = done;
+	query->texts[0] = after ? xasprintf("%s/%s", folder, after) : xasprintf("%s/", folder);
+	query->texts[1] = xasprintf("%s0", folder);
+	query->limit = limit;
+	return query_post(query);
+}
+
+struct catalogue_query *catalogue_find(
+	struct catalogue *catalogue, const char *path, catalogue_segments_fn *done, void *arg)
+{
+	struct catalogue_query *query =
+		query_new(catalogue, ROW "WHERE volume = 0 AND path = ?1", arg);
+
+	query->on_segments = done;
+	query->texts[0] = xstrdup(path);
+	return query_post(query);
+}
+
+struct catalogue_query *catalogue_names(
+	struct catalogue *catalogue, const char *camera, catalogue_names_fn *done, void *arg)
+{
+	static const char cameras[] = "SELECT DISTINCT camera FROM segments ORDER BY camera";
+	static const char days[] =
+		"SELECT DISTINCT substr(folder, length('recordings/' || ?1 || '/') + 1)"
+		" FROM segments WHERE camera = ?1 ORDER BY folder";
+	struct catalogue_query *query = query_new(catalogue, camera ? days : cameras, arg);
+
+	query->on_names = done;
+	query->texts[0] = camera ? xstrdup(camera) : NULL;
+	return query_post(query);
+}
+
+struct catalogue_query *catalogue_index(
+	struct catalogue *catalogue, int64_t id, catalogue_index_fn *done, void *arg)
+{
+	struct catalogue_query *query =
+		query_new(catalogue, "SELECT fragments, ?1, ?2 FROM segments WHERE id = ?3", arg);
+
+	query->on_index = done;
+	query->numbers[0] = id;
+	return query_post(query);
+}

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include <libavcodec/packet.h>
+
+#include "server/base/attributes.h"
+#include "server/media/stream.h"
+
+struct evbuffer;
+
+/*
+ * A CMAF fragment (ISO/IEC 23000-19): `moof` and `mdat` of about half a second of all tracks of a
+ * stream. It is made once; recordings, HLS and live.mp4 send the same bytes. Its media are
+ * references to the stream's packets, never copies; only the small head (moof and mdat header) is
+ * copied when decode times are to count from somebody's own origin.
+ */
+
+/* What stands before a run's fragments: `ftyp` and the initial `moov`. Shared by reference. */
+struct fragment_init {
+	int refs;
+	unsigned n_tracks;
+	AVRational time_base[STREAM_TRACKS];
+	size_t ftyp_bytes; /* `ftyp` is data[0 .. ftyp_bytes), the moov follows */
+	size_t bytes;
+	uint8_t *data;
+	char codecs[96];      /* RFC 6381, all tracks, comma-separated */
+	char video_codec[16]; /* "h264", "h265"; "" without video */
+	int width, height;
+};
+struct fragment_init *fragment_init_new(const struct stream_track *tracks, size_t n) MUST_CHECK;
+struct fragment_init *fragment_init_ref(struct fragment_init *init);
+void fragment_init_unref(struct fragment_init **init);
+/* Whether a player of the one can go on with fragments of the other. */
+bool fragment_init_equal(const struct fragment_init *a, const struct fragment_init *b);
+
+struct fragment {
+	int refs;
+	struct fragment_init *init;
+	uint32_t sequence;   /* mfhd */
+	bool keyframe;       /* begins with a keyframe of track 0 */
+	int64_t start_us;    /* UTC: the earliest decode time in it, of track 0 if it has samples */
+	int64_t duration_us; /* of track 0 */
+	size_t head_bytes, bytes; /* moof + mdat header; and with the media */
+	uint8_t *head;            /* decode times count from 1970 */
+	struct {
+		size_t tfdt_at; /* where the 64-bit baseMediaDecodeTime stands in head; 0: no traf */
+		int64_t dts;    /* its value, in the track's time base since 1970 */
+	} tracks[STREAM_TRACKS];
+	AVPacket **packets; /* in the order of their bytes in mdat */
+	size_t n_packets;
+};
+struct fragment *fragment_ref(struct fragment *fragment);
+void fragment_unref(struct fragment **fragment);
+
+/*
+ * The earliest decode time of any track, in us since 1970, rounded down: as origin it makes the
+ * first decode times of a file (or a reader) zero or little more.
+ */
+int64_t fragment_origin_us(const struct fragment *fragment);
+
+/* Writes the head with decode times counted from origin_us (clamped to 0). head_bytes fit in ret. */
+void fragment_write_head(const struct fragment *fragment, int64_t origin_us, uint8_t *ret);
+
+/* Appends head (rebased) and media by reference. */
+void fragment_append(const struct fragment *fragment, int64_t origin_us, struct evbuffer *out);
+
+/*
+ * Fills iovecs for head (given, rebased) and media; there must be room for 1 + n_packets.
+ */
+void fragment_iovecs(const struct fragment *fragment, const uint8_t *head, struct iovec *ret);
+
+/* Makes a fragment of samples collected per track; for fragmenter and tests. See fragment.c. */
+struct fragment_builder;
+struct fragment_builder *fragment_builder_new(struct fragment_init *init);
+void fragment_builder_free(struct fragment_builder *builder);
+/* Adds a reference to the packet (dts, pts, stream_index as in stream.h). */
+void fragment_builder_add(struct fragment_builder *builder, const AVPacket *packet);
+size_t fragment_builder_bytes(const struct fragment_builder *builder);
+bool fragment_builder_is_empty(const struct fragment_builder *builder);
+/*
+ * Ends the fragment: next_dts[track] (or AV_NOPTS_VALUE) gives the last sample's duration. Returns it
+ * and is empty again.
+ */
+struct fragment *fragment_builder_take(struct fragment_builder *builder,
+	const int64_t next_dts[STREAM_TRACKS], uint32_t sequence) MUST_CHECK;

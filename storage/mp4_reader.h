@@ -1,0 +1,57 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/attributes.h"
+
+/*
+ * Reads what is needed of MP4 files (ISO/IEC 14496-12): the walk over boxes, the tracks of a moov,
+ * and the times of a moof. Pure; callers read the files. Fragmented files as nvrd writes them, and
+ * hostile ones.
+ */
+
+enum {
+	MP4_TRACKS = 4
+};
+
+struct mp4_box {
+	uint32_t type;         /* big-endian fourcc */
+	uint64_t bytes;        /* with its header; up to the end for size 0 when `to_end` */
+	unsigned header_bytes; /* 8 or 16 */
+	bool to_end;
+};
+/* Parses a box header at p (n >= 8 wanted, 16 for large ones). 1 with *ret, 0 for "more", -EBADMSG. */
+int mp4_box_parse(struct mp4_box *ret, const uint8_t *p, size_t n, const char **why) MUST_CHECK;
+
+struct mp4_track {
+	uint32_t id, timescale;
+	uint32_t handler; /* 'vide', 'soun' */
+	uint32_t codec;   /* sample entry fourcc: 'avc1', 'hvc1', 'mp4a' */
+	uint32_t width, height;
+	uint32_t default_duration;
+	char codec_string[32]; /* RFC 6381, "" when unknown */
+};
+struct mp4_movie {
+	unsigned n_tracks;
+	struct mp4_track tracks[MP4_TRACKS];
+	int64_t created_us; /* mvhd creation time as UTC us; 0 when unsaid */
+};
+/* Parses a whole moov box (with its header). */
+int mp4_moov_parse(struct mp4_movie *ret, const uint8_t *p, size_t n, const char **why) MUST_CHECK;
+
+struct mp4_fragment {
+	uint32_t sequence;
+	uint64_t data_bytes; /* sum of sample sizes */
+	unsigned n_tracks;
+	struct {
+		uint32_t id;
+		uint64_t decode_time, duration; /* in the track's timescale */
+		uint32_t samples;
+		bool keyframe; /* the first sample is a sync sample */
+	} tracks[MP4_TRACKS];
+};
+/* Parses a whole moof box (with its header). */
+int mp4_moof_parse(struct mp4_fragment *ret, const uint8_t *p, size_t n,
+	const struct mp4_movie *movie, const char **why) MUST_CHECK;

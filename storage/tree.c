@@ -1,0 +1,509 @@
+/* The tree of names: /recordings/<camera>/<date>/<time>.mp4, from the catalogue. */
+#include "storage/tree.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/memory.h"
+#include "server/base/reactor.h"
+
+enum {
+	BATCH = 500,
+	CAMERA_BYTES = 64,
+	DATE_BYTES = 11
+};
+
+struct tree {
+	struct catalogue *catalogue;
+	struct volume *volume;
+};
+
+/* What a path means, by its form alone. */
+enum tree_place {
+	PLACE_NONE,
+	PLACE_ROOT,
+	PLACE_RECORDINGS,
+	PLACE_CAMERA,
+	PLACE_DAY,
+	PLACE_FILE
+};
+
+struct tree_path {
+	enum tree_place place;
+	char camera[CAMERA_BYTES];
+	char day[DATE_BYTES];
+};
+
+/* One look-up, listing or opening on its way. */
+struct tree_request {
+	struct tree *tree;
+	struct tree_path path;
+	char *text;              /* the path as asked for */
+	char *after;             /* listings: names up to this one are left out */
+	struct auth_user *user;  /* a copy: who may see what */
+	tree_entry_fn *on_entry; /* which of the three is set says what is asked for */
+	tree_list_fn *on_list;
+	tree_open_fn *on_open;
+	void *arg;
+	struct catalogue_query *query;
+	struct volume_reader *reader;
+	struct catalogue_segment *segment; /* being opened */
+	struct event *answer_timer;        /* for answers that need no query */
+	struct reactor_dead dead;
+};
+
+struct tree_file {
+	struct volume_reader *reader;
+	uint64_t bytes;
+};
+
+struct tree *tree_new(struct catalogue *catalogue, struct volume *volume)
+{
+	struct tree *tree = xcalloc(1, sizeof(*tree));
+
+	tree->catalogue = catalogue;
+	tree->volume = volume;
+	return tree;
+}
+
+void tree_free(struct tree *tree)
+{
+	free(tree);
+}
+
+/* --- paths --- */
+
+/* Whether text follows a pattern of 'd' for a digit, 's' for a sign, and itself; all of n bytes. */
+static bool tree_matches(const char *text, size_t n, const char *pattern)
+{
+	if (strlen(pattern) != n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		bool fits = pattern[i] == 'd'   ? text[i] >= '0' && text[i] <= '9'
+			    : pattern[i] == 's' ? text[i] == '+' || text[i] == '-'
+						: text[i] == pattern[i];
+
+		if (!fits)
+			return false;
+	}
+	return true;
+}
+
+static bool tree_is_camera(const char *name, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool alphanumeric =
+			(name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9');
+
+		if (!alphanumeric && (i == 0 || (name[i] != '_' && name[i] != '-')))
+			return false;
+	}
+	return n > 0 && n < CAMERA_BYTES;
+}
+
+/* "14-30-00+0100.mp4", or with a number "14-30-00+0100_2.mp4". */
+static bool tree_is_file(const char *name)
+{
+	size_t n = strlen(name);
+
+	return tree_matches(name, n, "dd-dd-ddsdddd.mp4") ||
+	       tree_matches(name, n, "dd-dd-ddsdddd_d.mp4") ||
+	       tree_matches(name, n, "dd-dd-ddsdddd_dd.mp4");
+}
+
+static struct tree_path tree_parse(const char *text)
+{
+	static const char recordings[] = "/recordings";
+	struct tree_path path = { .place = PLACE_NONE };
+	const char *at = text + strlen(recordings), *slash;
+	size_t n;
+
+	if (!strcmp(text, "/"))
+		path.place = PLACE_ROOT;
+	else if (!strcmp(text, recordings))
+		path.place = PLACE_RECORDINGS;
+	if (path.place != PLACE_NONE || strncmp(text, recordings, strlen(recordings)) || *at != '/')
+		return path;
+	slash = strchrnul(++at, '/');
+	n = (size_t)(slash - at);
+	if (!tree_is_camera(at, n))
+		return path;
+	memcpy(path.camera, at, n);
+	if (!*slash) {
+		path.place = PLACE_CAMERA;
+		return path;
+	}
+	at = slash + 1;
+	slash = strchrnul(at, '/');
+	if (!tree_matches(at, (size_t)(slash - at), "dddd-dd-dd"))
+		return path;
+	memcpy(path.day, at, DATE_BYTES - 1);
+	if (!*slash)
+		path.place = PLACE_DAY;
+	else if (tree_is_file(slash + 1))
+		path.place = PLACE_FILE;
+	return path;
+}
+
+/* --- entries --- */
+
+static void entry_set_path(struct tree_entry *entry, const char *folder, const char *name)
+{
+	snprintf(
+		entry->path, sizeof(entry->path), "%s/%s", strcmp(folder, "/") ? folder : "", name);
+	entry->name = strrchr(entry->path, '/') + 1;
+}
+
+static void entry_of_collection(struct tree_entry *entry, const char *folder, const char *name)
+{
+	*entry = (struct tree_entry){ .kind = TREE_COLLECTION };
+	entry_set_path(entry, folder, name);
+}
+
+static void entry_of_segment(struct tree_entry *entry, const struct catalogue_segment *segment)
+{
+	*entry = (struct tree_entry){
+		.kind = TREE_FILE,
+		.bytes = segment->bytes,
+		.modified_us = segment->end_us,
+		.created_us = segment->start_us,
+		.content_type = "video/mp4",
+		.segment = segment,
+	};
+	entry_set_path(entry, "/", segment->path);
+	snprintf(entry->etag, sizeof(entry->etag), "\"%llx-%llx\"", (unsigned long long)segment->id,
+		(unsigned long long)segment->bytes);
+}
+
+/* --- requests --- */
+
+static void request_fini(void *object)
+{
+	struct tree_request *request = object;
+
+	reactor_timer_free(&request->answer_timer);
+	auth_user_free(request->user);
+	catalogue_segment_free(request->segment);
+	free(request->text);
+	free(request->after);
+	free(request);
+}
+
+static void request_end(struct tree_request *request)
+{
+	if (request->answer_timer)
+		reactor_timer_stop(request->answer_timer);
+	reactor_free_later(&request->dead, request_fini, request);
+}
+
+void tree_cancel(struct tree_request *request)
+{
+	if (!request)
+		return;
+	catalogue_cancel(request->query);
+	volume_reader_free(request->reader);
+	request_end(request);
+}
+
+static void request_fail(struct tree_request *request, int error)
+{
+	request_end(request);
+	if (request->on_entry)
+		request->on_entry(request->arg, error, NULL);
+	else if (request->on_list)
+		request->on_list(request->arg, error, NULL, 0, false);
+	else
+		request->on_open(request->arg, error, NULL, NULL);
+}
+
+static void request_on_fail_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	request_fail(arg, -ENOENT);
+}
+
+/* Answers "not there" without asking anybody, but not before the caller has returned. */
+static void request_fail_soon(struct tree_request *request)
+{
+	request->answer_timer = reactor_timer_new(request_on_fail_timer, request);
+	reactor_timer_start(request->answer_timer, 0);
+}
+
+/* A request with its path understood. What the user may not see is PLACE_NONE. */
+static struct tree_request *request_new(
+	struct tree *tree, const char *path, const struct auth_user *user, void *arg)
+{
+	struct tree_request *request = xcalloc(1, sizeof(*request));
+
+	request->tree = tree;
+	request->text = xstrdup(path);
+	request->path = tree_parse(path);
+	request->user = auth_user_copy(user);
+	request->arg = arg;
+	if (request->path.camera[0] && !auth_may_see(user, request->path.camera))
+		request->path.place = PLACE_NONE;
+	return request;
+}
+
+/* The query may have been refused because the catalogue's queue is full. */
+static struct tree_request *request_started(struct tree_request *request)
+{
+	if (!request->query && !request->answer_timer)
+		request_fail_soon(request);
+	return request;
+}
+
+/* The path on the volume: without the leading slash. */
+static const char *request_volume_path(const struct tree_request *request)
+{
+	return request->text + 1;
+}
+
+/* --- find --- */
+
+static void find_on_segments(void *arg, int error, const struct catalogue_segment *rows, size_t n)
+{
+	struct tree_request *request = arg;
+	struct tree_entry entry;
+
+	if (error || n == 0) {
+		request_fail(request, error ? error : -ENOENT);
+		return;
+	}
+	request_end(request);
+	entry_of_segment(&entry, &rows[0]);
+	request->on_entry(request->arg, 0, &entry);
+}
+
+static void find_tell_collection(struct tree_request *request)
+{
+	struct tree_entry entry;
+
+	entry_of_collection(&entry, "/", request->text + 1);
+	if (request->path.place == PLACE_ROOT)
+		snprintf(entry.path, sizeof(entry.path), "/");
+	request_end(request);
+	request->on_entry(request->arg, 0, &entry);
+}
+
+static void find_on_names(void *arg, int error, const char *const *names, size_t n)
+{
+	struct tree_request *request = arg;
+	const char *wanted =
+		request->path.place == PLACE_DAY ? request->path.day : request->path.camera;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!strcmp(names[i], wanted)) {
+			find_tell_collection(request);
+			return;
+		}
+	}
+	request_fail(request, error ? error : -ENOENT);
+}
+
+static void find_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	find_tell_collection(arg);
+}
+
+struct tree_request *tree_find(struct tree *tree, const char *path, const struct auth_user *user,
+	tree_entry_fn *done, void *arg)
+{
+	struct tree_request *request = request_new(tree, path, user, arg);
+	const char *camera = request->path.camera;
+
+	request->on_entry = done;
+	switch (request->path.place) {
+	case PLACE_NONE:
+		break;
+	case PLACE_ROOT:
+	case PLACE_RECORDINGS:
+		request->answer_timer = reactor_timer_new(find_on_timer, request);
+		reactor_timer_start(request->answer_timer, 0);
+		break;
+	case PLACE_CAMERA:
+		request->query = catalogue_names(tree->catalogue, NULL, find_on_names, request);
+		break;
+	case PLACE_DAY:
+		request->query = catalogue_names(tree->catalogue, camera, find_on_names, request);
+		break;
+	case PLACE_FILE:
+		request->query = catalogue_find(
+			tree->catalogue, request_volume_path(request), find_on_segments, request);
+		break;
+	}
+	return request_started(request);
+}
+
+/* --- list --- */
+
+static void list_tell(
+	struct tree_request *request, const struct tree_entry *entries, size_t n, bool more)
+{
+	request_end(request);
+	request->on_list(request->arg, 0, entries, n, more);
+}
+
+static void list_on_segments(void *arg, int error, const struct catalogue_segment *rows, size_t n)
+{
+	struct tree_request *request = arg;
+	struct tree_entry *entries;
+
+	if (error || (n == 0 && !request->after)) { /* a day without recordings does not exist */
+		request_fail(request, error ? error : -ENOENT);
+		return;
+	}
+	entries = xcalloc(n, sizeof(*entries));
+	for (size_t i = 0; i < n; i++)
+		entry_of_segment(&entries[i], &rows[i]);
+	list_tell(request, entries, n, n == BATCH);
+	free(entries);
+}
+
+static void list_on_names(void *arg, int error, const char *const *names, size_t n)
+{
+	struct tree_request *request = arg;
+	bool cameras = request->path.place == PLACE_RECORDINGS;
+	struct tree_entry *entries;
+	size_t used = 0;
+	bool more = false;
+
+	if (error || (n == 0 && !cameras)) {
+		request_fail(request, error ? error : -ENOENT);
+		return;
+	}
+	entries = xcalloc(n < BATCH ? n : BATCH, sizeof(*entries));
+	for (size_t i = 0; i < n && !more; i++) {
+		if ((request->after && strcmp(names[i], request->after) <= 0) ||
+			(cameras && !auth_may_see(request->user, names[i])))
+			continue;
+		more = used == BATCH;
+		if (!more)
+			entry_of_collection(&entries[used++], request->text, names[i]);
+	}
+	list_tell(request, entries, used, more);
+	free(entries);
+}
+
+static void list_on_root(evutil_socket_t fd, short what, void *arg)
+{
+	struct tree_request *request = arg;
+	struct tree_entry entry;
+
+	(void)fd, (void)what;
+	entry_of_collection(&entry, "/", "recordings");
+	list_tell(request, &entry, request->after ? 0 : 1, false);
+}
+
+static void list_on_file(void *arg, int error, const struct catalogue_segment *rows, size_t n)
+{
+	(void)rows;
+	request_fail(arg, error ? error : n ? -ENOTDIR : -ENOENT);
+}
+
+struct tree_request *tree_list(struct tree *tree, const char *path, const char *after,
+	const struct auth_user *user, tree_list_fn *done, void *arg)
+{
+	struct tree_request *request = request_new(tree, path, user, arg);
+	const char *volume_path = request_volume_path(request);
+
+	request->on_list = done;
+	request->after = after ? xstrdup(after) : NULL;
+	switch (request->path.place) {
+	case PLACE_NONE:
+		break;
+	case PLACE_ROOT:
+		request->answer_timer = reactor_timer_new(list_on_root, request);
+		reactor_timer_start(request->answer_timer, 0);
+		break;
+	case PLACE_RECORDINGS:
+		request->query = catalogue_names(tree->catalogue, NULL, list_on_names, request);
+		break;
+	case PLACE_CAMERA:
+		request->query = catalogue_names(
+			tree->catalogue, request->path.camera, list_on_names, request);
+		break;
+	case PLACE_DAY:
+		request->query = catalogue_list_folder(
+			tree->catalogue, volume_path, after, BATCH, list_on_segments, request);
+		break;
+	case PLACE_FILE:
+		request->query =
+			catalogue_find(tree->catalogue, volume_path, list_on_file, request);
+		break;
+	}
+	return request_started(request);
+}
+
+/* --- open --- */
+
+static void open_on_file(void *arg, int error, uint64_t bytes, int64_t modified_us)
+{
+	struct tree_request *request = arg;
+	struct tree_file *file;
+	struct tree_entry entry;
+
+	(void)modified_us;
+	if (error) {
+		request->reader = NULL;
+		request_fail(request, error);
+		return;
+	}
+	if (request->segment->bytes > bytes)
+		request->segment->bytes = bytes; /* somebody cut it */
+	file = xcalloc(1, sizeof(*file));
+	file->reader = request->reader;
+	file->bytes = request->segment->bytes;
+	entry_of_segment(&entry, request->segment);
+	request_end(request);
+	request->on_open(request->arg, 0, &entry, file);
+}
+
+static void open_on_segments(void *arg, int error, const struct catalogue_segment *rows, size_t n)
+{
+	struct tree_request *request = arg;
+
+	request->query = NULL;
+	if (error || n == 0) {
+		request_fail(request, error ? error : -ENOENT);
+		return;
+	}
+	request->segment = catalogue_segment_copy(&rows[0]);
+	request->reader =
+		volume_reader_new(request->tree->volume, rows[0].path, open_on_file, request);
+	if (!request->reader)
+		request_fail(request, -EAGAIN);
+}
+
+struct tree_request *tree_open(struct tree *tree, const char *path, const struct auth_user *user,
+	tree_open_fn *done, void *arg)
+{
+	struct tree_request *request = request_new(tree, path, user, arg);
+
+	request->on_open = done;
+	if (request->path.place == PLACE_FILE)
+		request->query = catalogue_find(
+			tree->catalogue, request_volume_path(request), open_on_segments, request);
+	return request_started(request);
+}
+
+int tree_file_read(struct tree_file *file, uint64_t offset, size_t n,
+	volume_reader_data_fn *on_data, void *arg)
+{
+	if (offset >= file->bytes)
+		n = 0;
+	else if (n > file->bytes - offset)
+		n = (size_t)(file->bytes - offset);
+	return volume_reader_read(file->reader, offset, n, on_data, arg);
+}
+
+void tree_file_close(struct tree_file *file)
+{
+	if (!file)
+		return;
+	volume_reader_free(file->reader);
+	free(file);
+}

@@ -1,0 +1,468 @@
+/* The writer of a volume: files are made, appended, synced and closed on one thread. */
+#include "storage/volume.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "server/base/memory.h"
+#include "server/base/metrics.h"
+#include "server/base/reactor.h"
+#include "storage/volume_private.h"
+
+enum {
+	WRITER_JOBS = 1 << 16,
+	READER_JOBS = 1024,
+	READER_BYTES = 64 << 20,
+	SUFFIX_MOST = 99,
+	MEASURE_US = 10000000,
+	FOLDER_MODE = 0750,
+	FILE_MODE = 0640,
+};
+
+struct volume_file {
+	struct volume *volume;
+	/* reactor */
+	const struct volume_file_events *events;
+	void *arg;
+	/* writer, after volume_create() */
+	char *path;
+	int fd;
+	int error;                   /* the first failure, after which nothing more is written */
+	uint64_t bytes, plain_bytes; /* in all, and of those what is no fragment */
+	int64_t synced_us;           /* monotonic */
+};
+
+struct volume_job {
+	struct worker_job job;
+	struct volume_file *file;
+	struct fragment *fragment; /* an append; or ... */
+	uint8_t *p;                /* ... plain bytes */
+	size_t n;
+	int64_t origin_us;
+	int error;
+	uint64_t offset;
+};
+
+/* --- what both threads use --- */
+
+int volume_open_beneath(const struct volume *volume, const char *path, int flags, int mode)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(flags | O_CLOEXEC),
+		.mode = (uint64_t)mode,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+	};
+	long fd = syscall(SYS_openat2, volume->folder, path, &how, sizeof(how));
+
+	if (fd < 0 &&
+		errno == ENOSYS) /* a kernel before 5.6; paths are checked by the tree as well */
+		fd = openat(volume->folder, path, flags | O_CLOEXEC | O_NOFOLLOW, mode);
+	return fd < 0 ? -errno : (int)fd;
+}
+
+void volume_count_error(const char *operation)
+{
+	metric_add(metric_get(METRIC_VOLUME_ERRORS, operation), 1);
+}
+
+static void volume_measure(struct volume *volume)
+{
+	struct statvfs st;
+
+	if (fstatvfs(volume->folder, &st) == 0)
+		metric_set(
+			metric_get(METRIC_VOLUME_FREE), (double)st.f_bavail * (double)st.f_frsize);
+	volume->measured_us = reactor_monotonic_us();
+}
+
+/* --- opening the volume --- */
+
+/* Makes a folder and those above it. */
+static int make_folders(const char *path)
+{
+	char copy[PATH_MAX];
+
+	if ((size_t)snprintf(copy, sizeof(copy), "%s", path) >= sizeof(copy))
+		return -ENAMETOOLONG;
+	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(copy, FOLDER_MODE) < 0 && errno != EEXIST)
+			return -errno;
+		*slash = '/';
+	}
+	return mkdir(copy, FOLDER_MODE) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* Whether something can be written here: found out at the start rather than at the first frame. */
+static int volume_probe(const struct volume *volume)
+{
+	int fd =
+		volume_open_beneath(volume, ".nvrd-probe", O_WRONLY | O_CREAT | O_TRUNC, FILE_MODE);
+	int error = 0;
+
+	if (fd < 0)
+		return fd;
+	if (write(fd, "", 1) != 1)
+		error = -errno;
+	close(fd);
+	(void)unlinkat(volume->folder, ".nvrd-probe", 0);
+	return error == -ENOSPC ? 0 : error; /* a full disk is no reason not to start */
+}
+
+static int volume_prepare(struct volume *volume)
+{
+	int error = make_folders(volume->path);
+
+	if (error < 0)
+		return error;
+	volume->folder = open(volume->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (volume->folder < 0)
+		return -errno;
+	if (mkdirat(volume->folder, "recordings", FOLDER_MODE) < 0 && errno != EEXIST)
+		return -errno;
+	return volume_probe(volume);
+}
+
+struct volume *volume_open(const char *path, int64_t sync_us, char **why)
+{
+	struct volume *volume = xcalloc(1, sizeof(*volume));
+	int error;
+
+	volume->path = xstrdup(path);
+	volume->folder = -1;
+	volume->sync_us = sync_us;
+	volume->log = (struct log_name){ .kind = "volume", .name = volume->path };
+	error = volume_prepare(volume);
+	if (error < 0) {
+		*why = xasprintf("cannot be written: %s", strerror(-error));
+		if (volume->folder >= 0)
+			close(volume->folder);
+		free(volume->path);
+		free(volume);
+		return NULL;
+	}
+	volume_measure(volume);
+	volume->writer = worker_new("volume", WRITER_JOBS, VOLUME_QUEUE_BYTES);
+	volume->reader = worker_new("reader", READER_JOBS, READER_BYTES);
+	return volume;
+}
+
+void volume_close(struct volume *volume)
+{
+	if (!volume)
+		return;
+	worker_free(volume->writer);
+	worker_free(volume->reader);
+	close(volume->folder);
+	free(volume->path);
+	free(volume);
+}
+
+void volume_set_sync(struct volume *volume, int64_t sync_us)
+{
+	volume->sync_us = sync_us;
+}
+
+const char *volume_path(const struct volume *volume)
+{
+	return volume->path;
+}
+
+/* --- jobs --- */
+
+static void file_free(struct volume_file *file)
+{
+	free(file->path);
+	free(file);
+}
+
+static struct volume_job *job_new(struct volume_file *file, void (*run)(struct worker_job *),
+	void (*done)(struct worker_job *), size_t bytes)
+{
+	struct volume_job *job = xcalloc(1, sizeof(*job));
+
+	job->job.run = run;
+	job->job.done = done;
+	job->job.bytes = bytes;
+	job->file = file;
+	return job;
+}
+
+static void job_free(struct volume_job *job)
+{
+	fragment_unref(&job->fragment);
+	free(job->p);
+	free(job);
+}
+
+/* --- creating --- */
+
+static int make_folders_beneath(const struct volume *volume, const char *path)
+{
+	char copy[PATH_MAX];
+
+	if ((size_t)snprintf(copy, sizeof(copy), "%s", path) >= sizeof(copy))
+		return -ENAMETOOLONG;
+	for (char *slash = strchr(copy, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdirat(volume->folder, copy, FOLDER_MODE) < 0 && errno != EEXIST)
+			return -errno;
+		*slash = '/';
+	}
+	return 0;
+}
+
+/* Creates the file under its name, or with _2, _3 ... before the extension when that is taken. */
+static int file_create(struct volume_file *file)
+{
+	char *wanted = file->path;
+	const char *dot = strrchr(wanted, '.');
+	int fd = make_folders_beneath(file->volume, wanted);
+
+	if (fd == 0)
+		fd = volume_open_beneath(
+			file->volume, wanted, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE);
+	for (int i = 2; fd == -EEXIST && i <= SUFFIX_MOST; i++) {
+		char *other = xasprintf("%.*s_%d%s", (int)(dot - wanted), wanted, i, dot);
+
+		if (file->path != wanted)
+			free(file->path);
+		file->path = other;
+		fd = volume_open_beneath(
+			file->volume, other, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE);
+	}
+	if (file->path != wanted)
+		free(wanted);
+	return fd;
+}
+
+static void create_run(struct worker_job *worker_job)
+{
+	struct volume_job *job = CONTAINER_OF(worker_job, struct volume_job, job);
+	struct volume_file *file = job->file;
+
+	file->fd = file_create(file);
+	file->synced_us = reactor_monotonic_us();
+	if (file->fd >= 0)
+		return;
+	volume_count_error("open");
+	job->error = file->error = file->fd;
+}
+
+static void create_done(struct worker_job *worker_job)
+{
+	struct volume_job *job = CONTAINER_OF(worker_job, struct volume_job, job);
+	struct volume_file *file = job->file;
+
+	file->events->on_open(file->arg, job->error, file->path);
+	job_free(job);
+}
+
+struct volume_file *volume_create(
+	struct volume *volume, const char *path, const struct volume_file_events *events, void *arg)
+{
+	struct volume_file *file = xcalloc(1, sizeof(*file));
+	struct volume_job *job = job_new(file, create_run, create_done, 0);
+
+	file->volume = volume;
+	file->events = events;
+	file->arg = arg;
+	file->path = xstrdup(path);
+	file->fd = -1;
+	if (worker_post(volume->writer, &job->job) < 0) {
+		job_free(job);
+		file_free(file);
+		return NULL;
+	}
+	return file;
+}
+
+/* --- appending --- */
+
+/* Writes all parts at an offset. Returns 0 or -errno. Changes the parts. */
+static int write_all(int fd, struct iovec *parts, size_t n, uint64_t offset)
+{
+	while (n) {
+		ssize_t done = pwritev(fd, parts, n < IOV_MAX ? (int)n : IOV_MAX, (off_t)offset);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done < 0 ? -errno : -EIO;
+		offset += (uint64_t)done;
+		while (n && (size_t)done >= parts->iov_len) {
+			done -= (ssize_t)parts->iov_len;
+			parts++, n--;
+		}
+		if (n) {
+			parts->iov_base = (uint8_t *)parts->iov_base + done;
+			parts->iov_len -= (size_t)done;
+		}
+	}
+	return 0;
+}
+
+static int append_write(struct volume_job *job)
+{
+	const struct fragment *fragment = job->fragment;
+	struct iovec *parts;
+	uint8_t *head;
+	int error;
+
+	if (!fragment) {
+		struct iovec part = { .iov_base = job->p, .iov_len = job->n };
+
+		return write_all(job->file->fd, &part, 1, job->offset);
+	}
+	parts = xmalloc((fragment->n_packets + 1) * sizeof(*parts));
+	head = xmalloc(fragment->head_bytes);
+	fragment_write_head(fragment, job->origin_us, head);
+	fragment_iovecs(fragment, head, parts);
+	error = write_all(job->file->fd, parts, fragment->n_packets + 1, job->offset);
+	free(head);
+	free(parts);
+	return error;
+}
+
+/* Syncs when the last sync is too long ago. */
+static int append_sync(struct volume_file *file)
+{
+	int64_t now = reactor_monotonic_us();
+
+	if (now - file->synced_us < file->volume->sync_us)
+		return 0;
+	file->synced_us = now;
+	if (fdatasync(file->fd) == 0)
+		return 0;
+	volume_count_error("sync");
+	return -errno;
+}
+
+static void append_run(struct worker_job *worker_job)
+{
+	struct volume_job *job = CONTAINER_OF(worker_job, struct volume_job, job);
+	struct volume_file *file = job->file;
+
+	job->offset = file->bytes;
+	job->error = file->error ? file->error : append_write(job);
+	if (job->error && !file->error) {
+		volume_count_error("write");
+		(void)!ftruncate(file->fd, (off_t)file->bytes); /* no half fragments */
+	}
+	if (!job->error) {
+		file->bytes += job->n;
+		file->plain_bytes += job->fragment ? 0 : job->n;
+		job->error = append_sync(file);
+	}
+	if (job->error)
+		file->error = job->error;
+	if (reactor_monotonic_us() - file->volume->measured_us > MEASURE_US)
+		volume_measure(file->volume);
+}
+
+static void append_done(struct worker_job *worker_job)
+{
+	struct volume_job *job = CONTAINER_OF(worker_job, struct volume_job, job);
+
+	job->file->events->on_append(job->file->arg, job->error, job->offset, job->n);
+	job_free(job);
+}
+
+static int append_post(struct volume_job *job)
+{
+	if (worker_post(job->file->volume->writer, &job->job) == 0)
+		return 0;
+	job_free(job);
+	return -EAGAIN;
+}
+
+int volume_append_bytes(struct volume_file *file, const void *p, size_t n)
+{
+	struct volume_job *job = job_new(file, append_run, append_done, n);
+
+	job->p = xmalloc(n);
+	memcpy(job->p, p, n);
+	job->n = n;
+	return append_post(job);
+}
+
+int volume_append_fragment(struct volume_file *file, struct fragment *fragment, int64_t origin_us)
+{
+	struct volume_job *job = job_new(file, append_run, append_done, fragment->bytes);
+
+	job->fragment = fragment_ref(fragment);
+	job->n = fragment->bytes;
+	job->origin_us = origin_us;
+	return append_post(job);
+}
+
+/* --- closing --- */
+
+static int sync_folder_of(const struct volume_file *file)
+{
+	char folder[PATH_MAX];
+	const char *slash = strrchr(file->path, '/');
+	int fd, error;
+
+	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - file->path) : 1,
+		slash ? file->path : ".");
+	fd = volume_open_beneath(file->volume, folder, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fd;
+	error = fsync(fd) < 0 ? -errno : 0;
+	close(fd);
+	return error;
+}
+
+static void close_run(struct worker_job *worker_job)
+{
+	struct volume_job *job = CONTAINER_OF(worker_job, struct volume_job, job);
+	struct volume_file *file = job->file;
+
+	if (file->fd < 0) {
+		job->error = file->error;
+		return;
+	}
+	if (file->bytes == file->plain_bytes) { /* not one picture in it */
+		(void)unlinkat(file->volume->folder, file->path, 0);
+		file->bytes = 0;
+	} else if (fsync(file->fd) < 0) {
+		job->error = -errno;
+	}
+	if (close(file->fd) < 0 && !job->error)
+		job->error = -errno;
+	if (!job->error)
+		job->error = sync_folder_of(file);
+	if (job->error)
+		volume_count_error("sync");
+}
+
+static void close_done(struct worker_job *worker_job)
+{
+	struct volume_job *job = CONTAINER_OF(worker_job, struct volume_job, job);
+	struct volume_file *file = job->file;
+
+	file->events->on_close(file->arg, job->error, file->bytes);
+	file_free(file);
+	job_free(job);
+}
+
+void volume_file_close(struct volume_file *file)
+{
+	struct volume_job *job = job_new(file, close_run, close_done, 0);
+	int error = worker_post(file->volume->writer, &job->job);
+
+	assert(error ==
+		0); /* no bytes, and the limit of bytes ends the queue before that of jobs */
+	(void)error;
+}

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/attributes.h"
+#include "storage/fragment.h"
+
+struct evbuffer;
+
+/*
+ * A place on disk: a writer thread, a reader thread, and all the file operations of nvrd. Paths are relative to
+ * storage.path and never leave it. Everything asynchronous calls back on the reactor, in order.
+ */
+struct volume;
+
+enum {
+	VOLUME_QUEUE_BYTES = 64 << 20
+}; /* of fragments waiting for the disk; when full they are refused */
+
+/*
+ * Makes path and path/recordings when missing, writes and removes a probe. Blocks: at start only. Returns NULL
+ * and a message in *why (caller frees) when it cannot be written.
+ */
+struct volume *volume_open(const char *path, int64_t sync_us, char **why) MUST_CHECK;
+void volume_set_sync(struct volume *volume, int64_t sync_us);
+/* Waits for the queues; all callbacks have been called when it returns. */
+void volume_close(struct volume *volume);
+const char *volume_path(const struct volume *volume);
+
+/* --- writing: one file, appended --- */
+
+struct volume_file;
+struct volume_file_events {
+	/* The file exists: `path` is what it got (a suffix _2 … when the name was taken). Or error < 0. */
+	void (*on_open)(void *arg, int error, const char *path);
+	/* One append finished: where it starts and how many bytes; or error < 0 (errno), the file is cut back to offset. */
+	void (*on_append)(void *arg, int error, uint64_t offset, uint64_t bytes);
+	/* Closed and synced; the handle is gone after this. A file without any fragment is removed: 0 bytes. */
+	void (*on_close)(void *arg, int error, uint64_t bytes);
+};
+/* Creates the file and its folders on the writer thread. NULL when the queue is full. */
+struct volume_file *volume_create(struct volume *volume, const char *path,
+	const struct volume_file_events *events, void *arg) MUST_CHECK;
+/* Appends plain bytes (copied), or a fragment (referenced). Returns 0, or -EAGAIN when the queue is full: nothing is kept. */
+int volume_append_bytes(struct volume_file *file, const void *p, size_t n) MUST_CHECK;
+int volume_append_fragment(
+	struct volume_file *file, struct fragment *fragment, int64_t origin_us) MUST_CHECK;
+/* Closes after what was queued (never refused). */
+void volume_file_close(struct volume_file *file);
+
+/* --- reading --- */
+
+struct volume_reader;
+/* `bytes` and `modified_us` as they are at opening; or error < 0. The reader is then gone. */
+typedef void volume_reader_open_fn(void *arg, int error, uint64_t bytes, int64_t modified_us);
+/* The bytes asked for, fewer only at the end of file, in `data` (drain it); or error < 0. */
+typedef void volume_reader_data_fn(void *arg, int error, struct evbuffer *data);
+struct volume_reader *volume_reader_new(struct volume *volume, const char *path,
+	volume_reader_open_fn *on_open, void *arg) MUST_CHECK;
+/* One read at a time. Returns 0 or -EAGAIN when the queue is full. */
+int volume_reader_read(struct volume_reader *reader, uint64_t offset, size_t n,
+	volume_reader_data_fn *on_data, void *arg) MUST_CHECK;
+/* No callback comes after this. NULL is fine. */
+void volume_reader_free(struct volume_reader *reader);
