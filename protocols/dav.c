@@ -1,0 +1,191 @@
+/*
+ * PROPFIND over the tree (RFC 4918 section 9.1): Depth 0 and 1, answered in batches. Infinity is
+ * refused with the standard's precondition, as it has no bound.
+ */
+#include "protocols/dav.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "protocols/dav_body.h"
+#include "protocols/dav_properties.h"
+#include "protocols/http_server.h"
+#include "protocols/http_tree.h"
+#include "protocols/markup.h"
+#include "protocols/uri.h"
+#include "server/base/memory.h"
+#include "storage/tree.h"
+
+#define DAV_CONTENT_TYPE "application/xml; charset=utf-8"
+
+struct dav_propfind {
+	struct http_walk walk; /* first */
+	struct dav_query query;
+	struct dav_selection selection;
+	bool with_members; /* Depth: 1 */
+	bool with_self;
+	bool started;
+	struct tree_request *pending;
+	struct evbuffer *out;
+};
+
+static struct tree *dav_tree;
+
+void dav_set_tree(struct tree *tree)
+{
+	dav_tree = tree;
+}
+
+static void dav_on_gone(void *context)
+{
+	struct dav_propfind *d = context;
+
+	tree_cancel(d->pending);
+	http_walk_fini(&d->walk);
+	evbuffer_free(d->out);
+	free(d);
+}
+
+static void dav_refuse_depth(struct http_request *request)
+{
+	struct evbuffer *body = evbuffer_new();
+
+	if (!body)
+		abort();
+	markup_add(body, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
+			 "<D:error xmlns:D=\"DAV:\"><D:propfind-finite-depth/></D:error>\n");
+	http_answer(request, 403, DAV_CONTENT_TYPE, body);
+	evbuffer_free(body);
+}
+
+/* Depth (RFC 4918 section 10.2; absent: infinity), and Windows' "1,noroot". False: answered. */
+static bool dav_parse_depth(struct dav_propfind *d)
+{
+	struct message_text depth = http_field(d->walk.request, "Depth");
+
+	d->with_self = true;
+	if (message_text_is(depth, "0"))
+		return true;
+	d->with_members = true;
+	if (message_text_is(depth, "1"))
+		return true;
+	d->with_self = false;
+	if (message_text_is(depth, "1,noroot"))
+		return true;
+	if (!depth.p || message_text_is(depth, "infinity"))
+		dav_refuse_depth(d->walk.request);
+	else
+		http_answer_error(d->walk.request, 400, "Depth must be 0 or 1");
+	return false;
+}
+
+static bool dav_parse_query(struct dav_propfind *d)
+{
+	struct evbuffer *body = http_body(d->walk.request);
+	size_t n = evbuffer_get_length(body);
+	const char *p = n ? (const char *)evbuffer_pullup(body, -1) : "";
+	const char *why = NULL;
+
+	if (dav_body_parse(&d->query, p, n, &why) < 0) {
+		http_answer_error(d->walk.request, 400, "%s", why);
+		return false;
+	}
+	dav_select(&d->selection, &d->query);
+	return true;
+}
+
+/* Sends what has been written, the head of the answer before the first of it. */
+static void dav_flush(struct dav_propfind *d)
+{
+	if (!d->started)
+		http_start(d->walk.request, 207, DAV_CONTENT_TYPE, HTTP_UNKNOWN);
+	d->started = true;
+	http_send(d->walk.request, d->out);
+}
+
+static void dav_on_entries(
+	struct http_walk *walk, const struct tree_entry *entries, size_t n, bool last)
+{
+	struct dav_propfind *d = CONTAINER_OF(walk, struct dav_propfind, walk);
+
+	for (size_t i = 0; i < n; i++)
+		dav_write_response(d->out, &d->selection, &entries[i]);
+	if (last)
+		dav_write_tail(d->out);
+	dav_flush(d);
+	if (last)
+		http_end(walk->request);
+}
+
+static void dav_on_error(struct http_walk *walk, int error)
+{
+	struct dav_propfind *d = CONTAINER_OF(walk, struct dav_propfind, walk);
+
+	if (d->started)
+		http_abort(walk->request);
+	else
+		http_tree_answer_error(walk->request, error);
+}
+
+/* A collection that was named without its slash is told its proper name (section 5.2). */
+static void dav_add_location(struct http_request *request, const struct tree_entry *entry)
+{
+	char encoded[3 * HTTP_TREE_PATH_BYTES];
+
+	if (entry->kind == TREE_COLLECTION && !http_tree_wants_collection(request) &&
+		uri_encode_path(encoded, sizeof(encoded), entry->path) == 0)
+		http_add_field(request, "Content-Location", "%s/", encoded);
+}
+
+static void dav_on_found(void *arg, int error, const struct tree_entry *entry)
+{
+	struct dav_propfind *d = arg;
+
+	d->pending = NULL;
+	if (error) {
+		http_tree_answer_error(d->walk.request, error);
+		return;
+	}
+	bool is_collection = entry->kind == TREE_COLLECTION;
+	if (!is_collection && http_tree_wants_collection(d->walk.request)) {
+		http_tree_answer_error(d->walk.request, -ENOENT);
+		return;
+	}
+	dav_add_location(d->walk.request, entry);
+	dav_write_head(d->out);
+	if (d->with_self)
+		dav_write_response(d->out, &d->selection, entry);
+	if (is_collection && d->with_members) {
+		http_walk_start(&d->walk);
+		return;
+	}
+	dav_write_tail(d->out);
+	http_answer(d->walk.request, 207, DAV_CONTENT_TYPE, d->out);
+}
+
+void dav_propfind(struct http_request *request)
+{
+	struct dav_propfind *d = xcalloc(1, sizeof(*d));
+	char path[HTTP_TREE_PATH_BYTES];
+
+	d->out = evbuffer_new();
+	if (!d->out)
+		abort();
+	d->walk.request = request;
+	http_set_context(request, d, dav_on_gone);
+	if (!dav_parse_depth(d) || !dav_parse_query(d))
+		return;
+	if (!http_tree_path(request, path)) {
+		http_tree_answer_error(request, -ENOENT);
+		return;
+	}
+	http_walk_init(&d->walk, request, dav_tree, path, http_user(request));
+	d->walk.on_entries = dav_on_entries;
+	d->walk.on_error = dav_on_error;
+	d->pending = tree_find(dav_tree, path, http_user(request), dav_on_found, d);
+	if (!d->pending)
+		http_tree_answer_error(request, -EAGAIN);
+}

@@ -1,0 +1,321 @@
+/*
+ * Live properties (RFC 4918 section 15, and those of recordings) as one table, and how they are
+ * written: a response element with a propstat for what is there and one for what is not.
+ */
+#include "protocols/dav_properties.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "protocols/http_date.h"
+#include "protocols/markup.h"
+#include "storage/tree.h"
+
+/* What an entry must have for a property to be defined. */
+enum {
+	DAV_ANY = 0,
+	DAV_FILE = 1 << 0,
+	DAV_MODIFIED = 1 << 1,
+	DAV_CREATED = 1 << 2,
+	DAV_SEGMENT = 1 << 3,
+	DAV_PICTURE = 1 << 4,
+};
+
+static void dav_add_timestamp(struct evbuffer *out, int64_t utc_us)
+{
+	char text[HTTP_TIMESTAMP_BYTES];
+
+	markup_add(out, http_timestamp_write(text, utc_us));
+}
+
+/* With milliseconds: recordings follow each other within a second. */
+static void dav_add_instant(struct evbuffer *out, int64_t utc_us)
+{
+	char text[HTTP_TIMESTAMP_BYTES];
+
+	(void)http_timestamp_write(text, utc_us);
+	(void)evbuffer_add_printf(out, "%.19s.%03dZ", text, (int)(utc_us / 1000 % 1000));
+}
+
+static void dav_write_resourcetype(struct evbuffer *out, const struct tree_entry *e)
+{
+	if (e->kind == TREE_COLLECTION)
+		markup_add(out, "<D:collection/>");
+}
+
+static void dav_write_displayname(struct evbuffer *out, const struct tree_entry *e)
+{
+	markup_add_text(out, e->name);
+}
+
+static void dav_write_contentlength(struct evbuffer *out, const struct tree_entry *e)
+{
+	(void)evbuffer_add_printf(out, "%" PRIu64, e->bytes);
+}
+
+static void dav_write_contenttype(struct evbuffer *out, const struct tree_entry *e)
+{
+	markup_add_text(out, e->content_type);
+}
+
+static void dav_write_etag(struct evbuffer *out, const struct tree_entry *e)
+{
+	markup_add_text(out, e->etag);
+}
+
+static void dav_write_lastmodified(struct evbuffer *out, const struct tree_entry *e)
+{
+	char text[HTTP_DATE_BYTES];
+
+	markup_add(out, http_date_write(text, e->modified_us));
+}
+
+static void dav_write_creationdate(struct evbuffer *out, const struct tree_entry *e)
+{
+	dav_add_timestamp(out, e->created_us);
+}
+
+static void dav_write_nothing(struct evbuffer *out, const struct tree_entry *e)
+{
+	(void)out, (void)e;
+}
+
+static void dav_write_camera(struct evbuffer *out, const struct tree_entry *e)
+{
+	markup_add_text(out, e->segment->camera);
+}
+
+static void dav_write_start(struct evbuffer *out, const struct tree_entry *e)
+{
+	dav_add_instant(out, e->segment->start_us);
+}
+
+static void dav_write_end(struct evbuffer *out, const struct tree_entry *e)
+{
+	dav_add_instant(out, e->segment->end_us);
+}
+
+/* In seconds. */
+static void dav_write_duration(struct evbuffer *out, const struct tree_entry *e)
+{
+	int64_t ms = (e->segment->end_us - e->segment->start_us) / 1000;
+
+	(void)evbuffer_add_printf(out, "%" PRId64 ".%03d", ms / 1000, (int)(ms % 1000));
+}
+
+static void dav_write_codec(struct evbuffer *out, const struct tree_entry *e)
+{
+	markup_add_text(out, e->segment->codecs ? e->segment->codecs : "");
+}
+
+static void dav_write_width(struct evbuffer *out, const struct tree_entry *e)
+{
+	(void)evbuffer_add_printf(out, "%d", e->segment->width);
+}
+
+static void dav_write_height(struct evbuffer *out, const struct tree_entry *e)
+{
+	(void)evbuffer_add_printf(out, "%d", e->segment->height);
+}
+
+static void dav_write_state(struct evbuffer *out, const struct tree_entry *e)
+{
+	markup_add(out, e->segment->state == SEGMENT_OPEN ? "open" : "closed");
+}
+
+/* clang-format off */
+static const struct dav_row {
+	const char *name;
+	void (*write)(struct evbuffer *out, const struct tree_entry *e);
+	unsigned needs;
+	bool is_ours; /* in DAV_NVRD_SPACE, else in DAV: */
+} dav_rows[] = {
+	{ "resourcetype",     dav_write_resourcetype,    DAV_ANY,      false },
+	{ "displayname",      dav_write_displayname,     DAV_ANY,      false },
+	{ "getcontentlength", dav_write_contentlength,   DAV_FILE,     false },
+	{ "getcontenttype",   dav_write_contenttype,     DAV_FILE,     false },
+	{ "getetag",          dav_write_etag,            DAV_FILE,     false },
+	{ "getlastmodified",  dav_write_lastmodified,    DAV_MODIFIED, false },
+	{ "creationdate",     dav_write_creationdate,    DAV_CREATED,  false },
+	{ "supportedlock",    dav_write_nothing,         DAV_ANY,      false },
+	{ "lockdiscovery",    dav_write_nothing,         DAV_ANY,      false },
+	{ "camera",           dav_write_camera,          DAV_SEGMENT,  true },
+	{ "start",            dav_write_start,           DAV_SEGMENT,  true },
+	{ "end",              dav_write_end,             DAV_SEGMENT,  true },
+	{ "duration",         dav_write_duration,        DAV_SEGMENT,  true },
+	{ "codec",            dav_write_codec,           DAV_SEGMENT,  true },
+	{ "width",            dav_write_width,           DAV_PICTURE,  true },
+	{ "height",           dav_write_height,          DAV_PICTURE,  true },
+	{ "state",            dav_write_state,           DAV_SEGMENT,  true },
+};
+/* clang-format on */
+
+static int dav_find_row(const struct dav_name *name)
+{
+	bool is_ours = strcmp(name->space, DAV_NVRD_SPACE) == 0;
+
+	if (!is_ours && strcmp(name->space, "DAV:") != 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LENGTH(dav_rows); i++) {
+		if (dav_rows[i].is_ours == is_ours && strcmp(dav_rows[i].name, name->name) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+void dav_select(struct dav_selection *ret, const struct dav_query *query)
+{
+	ret->query = query;
+	for (size_t i = 0; i < query->n_properties; i++)
+		ret->known[i] = dav_find_row(&query->properties[i]);
+}
+
+static unsigned dav_entry_has(const struct tree_entry *e)
+{
+	unsigned has = 0;
+
+	if (e->kind == TREE_FILE)
+		has |= DAV_FILE;
+	if (e->modified_us > 0)
+		has |= DAV_MODIFIED;
+	if (e->created_us > 0)
+		has |= DAV_CREATED;
+	if (e->segment)
+		has |= DAV_SEGMENT;
+	if (e->segment && e->segment->width > 0)
+		has |= DAV_PICTURE;
+	return has;
+}
+
+static bool dav_is_defined(int row, unsigned has)
+{
+	return row >= 0 && (dav_rows[row].needs & ~has) == 0;
+}
+
+static void dav_write_row(
+	struct evbuffer *out, const struct dav_row *row, const struct tree_entry *entry)
+{
+	const char *prefix = row->is_ours ? "N:" : "D:";
+
+	markup_add(out, "<");
+	markup_add(out, prefix);
+	markup_add(out, row->name);
+	if (!entry || row->write == dav_write_nothing) {
+		markup_add(out, "/>");
+		return;
+	}
+	markup_add(out, ">");
+	row->write(out, entry);
+	markup_add(out, "</");
+	markup_add(out, prefix);
+	markup_add(out, row->name);
+	markup_add(out, ">");
+}
+
+static void dav_write_propstat_end(struct evbuffer *out, const char *status)
+{
+	markup_add(out, "</D:prop><D:status>HTTP/1.1 ");
+	markup_add(out, status);
+	markup_add(out, "</D:status></D:propstat>");
+}
+
+/* allprop and propname */
+static void dav_write_all(struct evbuffer *out, const struct tree_entry *entry, bool names_only)
+{
+	unsigned has = dav_entry_has(entry);
+
+	markup_add(out, "<D:propstat><D:prop>");
+	for (size_t i = 0; i < ARRAY_LENGTH(dav_rows); i++) {
+		if (dav_is_defined((int)i, has))
+			dav_write_row(out, &dav_rows[i], names_only ? NULL : entry);
+	}
+	dav_write_propstat_end(out, "200 OK");
+}
+
+static void dav_write_found(struct evbuffer *out, const struct dav_selection *selection,
+	const struct tree_entry *entry, unsigned has)
+{
+	markup_add(out, "<D:propstat><D:prop>");
+	for (size_t i = 0; i < selection->query->n_properties; i++) {
+		if (dav_is_defined(selection->known[i], has))
+			dav_write_row(out, &dav_rows[selection->known[i]], entry);
+	}
+	dav_write_propstat_end(out, "200 OK");
+}
+
+static void dav_write_missing(
+	struct evbuffer *out, const struct dav_selection *selection, unsigned has)
+{
+	const struct dav_query *query = selection->query;
+
+	markup_add(out, "<D:propstat><D:prop>");
+	for (size_t i = 0; i < query->n_properties; i++) {
+		if (dav_is_defined(selection->known[i], has))
+			continue;
+		markup_add(out, "<");
+		markup_add(out, query->properties[i].name);
+		markup_add(out, " xmlns=\"");
+		markup_add_text(out, query->properties[i].space);
+		markup_add(out, "\"/>");
+	}
+	dav_write_propstat_end(out, "404 Not Found");
+}
+
+/* How many of the asked-for properties this entry has. */
+static size_t dav_count_found(const struct dav_selection *selection, unsigned has)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < selection->query->n_properties; i++)
+		found += dav_is_defined(selection->known[i], has);
+	return found;
+}
+
+static void dav_write_properties(
+	struct evbuffer *out, const struct dav_selection *selection, const struct tree_entry *entry)
+{
+	const struct dav_query *query = selection->query;
+	unsigned has = dav_entry_has(entry);
+	size_t found = dav_count_found(selection, has);
+
+	switch (query->kind) {
+	case DAV_PROPNAME:
+		dav_write_all(out, entry, true);
+		return;
+	case DAV_ALLPROP:
+		dav_write_all(out, entry, false);
+		break;
+	case DAV_PROP:
+		if (found > 0 || query->n_properties == 0)
+			dav_write_found(out, selection, entry, has);
+		break;
+	}
+	if (found < query->n_properties)
+		dav_write_missing(out, selection, has);
+}
+
+void dav_write_response(
+	struct evbuffer *out, const struct dav_selection *selection, const struct tree_entry *entry)
+{
+	markup_add(out, "<D:response><D:href>");
+	markup_add_path(out, entry->path);
+	if (entry->kind == TREE_COLLECTION && strcmp(entry->path, "/") != 0)
+		markup_add(out, "/");
+	markup_add(out, "</D:href>");
+	dav_write_properties(out, selection, entry);
+	markup_add(out, "</D:response>\n");
+}
+
+void dav_write_head(struct evbuffer *out)
+{
+	markup_add(out, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
+			"<D:multistatus xmlns:D=\"DAV:\" xmlns:N=\"" DAV_NVRD_SPACE "\">\n");
+}
+
+void dav_write_tail(struct evbuffer *out)
+{
+	markup_add(out, "</D:multistatus>\n");
+}

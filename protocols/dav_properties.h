@@ -1,0 +1,23 @@
+#pragma once
+
+#include "protocols/dav_body.h"
+
+struct evbuffer;
+struct tree_entry;
+
+/* The live properties of the tree's entries, and the multistatus that shows them (RFC 4918). */
+
+#define DAV_NVRD_SPACE "urn:nvrd:dav"
+
+/* What to show of each entry, made once per request from a query that outlives it. */
+struct dav_selection {
+	const struct dav_query *query;
+	int known[DAV_PROPERTIES]; /* a row of the table per property of the query, or -1 */
+};
+void dav_select(struct dav_selection *ret, const struct dav_query *query);
+
+void dav_write_head(struct evbuffer *out);
+/* One entry's response element. */
+void dav_write_response(struct evbuffer *out, const struct dav_selection *selection,
+	const struct tree_entry *entry);
+void dav_write_tail(struct evbuffer *out);

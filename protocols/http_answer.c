@@ -1,0 +1,215 @@
+/*
+ * Answers: status line and fields, the framing of the body (RFC 9112 sections 6 and 7), and the
+ * accounting of what was sent. Bodies are moved, never copied.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "protocols/http_private.h"
+
+static const struct {
+	int status;
+	const char *words;
+} http_statuses[] = {
+	{200,  "OK"			     },
+	{ 204, "No Content"                     },
+	{ 206, "Partial Content"                },
+	{ 207, "Multi-Status"                   },
+	{ 301, "Moved Permanently"              },
+	{ 302, "Found"			  },
+	{ 303, "See Other"                      },
+	{ 304, "Not Modified"                   },
+	{ 307, "Temporary Redirect"             },
+	{ 308, "Permanent Redirect"             },
+	{ 400, "Bad Request"                    },
+	{ 401, "Unauthorized"                   },
+	{ 403, "Forbidden"                      },
+	{ 404, "Not Found"                      },
+	{ 405, "Method Not Allowed"             },
+	{ 408, "Request Timeout"                },
+	{ 409, "Conflict"                       },
+	{ 412, "Precondition Failed"            },
+	{ 413, "Content Too Large"              },
+	{ 414, "URI Too Long"                   },
+	{ 415, "Unsupported Media Type"         },
+	{ 416, "Range Not Satisfiable"          },
+	{ 421, "Misdirected Request"            },
+	{ 431, "Request Header Fields Too Large"},
+	{ 500, "Internal Server Error"          },
+	{ 501, "Not Implemented"                },
+	{ 503, "Service Unavailable"            },
+	{ 505, "HTTP Version Not Supported"     },
+	{ 507, "Insufficient Storage"           },
+};
+
+const char *http_status_words(int status)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(http_statuses); i++) {
+		if (http_statuses[i].status == status)
+			return http_statuses[i].words;
+	}
+	return "Status";
+}
+
+void http_add_field(struct http_request *request, const char *name, const char *format, ...)
+{
+	char value[HTTP_FIELD_BYTES];
+	va_list arguments;
+
+	assert(request->phase == HTTP_NOT_STARTED);
+	va_start(arguments, format);
+	int n = vsnprintf(value, sizeof(value), format, arguments);
+	va_end(arguments);
+	assert(n >= 0 && (size_t)n < sizeof(value));
+	assert(!strpbrk(value, "\r\n"));
+	(void)evbuffer_add_printf(request->fields, "%s: %s\r\n", name, value);
+}
+
+static void http_count(struct http_request *request, int status)
+{
+	char text[12];
+
+	(void)snprintf(text, sizeof(text), "%d", status);
+	metric_add(metric_get(METRIC_HTTP_REQUESTS, http_method_label(request), text), 1);
+}
+
+/* Content-Length, or chunks, or for HTTP/1.0 the end of the connection. */
+static void http_write_framing(
+	struct http_request *request, struct evbuffer *out, int status, uint64_t bytes)
+{
+	bool empty = status == 204 || status == 304;
+
+	request->is_bodyless = empty || (request->method && http_is_head(request));
+	request->bytes_left = bytes;
+	if (empty)
+		return;
+	if (bytes != HTTP_UNKNOWN) {
+		(void)evbuffer_add_printf(out, "Content-Length: %" PRIu64 "\r\n", bytes);
+	} else if (request->is_old) {
+		request->client->close_after = true;
+	} else {
+		request->is_chunked_answer = true;
+		(void)evbuffer_add_printf(out, "Transfer-Encoding: chunked\r\n");
+	}
+}
+
+void http_start(struct http_request *request, int status, const char *content_type, uint64_t bytes)
+{
+	struct http_connection *c = request->client;
+	struct evbuffer *out = connection_output(c->socket);
+	size_t before = evbuffer_get_length(out);
+	char date[HTTP_DATE_BYTES];
+
+	assert(request->phase == HTTP_NOT_STARTED);
+	request->phase = HTTP_STARTED;
+	request->status = status;
+	http_count(request, status);
+	(void)evbuffer_add_printf(out,
+		"HTTP/1.1 %d %s\r\n"
+		"Date: %s\r\n"
+		"Server: nvrd\r\n"
+		"X-Content-Type-Options: nosniff\r\n",
+		status, http_status_words(status), http_date_write(date, reactor_now_us()));
+	http_write_framing(request, out, status, bytes);
+	if (content_type)
+		(void)evbuffer_add_printf(out, "Content-Type: %s\r\n", content_type);
+	if (c->close_after)
+		(void)evbuffer_add_printf(out, "Connection: close\r\n");
+	(void)evbuffer_add_buffer(out, request->fields);
+	(void)evbuffer_add(out, "\r\n", 2);
+	request->sent += evbuffer_get_length(out) - before;
+}
+
+void http_send(struct http_request *request, struct evbuffer *body)
+{
+	struct evbuffer *out = connection_output(request->client->socket);
+	size_t n = evbuffer_get_length(body);
+	size_t before = evbuffer_get_length(out);
+
+	assert(request->phase == HTTP_STARTED);
+	if (request->bytes_left != HTTP_UNKNOWN) {
+		assert(n <= request->bytes_left);
+		request->bytes_left -= n;
+	}
+	if (request->is_bodyless || n == 0) {
+		(void)evbuffer_drain(body, n);
+		return;
+	}
+	if (request->is_chunked_answer)
+		(void)evbuffer_add_printf(out, "%zx\r\n", n);
+	(void)evbuffer_add_buffer(out, body);
+	if (request->is_chunked_answer)
+		(void)evbuffer_add(out, "\r\n", 2);
+	request->sent += evbuffer_get_length(out) - before;
+}
+
+size_t http_unsent(const struct http_request *request)
+{
+	return evbuffer_get_length(connection_output(request->client->socket));
+}
+
+void http_set_drained(
+	struct http_request *request, size_t low_water, void (*on_drained)(void *context))
+{
+	request->on_drained = on_drained;
+	http_connection_set_low_water(request->client, low_water);
+}
+
+void http_end(struct http_request *request)
+{
+	struct http_connection *c = request->client;
+
+	assert(request->phase == HTTP_STARTED);
+	if (!request->is_bodyless && request->bytes_left != HTTP_UNKNOWN && request->bytes_left) {
+		log_warn(&c->log, "%s %s: the body ended %" PRIu64 " bytes early",
+			http_method_label(request), request->path, request->bytes_left);
+		http_abort(request);
+		return;
+	}
+	if (request->is_chunked_answer && !request->is_bodyless)
+		connection_write(c->socket, "0\r\n\r\n", 5);
+	request->phase = HTTP_ENDED;
+	log_debug(&c->log, "%s %s: %d, %" PRIu64 " bytes, %" PRId64 " us",
+		http_method_label(request), request->path, request->status, request->sent,
+		reactor_monotonic_us() - request->started_us);
+	http_connection_answered(c);
+}
+
+void http_abort(struct http_request *request)
+{
+	connection_close(request->client->socket, CLOSE_ERROR);
+}
+
+void http_answer(
+	struct http_request *request, int status, const char *content_type, struct evbuffer *body)
+{
+	http_start(request, status, content_type, body ? evbuffer_get_length(body) : 0);
+	if (body)
+		http_send(request, body);
+	http_end(request);
+}
+
+void http_answer_error(struct http_request *request, int status, const char *format, ...)
+{
+	struct evbuffer *body = evbuffer_new();
+	char text[512];
+	va_list arguments;
+
+	if (!body)
+		abort();
+	va_start(arguments, format);
+	(void)vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (status == 500 || status == 503) /* 501 and 505 are the client's doing */
+		log_warn(&request->client->log, "%s %s: %d %s", http_method_label(request),
+			request->path, status, text);
+	(void)evbuffer_add_printf(body, "%s\n", text);
+	http_answer(request, status, "text/plain; charset=utf-8", body);
+	evbuffer_free(body);
+}

@@ -1,0 +1,291 @@
+/*
+ * Files of the tree over HTTP (RFC 9110 sections 8, 13, 14): validators, conditions and ranges, and
+ * a pump that holds at most two reads of a file in memory.
+ */
+#include "protocols/http_files.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "protocols/http_condition.h"
+#include "protocols/http_range.h"
+#include "protocols/http_server.h"
+#include "protocols/http_tree.h"
+#include "protocols/listing.h"
+#include "protocols/uri.h"
+#include "server/base/memory.h"
+#include "server/base/reactor.h"
+#include "storage/tree.h"
+
+enum {
+	FILE_READ_BYTES = 256 << 10,
+	FILE_MAX_AGE_SECONDS = 86400
+};
+#define FILE_RETRY_US (INT64_C(50) * 1000)
+
+struct http_file {
+	struct http_request *request;
+	struct auth_user *user; /* owned copy, or NULL */
+	char path[HTTP_TREE_PATH_BYTES];
+	struct tree_request *pending;
+	struct tree_file *file;
+	uint64_t at, left; /* of the bytes to be sent */
+	bool reading;
+	struct event *retry_timer; /* when the disk's queue is full */
+};
+
+static struct tree *http_files_tree;
+
+void http_files_set_tree(struct tree *tree)
+{
+	http_files_tree = tree;
+}
+
+static void http_file_free(struct http_file *f)
+{
+	tree_cancel(f->pending);
+	tree_file_close(f->file);
+	reactor_timer_free(&f->retry_timer);
+	auth_user_free(f->user);
+	free(f);
+}
+
+static void http_file_on_gone(void *context)
+{
+	http_file_free(context);
+}
+
+/* --- the body --- */
+
+static void http_file_read(struct http_file *f);
+
+static void http_file_on_data(void *arg, int error, struct evbuffer *data)
+{
+	struct http_file *f = arg;
+	size_t n = error ? 0 : evbuffer_get_length(data);
+
+	f->reading = false;
+	if (n == 0 || n > f->left) {
+		log_warn(http_log(f->request), "%s: cannot be read on at byte %" PRIu64 ": %s",
+			f->path, f->at,
+			error ? evutil_socket_error_to_string(-error) : "it became shorter");
+		http_abort(f->request);
+		return;
+	}
+	f->at += n;
+	f->left -= n;
+	http_send(f->request, data);
+	if (f->left == 0)
+		http_end(f->request);
+	else if (http_unsent(f->request) <= FILE_READ_BYTES)
+		http_file_read(f);
+}
+
+static void http_file_read(struct http_file *f)
+{
+	size_t n = f->left < FILE_READ_BYTES ? (size_t)f->left : FILE_READ_BYTES;
+	int error = tree_file_read(f->file, f->at, n, http_file_on_data, f);
+
+	f->reading = true;
+	if (error == -EAGAIN)
+		reactor_timer_start(f->retry_timer, FILE_RETRY_US);
+	else if (error)
+		http_abort(f->request);
+}
+
+static void http_file_on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	http_file_read(arg);
+}
+
+static void http_file_on_drained(void *context)
+{
+	struct http_file *f = context;
+
+	if (!f->reading && f->left > 0)
+		http_file_read(f);
+}
+
+/* --- the head --- */
+
+/* "/recordings/porch/2026-11-20/14-30-00.mp4" is saved as "porch-2026-11-20-14-30-00.mp4". */
+static void http_file_add_disposition(struct http_request *request, const char *path)
+{
+	char name[HTTP_TREE_PATH_BYTES];
+	const char *below = path[0] == '/' ? strchr(path + 1, '/') : NULL;
+
+	(void)snprintf(name, sizeof(name), "%s", below ? below + 1 : path);
+	for (char *p = name; *p; p++) {
+		if (*p == '/')
+			*p = '-';
+		else if (*p < ' ' || *p > '~' || *p == '"' || *p == '\\')
+			return;
+	}
+	http_add_field(request, "Content-Disposition", "inline; filename=\"%s\"", name);
+}
+
+static void http_file_add_fields(struct http_request *request, const struct tree_entry *entry)
+{
+	char date[HTTP_DATE_BYTES];
+	bool grows = entry->segment && entry->segment->state == SEGMENT_OPEN;
+
+	http_add_field(request, "ETag", "%s", entry->etag);
+	if (entry->modified_us > 0)
+		http_add_field(
+			request, "Last-Modified", "%s", http_date_write(date, entry->modified_us));
+	http_add_field(request, "Accept-Ranges", "bytes");
+	if (grows)
+		http_add_field(request, "Cache-Control", "private, no-cache");
+	else
+		http_add_field(
+			request, "Cache-Control", "private, max-age=%d", FILE_MAX_AGE_SECONDS);
+}
+
+static struct http_conditions http_file_conditions(const struct http_request *request)
+{
+	return (struct http_conditions){
+		.if_match = http_field(request, "If-Match"),
+		.if_none_match = http_field(request, "If-None-Match"),
+		.if_modified_since = http_field(request, "If-Modified-Since"),
+		.if_unmodified_since = http_field(request, "If-Unmodified-Since"),
+		.if_range = http_field(request, "If-Range"),
+	};
+}
+
+/* Starts the answer to a request for the whole or for a part; false when it is complete already. */
+static bool http_file_start(struct http_file *f, const struct tree_entry *entry, bool ranged)
+{
+	struct http_request *request = f->request;
+	struct http_range range = { .first = 0, .bytes = entry->bytes };
+	struct message_text value = { NULL, 0 };
+	int status = 200;
+
+	if (ranged && !http_is_head(request)) /* a Range means something to GET only */
+		value = http_field(request, "Range");
+	switch (http_range_parse(&range, value, entry->bytes)) {
+	case HTTP_RANGE_WHOLE:
+		break;
+	case HTTP_RANGE_PART:
+		status = 206;
+		http_add_field(request, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
+			range.first, range.first + range.bytes - 1, entry->bytes);
+		break;
+	case HTTP_RANGE_UNSATISFIABLE:
+		http_add_field(request, "Content-Range", "bytes */%" PRIu64, entry->bytes);
+		http_answer_error(request, 416, "the file has %" PRIu64 " bytes", entry->bytes);
+		return false;
+	}
+	f->at = range.first;
+	f->left = range.bytes;
+	http_file_add_disposition(request, entry->path);
+	http_start(request, status, entry->content_type, range.bytes);
+	if (!http_is_head(request) && range.bytes > 0)
+		return true;
+	http_end(request);
+	return false;
+}
+
+/* Answers with what is known of the file; false when nothing of its body is wanted. */
+static bool http_file_answer(struct http_file *f, const struct tree_entry *entry)
+{
+	struct http_conditions conditions = http_file_conditions(f->request);
+
+	http_file_add_fields(f->request, entry);
+	switch (http_condition_judge(&conditions, entry->etag, entry->modified_us)) {
+	case HTTP_CONDITION_NOT_MODIFIED:
+		http_answer(f->request, 304, NULL, NULL);
+		return false;
+	case HTTP_CONDITION_FAILED:
+		http_answer_error(f->request, 412, "the file is not the one that was asked for");
+		return false;
+	case HTTP_CONDITION_PROCEED:
+		break;
+	}
+	return http_file_start(f, entry,
+		http_condition_range_counts(&conditions, entry->etag, entry->modified_us));
+}
+
+/* --- finding it --- */
+
+static void http_file_on_open(
+	void *arg, int error, const struct tree_entry *entry, struct tree_file *file)
+{
+	struct http_file *f = arg;
+
+	f->pending = NULL;
+	f->file = file;
+	if (error) {
+		http_tree_answer_error(f->request, error);
+		return;
+	}
+	f->retry_timer = reactor_timer_new(http_file_on_retry, f);
+	if (http_file_answer(f, entry)) {
+		http_set_drained(f->request, FILE_READ_BYTES, http_file_on_drained);
+		http_file_read(f);
+	}
+}
+
+static void http_file_redirect(struct http_request *request, const struct tree_entry *entry)
+{
+	char encoded[3 * HTTP_TREE_PATH_BYTES];
+
+	if (uri_encode_path(encoded, sizeof(encoded), entry->path) == 0)
+		http_add_field(request, "Location", "%s/", encoded);
+	http_answer_error(request, 301, "a collection's name ends with a slash");
+}
+
+static void http_file_on_collection(struct http_file *f, const struct tree_entry *entry)
+{
+	struct http_request *request = f->request;
+
+	if (!http_tree_wants_collection(request)) {
+		http_file_redirect(request, entry);
+		return;
+	}
+	/* the request changes hands */
+	listing_answer(request, http_files_tree, entry, f->user);
+	http_file_free(f);
+}
+
+static void http_file_on_found(void *arg, int error, const struct tree_entry *entry)
+{
+	struct http_file *f = arg;
+
+	f->pending = NULL;
+	if (error) {
+		http_tree_answer_error(f->request, error);
+	} else if (entry->kind == TREE_COLLECTION) {
+		http_file_on_collection(f, entry);
+	} else if (http_tree_wants_collection(f->request)) {
+		http_tree_answer_error(f->request, -ENOENT);
+	} else if (http_is_head(f->request)) {
+		(void)http_file_answer(f, entry);
+	} else {
+		f->pending = tree_open(http_files_tree, f->path, f->user, http_file_on_open, f);
+		if (!f->pending)
+			http_tree_answer_error(f->request, -EAGAIN);
+	}
+}
+
+void http_files_get(struct http_request *request)
+{
+	struct http_file *f = xcalloc(1, sizeof(*f));
+
+	f->request = request;
+	f->user = auth_user_copy(http_user(request));
+	http_set_context(request, f, http_file_on_gone);
+	if (!http_tree_path(request, f->path)) {
+		http_tree_answer_error(request, -ENOENT);
+		return;
+	}
+	f->pending = tree_find(http_files_tree, f->path, http_user(request), http_file_on_found, f);
+	if (!f->pending)
+		http_tree_answer_error(request, -EAGAIN);
+}

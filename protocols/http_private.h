@@ -1,0 +1,152 @@
+#pragma once
+
+#include <sys/queue.h>
+
+#include "protocols/http_chunked.h"
+#include "protocols/http_server.h"
+#include "protocols/uri.h"
+#include "server/base/connection.h"
+#include "server/base/metrics.h"
+#include "server/base/reactor.h"
+
+/* What http_server.c (connections), http_request.c, http_route.c and http_answer.c share. */
+
+enum {
+	HTTP_CONNECTIONS = 512,
+	HTTP_CONNECTIONS_PER_ADDRESS = 128, /* but for loopback */
+	HTTP_CONNECTIONS_REFUSED = 64,      /* that may wait for their 503 at once */
+	HTTP_TARGET_BYTES = 4096,
+	HTTP_UNSENT_BYTES = 64 << 10, /* the next request waits until no more is unsent */
+	HTTP_FIELD_BYTES = 2048,      /* the longest value of a field that we send */
+};
+
+#define HTTP_KEEPALIVE_US (INT64_C(60) * 1000000)
+#define HTTP_HEAD_US (INT64_C(15) * 1000000)
+#define HTTP_BODY_US (INT64_C(60) * 1000000)
+#define HTTP_STALLED_US (INT64_C(30) * 1000000) /* twice without a byte taken: closed */
+#define HTTP_LINGER_US (INT64_C(2) * 1000000)
+
+enum http_state {
+	HTTP_WAITING,    /* for a request's first byte */
+	HTTP_READING,    /* a head */
+	HTTP_COLLECTING, /* a body */
+	HTTP_ANSWERING,  /* a handler has the request */
+	HTTP_DRAINING,   /* the answer is written, the peer has yet to take it */
+	HTTP_LINGERING,  /* our end is shut; what the peer still sends is dropped */
+	HTTP_CLOSED,
+};
+
+struct http_server {
+	struct log_name log;
+	struct listener *listener;
+	const struct http_route *routes;
+	TAILQ_HEAD(, http_connection) connections;
+	size_t n_connections;
+	struct metric *sessions, *auth_failures;
+	struct log_repeated full;
+};
+
+struct http_connection {
+	TAILQ_ENTRY(http_connection) entry;
+	struct reactor_dead dead;
+	struct http_server *server;
+	struct connection *socket; /* NULL once closed */
+	struct log_name log;
+	char *peer;
+	enum http_state state;
+	struct event *timer;          /* ends the state */
+	struct http_request *request; /* owned; NULL between requests */
+	size_t low_water;             /* of the output, for on_drained */
+	size_t seen;                  /* of the input, searched for a head's end */
+	bool stepping;                /* http_step() runs further up the stack */
+	bool paused;
+	bool close_after; /* no further request is read */
+	bool linger;      /* unread bytes may be on their way */
+	uint64_t taken;   /* of the answer, when the timer last looked */
+	bool stalled;
+};
+
+/* One row per method that exists; bit 0 for those that no route takes. */
+struct http_method_row {
+	const char *name;
+	unsigned bit; /* of enum http_method, or 0 */
+};
+
+enum http_phase {
+	HTTP_NOT_STARTED,
+	HTTP_STARTED,
+	HTTP_ENDED
+};
+
+struct http_request {
+	struct reactor_dead dead;
+	struct http_connection *client; /* NULL once the request has ended */
+	char *head;                     /* what message points into */
+	struct message message;
+	const struct http_method_row *method;
+	char path[URI_PATH_BYTES];
+	struct message_text query, host;
+	bool is_old; /* HTTP/1.0 */
+
+	/* the body */
+	struct evbuffer *body;
+	bool is_chunked;
+	bool has_body;
+	struct http_chunked chunked;
+	uint64_t body_left;
+
+	/* the verdict: who handles it, or why nobody does */
+	const struct auth_user *user; /* during handle() only */
+	void (*handle)(struct http_request *request);
+	int refused;  /* a status, or 0 */
+	bool counted; /* among the sessions */
+	char why[192];
+
+	/* the answer */
+	enum http_phase phase;
+	int status;
+	struct evbuffer *fields;
+	bool is_chunked_answer, is_bodyless;
+	uint64_t bytes_left; /* that Content-Length still promises, or HTTP_UNKNOWN */
+	uint64_t sent;       /* put into the socket's buffer */
+	int64_t started_us;
+
+	/* the handler's */
+	void *context;
+	void (*on_gone)(void *context);
+	void (*on_drained)(void *context);
+};
+
+/* --- http_request.c --- */
+
+struct http_request *http_request_new(struct http_connection *client);
+/* Tells the handler that it is over, and frees it after the callback chain. */
+void http_request_end(struct http_request *request);
+/*
+ * Takes the head's n bytes (copied) and sees that it is a request we can frame. Returns 0, or the
+ * status of a refusal after which the connection cannot go on, and its reason.
+ */
+int http_request_read_head(
+	struct http_request *request, const char *p, size_t n, const char **why) MUST_CHECK;
+/* Takes body bytes from `input`. Returns 1: whole, 0: more to come, or minus a status and *why. */
+int http_request_read_body(
+	struct http_request *request, struct evbuffer *input, const char **why) MUST_CHECK;
+/* Whether the client waits for "100 Continue" before it sends the body. */
+bool http_request_expects_continue(const struct http_request *request);
+
+/* --- http_route.c --- */
+
+/* Decides who handles the request: sets `handle` and `user`, or `refused` and `why` with fields. */
+void http_request_judge(struct http_request *request);
+const struct http_method_row *http_method_find(struct message_text name);
+const char *http_method_label(const struct http_request *request);
+
+/* --- http_answer.c --- */
+
+const char *http_status_words(int status);
+
+/* --- http_server.c --- */
+
+/* The request's answer is complete. */
+void http_connection_answered(struct http_connection *c);
+void http_connection_set_low_water(struct http_connection *c, size_t low_water);

@@ -1,0 +1,231 @@
+/*
+ * Who may ask for what: the methods, the match of a path against the table of routes, and the
+ * checks that come before a handler (RFC 9110 sections 9 and 15.5).
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "protocols/authenticate.h"
+#include "protocols/http_host.h"
+#include "protocols/http_private.h"
+#include "server/base/listener.h"
+
+/* clang-format off */
+/* Methods that HTTP and WebDAV define; of another one we cannot say whether a path takes it. */
+static const struct http_method_row http_methods[] = {
+	{ "GET", HTTP_GET }, { "HEAD", HTTP_HEAD }, { "OPTIONS", HTTP_OPTIONS },
+	{ "PROPFIND", HTTP_PROPFIND }, { "PROPPATCH", 0 }, { "MKCOL", 0 }, { "COPY", 0 },
+	{ "MOVE", 0 }, { "LOCK", 0 }, { "UNLOCK", 0 }, { "SEARCH", 0 }, { "REPORT", 0 },
+	{ "POST", 0 }, { "PUT", 0 }, { "DELETE", 0 }, { "PATCH", 0 }, { "TRACE", 0 },
+	{ "CONNECT", 0 },
+};
+/* clang-format on */
+
+/* The segment below these is a camera's name (DESIGN section 5). */
+static const char *const http_camera_roots[] = { "/live/", "/recordings/" };
+
+const struct http_method_row *http_method_find(struct message_text name)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(http_methods); i++) {
+		const char *known = http_methods[i].name;
+		if (name.n == strlen(known) && memcmp(name.p, known, name.n) == 0)
+			return &http_methods[i];
+	}
+	return NULL;
+}
+
+const char *http_method_label(const struct http_request *request)
+{
+	return request->method ? request->method->name : "other";
+}
+
+static bool http_route_matches(const char *prefix, const char *path)
+{
+	const char *p = prefix;
+
+	while (*p && *path) {
+		if (*p == '*') {
+			size_t n = strcspn(path, "/");
+			if (n == 0)
+				return false;
+			path += n;
+			p++;
+		} else if (*p++ != *path++) {
+			return false;
+		}
+	}
+	if (*p == '\0')
+		return *path == '\0' || (p > prefix && p[-1] == '/');
+	return strcmp(p, "/") == 0; /* "/recordings" under "/recordings/" */
+}
+
+/* The longest prefix that matches, or NULL. */
+static const char *http_route_prefix(const struct http_route *routes, const char *path)
+{
+	const char *best = NULL;
+
+	for (; routes->prefix; routes++) {
+		if (http_route_matches(routes->prefix, path) &&
+			(!best || strlen(routes->prefix) > strlen(best)))
+			best = routes->prefix;
+	}
+	return best;
+}
+
+/* The row of that prefix for the method; the union of all its rows' methods is added to *allowed. */
+static const struct http_route *http_route_find(
+	const struct http_route *routes, const char *prefix, unsigned method, unsigned *allowed)
+{
+	const struct http_route *found = NULL;
+
+	for (; routes->prefix; routes++) {
+		unsigned methods = routes->methods;
+		if (strcmp(routes->prefix, prefix) != 0)
+			continue;
+		if (methods & HTTP_GET)
+			methods |= HTTP_HEAD;
+		*allowed |= methods;
+		if (!found && (methods & method))
+			found = routes;
+	}
+	return found;
+}
+
+static void http_add_allow(struct http_request *request, unsigned allowed)
+{
+	char list[64] = "OPTIONS";
+
+	for (size_t i = 0; i < ARRAY_LENGTH(http_methods); i++) {
+		unsigned bit = http_methods[i].bit;
+		size_t n = strlen(list);
+		if (bit != HTTP_OPTIONS && (bit & allowed))
+			(void)snprintf(list + n, sizeof(list) - n, ", %s", http_methods[i].name);
+	}
+	http_add_field(request, "Allow", "%s", list);
+}
+
+/* OPTIONS of a route that does not answer it itself. The judge has added the fields. */
+static void http_answer_options(struct http_request *request)
+{
+	http_answer(request, 200, NULL, NULL);
+}
+
+static void http_refuse(struct http_request *request, int status, const char *why)
+{
+	request->handle = NULL;
+	request->user = NULL;
+	request->refused = status;
+	(void)snprintf(request->why, sizeof(request->why), "%s", why);
+}
+
+static const char *http_camera_of(const char *path, char *ret, size_t size)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(http_camera_roots); i++) {
+		size_t n = strlen(http_camera_roots[i]);
+		if (strncmp(path, http_camera_roots[i], n) == 0 && path[n]) {
+			(void)snprintf(ret, size, "%.*s", (int)strcspn(path + n, "/"), path + n);
+			return ret;
+		}
+	}
+	return NULL;
+}
+
+/* Without users every web page in the owner's browser could reach us under a name of its own. */
+static bool http_check_open_host(struct http_request *request)
+{
+	const struct http_server *server = request->client->server;
+
+	if (!authenticate_is_open() || !request->host.p ||
+		http_host_is_ours(request->host, listener_address(server->listener)))
+		return true;
+	http_refuse(request, 421,
+		"without users this server answers only as localhost; configure users: to reach it "
+		"by a name");
+	return false;
+}
+
+static bool http_check_user(struct http_request *request)
+{
+	struct http_connection *c = request->client;
+	const struct message *m = &request->message;
+	struct message_text authorization = message_find(m, "Authorization");
+	char name[128] = "";
+	enum authenticate_result result =
+		authenticate(m->method, m->target, authorization, &request->user);
+
+	if (result == AUTHENTICATED)
+		return true;
+	if (result == AUTHENTICATE_WRONG) {
+		(void)authenticate_name(name, sizeof(name), authorization);
+		log_warn(&c->log, "wrong credentials for user \"%s\"", name);
+		metric_add(c->server->auth_failures, 1);
+	}
+	authenticate_write_challenge(request->fields, true, result == AUTHENTICATE_STALE);
+	http_refuse(request, 401, "user name and password are needed");
+	return false;
+}
+
+static bool http_check_camera(struct http_request *request)
+{
+	char camera[URI_PATH_BYTES];
+
+	if (!http_camera_of(request->path, camera, sizeof(camera)) ||
+		auth_may_see(request->user, camera))
+		return true;
+	http_refuse(request, 404, "there is nothing of this name");
+	return false;
+}
+
+static bool http_check_role(struct http_request *request, enum auth_role role)
+{
+	if (!request->user || request->user->role >= role)
+		return true;
+	http_refuse(request, 403, "this user's role does not allow it");
+	return false;
+}
+
+static void http_judge_options(
+	struct http_request *request, const struct http_route *route, unsigned allowed)
+{
+	http_add_allow(request, allowed);
+	if (allowed & HTTP_PROPFIND) {
+		http_add_field(request, "DAV", "1");
+		http_add_field(request, "MS-Author-Via", "DAV");
+	}
+	request->handle = route ? route->handle : http_answer_options;
+}
+
+static void http_judge_route(struct http_request *request)
+{
+	const struct http_route *routes = request->client->server->routes;
+	const char *prefix = http_route_prefix(routes, request->path);
+	unsigned allowed = 0, bit;
+
+	if (!prefix) {
+		http_refuse(request, 404, "there is nothing of this name");
+		return;
+	}
+	if (!request->method) {
+		http_refuse(request, 501, "this method is not known");
+		return;
+	}
+	bit = request->method->bit;
+	const struct http_route *route = http_route_find(routes, prefix, bit, &allowed);
+	if (bit == HTTP_OPTIONS) {
+		http_judge_options(request, route, allowed);
+	} else if (!route) {
+		http_add_allow(request, allowed);
+		http_refuse(request, 405, "this resource does not take this method");
+	} else if (http_check_role(request, route->role)) {
+		request->handle = route->handle;
+	}
+}
+
+void http_request_judge(struct http_request *request)
+{
+	(void)evbuffer_drain(request->fields, evbuffer_get_length(request->fields));
+	if (http_check_open_host(request) && http_check_user(request) && http_check_camera(request))
+		http_judge_route(request);
+}

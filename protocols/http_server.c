@@ -1,0 +1,434 @@
+/*
+ * The HTTP/1.1 server's connections (RFC 9112 section 9): one state per connection, one request at
+ * a time, and every wait with its end.
+ */
+#include "protocols/http_server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <netinet/in.h>
+
+#include "protocols/http_private.h"
+#include "server/base/listener.h"
+#include "server/base/memory.h"
+
+/* clang-format off */
+static const struct {
+	const char *doing;
+	int64_t limit_us; /* 0: the state is the last */
+} http_states[] = {
+	[HTTP_WAITING]    = { "waiting",    HTTP_KEEPALIVE_US },
+	[HTTP_READING]    = { "head",       HTTP_HEAD_US },
+	[HTTP_COLLECTING] = { "body",       HTTP_BODY_US },
+	[HTTP_ANSWERING]  = { "answering",  HTTP_STALLED_US },
+	[HTTP_DRAINING]   = { "draining",   HTTP_STALLED_US },
+	[HTTP_LINGERING]  = { "lingering",  HTTP_LINGER_US },
+	[HTTP_CLOSED]     = { "closed",     0 },
+};
+/* clang-format on */
+
+static void http_connection_enter(struct http_connection *c, enum http_state state)
+{
+	c->state = state;
+	c->log.doing = http_states[state].doing;
+	c->stalled = false;
+	if (http_states[state].limit_us)
+		reactor_timer_start(c->timer, http_states[state].limit_us);
+	else
+		reactor_timer_stop(c->timer);
+}
+
+static void http_connection_pause(struct http_connection *c)
+{
+	if (!c->paused)
+		connection_pause(c->socket, PAUSE_BUSY);
+	c->paused = true;
+}
+
+static void http_connection_resume(struct http_connection *c)
+{
+	if (!c->paused)
+		return;
+	c->paused = false;
+	connection_resume(c->socket, PAUSE_BUSY); /* calls on_data for what came meanwhile */
+}
+
+/* --- the end of an answer, and of a connection --- */
+
+static void http_connection_hang_up(struct http_connection *c)
+{
+	if (!c->linger) {
+		connection_finish(c->socket);
+		return;
+	}
+	/* a close with unread input would reset the connection before the answer is read */
+	(void)shutdown(connection_fd(c->socket), SHUT_WR);
+	http_connection_enter(c, HTTP_LINGERING);
+	http_connection_resume(c);
+}
+
+void http_connection_set_low_water(struct http_connection *c, size_t low_water)
+{
+	c->low_water = low_water;
+	connection_set_low_water(c->socket, low_water);
+}
+
+static bool http_connection_has_drained(struct http_connection *c)
+{
+	return evbuffer_get_length(connection_output(c->socket)) <= c->low_water;
+}
+
+static void http_connection_drained(struct http_connection *c)
+{
+	if (c->close_after) {
+		http_connection_hang_up(c);
+		return;
+	}
+	http_connection_enter(c, HTTP_WAITING);
+	http_connection_resume(c);
+}
+
+/*
+ * Goes on with what has come already; otherwise reading waits until the answer is out, because a
+ * peer that shut its end after the request would close the connection before.
+ */
+void http_connection_answered(struct http_connection *c)
+{
+	bool more = !c->close_after && evbuffer_get_length(connection_input(c->socket)) > 0;
+
+	http_request_end(c->request);
+	http_connection_set_low_water(c, more ? HTTP_UNSENT_BYTES : 0);
+	http_connection_enter(c, HTTP_DRAINING);
+	if (http_connection_has_drained(c))
+		http_connection_drained(c);
+	else
+		http_connection_pause(c);
+}
+
+static void http_connection_on_drained(void *arg)
+{
+	struct http_connection *c = arg;
+
+	if (!http_connection_has_drained(c)) /* the call is of before the last bytes were added */
+		return;
+	if (c->state == HTTP_DRAINING)
+		http_connection_drained(c);
+	else if (c->state == HTTP_ANSWERING && c->request->on_drained &&
+		 c->request->phase == HTTP_STARTED)
+		c->request->on_drained(c->request->context);
+}
+
+/* Reading is paused while answering, so nobody else would see it. */
+static bool http_connection_peer_has_shut(struct http_connection *c)
+{
+	char byte;
+
+	return recv(connection_fd(c->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* The peer takes nothing of what waits for it, or has gone while nothing waits. */
+static bool http_connection_is_stalled(struct http_connection *c)
+{
+	size_t unsent = evbuffer_get_length(connection_output(c->socket));
+	uint64_t taken = (c->request ? c->request->sent : 0) - unsent;
+	bool same = taken == c->taken && (unsent > 0 || http_connection_peer_has_shut(c));
+	bool twice = same && c->stalled;
+
+	c->stalled = same;
+	c->taken = taken;
+	return twice;
+}
+
+/* Answers what could not be read; nothing after it can be trusted. */
+static void http_connection_fail(struct http_connection *c, int status, const char *why)
+{
+	c->close_after = true;
+	c->linger = true;
+	if (!c->request)
+		c->request = http_request_new(c);
+	http_connection_enter(c, HTTP_ANSWERING);
+	http_answer_error(c->request, status, "%s", why);
+}
+
+static void http_connection_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_connection *c = arg;
+
+	(void)fd;
+	(void)what;
+	switch (c->state) {
+	case HTTP_WAITING:
+		connection_close(c->socket, CLOSE_IDLE);
+		break;
+	case HTTP_READING:
+	case HTTP_COLLECTING:
+		http_connection_fail(c, 408, "the request did not come in time");
+		break;
+	case HTTP_ANSWERING:
+	case HTTP_DRAINING:
+		if (http_connection_is_stalled(c))
+			connection_close(c->socket, CLOSE_TOO_SLOW);
+		else
+			reactor_timer_start(c->timer, HTTP_STALLED_US);
+		break;
+	case HTTP_LINGERING:
+		connection_close(c->socket, CLOSE_DONE);
+		break;
+	case HTTP_CLOSED:
+		break;
+	}
+}
+
+/* --- reading --- */
+
+static void http_connection_dispatch(struct http_connection *c)
+{
+	struct http_request *request = c->request;
+
+	http_connection_enter(c, HTTP_ANSWERING);
+	c->taken = 0;
+	if (request->refused) {
+		http_answer_error(request, request->refused, "%s", request->why);
+		return;
+	}
+	request->counted = true;
+	metric_add(c->server->sessions, 1);
+	request->handle(request);
+	request->user = NULL;
+	if (c->state == HTTP_ANSWERING && c->request == request)
+		http_connection_pause(c);
+}
+
+static void http_connection_on_head(struct http_connection *c)
+{
+	struct http_request *request = c->request;
+
+	if (request->is_old ||
+		message_text_has_token(message_find(&request->message, "Connection"), "close"))
+		c->close_after = true;
+	http_request_judge(request);
+	if (!request->has_body) {
+		http_connection_dispatch(c);
+		return;
+	}
+	if (http_request_expects_continue(request)) {
+		if (request->refused) {
+			http_connection_fail(c, request->refused, request->why);
+			return;
+		}
+		connection_write(c->socket, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+	}
+	http_connection_enter(c, HTTP_COLLECTING);
+}
+
+/* True: something was done and there may be more to do. */
+static bool http_connection_read_head(struct http_connection *c)
+{
+	struct evbuffer *input = connection_input(c->socket);
+	size_t n = evbuffer_get_length(input);
+	struct message message;
+	const char *why = NULL;
+
+	if (n == 0)
+		return false;
+	if (c->state == HTTP_WAITING)
+		http_connection_enter(c, HTTP_READING);
+	if (n > MESSAGE_HEAD_BYTES)
+		n = MESSAGE_HEAD_BYTES;
+	const char *p = (const char *)evbuffer_pullup(input, (ssize_t)n);
+	ssize_t used = message_parse(&message, p, n, c->seen, true, &why);
+	if (used < 0 || (used == 0 && n == MESSAGE_HEAD_BYTES)) {
+		bool large = used == 0 || used == -EMSGSIZE;
+		http_connection_fail(c, large ? 431 : 400, large ? "the head is too large" : why);
+		return true;
+	}
+	c->seen = used ? 0 : n;
+	if (used == 0)
+		return false;
+	c->request = http_request_new(c);
+	int status = http_request_read_head(c->request, p, (size_t)used, &why);
+	(void)evbuffer_drain(input, (size_t)used);
+	if (status)
+		http_connection_fail(c, status, why);
+	else
+		http_connection_on_head(c);
+	return true;
+}
+
+static bool http_connection_read_body(struct http_connection *c)
+{
+	const char *why = NULL;
+	int result = http_request_read_body(c->request, connection_input(c->socket), &why);
+
+	if (result < 0) {
+		http_connection_fail(c, -result, why);
+		return true;
+	}
+	if (result == 0)
+		return false;
+	if (!c->request->refused) /* the users may have changed while the body came */
+		http_request_judge(c->request);
+	http_connection_dispatch(c);
+	return true;
+}
+
+/* One step of a connection's life; true: look again. */
+static bool http_connection_step(struct http_connection *c)
+{
+	switch (c->state) {
+	case HTTP_WAITING:
+	case HTTP_READING:
+		return http_connection_read_head(c);
+	case HTTP_COLLECTING:
+		return http_connection_read_body(c);
+	case HTTP_LINGERING:
+		(void)evbuffer_drain(connection_input(c->socket),
+			evbuffer_get_length(connection_input(c->socket)));
+		return false;
+	case HTTP_ANSWERING:
+	case HTTP_DRAINING:
+	case HTTP_CLOSED:
+		return false;
+	}
+	return false;
+}
+
+static void http_connection_on_data(void *arg)
+{
+	struct http_connection *c = arg;
+
+	if (c->stepping) /* the loop below goes on by itself */
+		return;
+	c->stepping = true;
+	while (http_connection_step(c))
+		;
+	c->stepping = false;
+}
+
+/* --- life --- */
+
+static void http_connection_fini(void *object)
+{
+	struct http_connection *c = object;
+
+	reactor_timer_free(&c->timer);
+	free(c->peer);
+	free(c);
+}
+
+static void http_connection_on_close(void *arg, enum close_reason reason, const char *detail)
+{
+	struct http_connection *c = arg;
+
+	if (close_reason_is_error(reason))
+		log_debug(&c->log, "%s%s%s", close_reason_words(reason), detail ? ": " : "",
+			detail ? detail : "");
+	http_connection_enter(c, HTTP_CLOSED);
+	c->socket = NULL;
+	TAILQ_REMOVE(&c->server->connections, c, entry);
+	c->server->n_connections--;
+	if (c->request)
+		http_request_end(c->request);
+	reactor_free_later(&c->dead, http_connection_fini, c);
+}
+
+static const struct connection_events http_connection_events = {
+	.on_data = http_connection_on_data,
+	.on_drained = http_connection_on_drained,
+	.on_close = http_connection_on_close,
+};
+
+static bool http_same_host(const struct sockaddr *a, const struct sockaddr *b)
+{
+	if (a->sa_family != b->sa_family)
+		return false;
+	if (a->sa_family == AF_INET)
+		return ((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr ==
+		       ((const struct sockaddr_in *)(const void *)b)->sin_addr.s_addr;
+	/* a customer's IPv6 network is a /64 */
+	return a->sa_family == AF_INET6 &&
+	       memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr,
+		       &((const struct sockaddr_in6 *)(const void *)b)->sin6_addr, 8) == 0;
+}
+
+static bool http_server_is_full(struct http_server *server, const struct http_connection *new)
+{
+	const struct sockaddr *peer = connection_peer_address(new->socket);
+	const struct http_connection *c;
+	size_t same = 0;
+
+	if (server->n_connections > HTTP_CONNECTIONS)
+		return true;
+	if (connection_peer_is_loopback(new->socket))
+		return false;
+	TAILQ_FOREACH (c, &server->connections, entry)
+		same += http_same_host(peer, connection_peer_address(c->socket));
+	return same > HTTP_CONNECTIONS_PER_ADDRESS;
+}
+
+static void http_server_on_accept(void *arg, int fd, const struct sockaddr *peer, int peer_bytes)
+{
+	struct http_server *server = arg;
+	struct http_connection *c;
+
+	if (server->n_connections >= HTTP_CONNECTIONS + HTTP_CONNECTIONS_REFUSED) {
+		(void)close(fd);
+		return;
+	}
+	c = xcalloc(1, sizeof(*c));
+	c->server = server;
+	c->timer = reactor_timer_new(http_connection_on_timer, c);
+	c->socket = connection_accept(
+		fd, peer, peer_bytes, "http", &server->log, &http_connection_events, c);
+	c->peer = xstrdup(connection_peer(c->socket));
+	c->log = (struct log_name){ .parent = &server->log, .kind = "client", .name = c->peer };
+	connection_set_input_limit(c->socket, 2 * MESSAGE_HEAD_BYTES);
+	TAILQ_INSERT_TAIL(&server->connections, c, entry);
+	server->n_connections++;
+	http_connection_enter(c, HTTP_WAITING);
+	if (http_server_is_full(server, c)) {
+		log_write_repeated(&server->full, LOG_WARN, &c->log,
+			"refused: too many connections (%zu)", server->n_connections - 1);
+		http_connection_fail(c, 503, "too many connections");
+	}
+}
+
+struct http_server *http_server_new(
+	const char *address, bool loopback_only, const struct http_route *routes)
+{
+	struct http_server *server = xcalloc(1, sizeof(*server));
+
+	server->log.kind = "http";
+	server->routes = routes;
+	server->sessions = metric_get(METRIC_SESSIONS, "http");
+	server->auth_failures = metric_get(METRIC_AUTH_FAILURES, "http");
+	TAILQ_INIT(&server->connections);
+	server->listener = listener_new(address, loopback_only, http_server_on_accept, server);
+	if (!server->listener) {
+		free(server);
+		return NULL;
+	}
+	return server;
+}
+
+void http_server_free(struct http_server *server)
+{
+	struct http_connection *c;
+
+	if (!server)
+		return;
+	listener_free(server->listener);
+	while ((c = TAILQ_FIRST(&server->connections)))
+		connection_close(c->socket, CLOSE_SHUTDOWN);
+	free(server);
+}
+
+const char *http_server_address(const struct http_server *server)
+{
+	return listener_address(server->listener);
+}

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocols/http_date.h"
+#include "protocols/message.h"
+#include "server/base/attributes.h"
+#include "server/base/auth.h"
+#include "server/base/log.h"
+
+struct evbuffer;
+
+/*
+ * HTTP/1.1 (RFC 9110, 9112): connections, requests, answers, and a table of routes. What a path
+ * means is the handlers' business: http_files, dav, hls, mp4_live, prometheus, web.
+ */
+struct http_server;
+struct http_request;
+
+enum http_method {
+	HTTP_GET = 1 << 0,
+	HTTP_HEAD = 1 << 1,
+	HTTP_OPTIONS = 1 << 2,
+	HTTP_PROPFIND = 1 << 3,
+};
+
+/*
+ * A route: a path prefix that ends at a '/' (everything below it, and itself without the '/') or is
+ * matched whole, the methods it takes and the least role. A '*' in it stands for one path segment,
+ * such as a camera's name. The longest prefix wins; rows with the same prefix and different methods
+ * are allowed. A known path with another method gets 405 with Allow; OPTIONS is answered by the
+ * server for routes that do not list it (with the union of the methods of the path; DAV: 1 where
+ * PROPFIND is among them).
+ * Whatever the rows say, what follows "/live/" and "/recordings/" is a camera, which the user must
+ * be allowed to see (else 404).
+ */
+struct http_route {
+	const char *prefix; /* "/metrics", "/recordings/" */
+	unsigned methods;   /* of enum http_method; GET brings HEAD */
+	enum auth_role role;
+	void (*handle)(struct http_request *request); /* answers now or later */
+};
+
+/* Listens; the NULL-prefix-ended table must outlive the server. NULL and errno when that fails. */
+struct http_server *http_server_new(
+	const char *address, bool loopback_only, const struct http_route *routes) MUST_CHECK;
+void http_server_free(struct http_server *server); /* closes all connections */
+const char *http_server_address(const struct http_server *server);
+
+/* --- the request; lives until its answer has ended or the client has gone --- */
+
+enum http_method http_method(const struct http_request *request);
+bool http_is_head(const struct http_request *request);
+/* Decoded, without dot segments; a trailing '/' is kept. */
+const char *http_path(const struct http_request *request);
+/* The value of a query parameter, decoded into ret; false when absent. */
+bool http_query(const struct http_request *request, const char *name, char *ret, size_t size);
+struct message_text http_field(const struct http_request *request, const char *name);
+/* NULL when no users are configured. Valid during handle() only; later use auth_user_copy(). */
+const struct auth_user *http_user(const struct http_request *request);
+const struct log_name *http_log(const struct http_request *request);
+/* The request's body, read whole before handle() (limit HTTP_BODY_BYTES; larger: 413). */
+enum {
+	HTTP_BODY_BYTES = 1 << 20
+};
+struct evbuffer *http_body(struct http_request *request);
+
+/* What the handler keeps with the request. on_gone comes exactly once, when the request ends for
+ * whatever reason, after which nothing of it may be touched. */
+void http_set_context(struct http_request *request, void *context, void (*on_gone)(void *context));
+void *http_context(const struct http_request *request);
+
+/* --- the answer --- */
+
+/*
+ * Adds a field before the answer starts. The value is formatted; a CR or LF in it would be ours to
+ * prevent and ends the process.
+ */
+void http_add_field(struct http_request *request, const char *name, const char *format, ...)
+	PRINTF(3, 4);
+
+/* A whole answer with a body (taken from `body`; NULL for none). HEAD leaves the body out. */
+void http_answer(
+	struct http_request *request, int status, const char *content_type, struct evbuffer *body);
+/* An answer whose body is one plain sentence: what was wrong. */
+void http_answer_error(struct http_request *request, int status, const char *format, ...)
+	PRINTF(3, 4);
+
+/*
+ * Starts an answer whose body comes later: with `bytes` known it is Content-Length, with
+ * HTTP_UNKNOWN it is chunked (HTTP/1.0: until close).
+ */
+#define HTTP_UNKNOWN UINT64_MAX
+void http_start(struct http_request *request, int status, const char *content_type, uint64_t bytes);
+/* Moves body bytes to the socket's buffer. */
+void http_send(struct http_request *request, struct evbuffer *body);
+/* Bytes not yet taken by the socket; on_drained is called each time they fall to low_water or less. */
+size_t http_unsent(const struct http_request *request);
+void http_set_drained(
+	struct http_request *request, size_t low_water, void (*on_drained)(void *context));
+void http_end(struct http_request *request);
+/* Breaks off an answer that cannot be completed: closes the connection. */
+void http_abort(struct http_request *request);

@@ -1,0 +1,280 @@
+/*
+ * A window of packets that came too early, and the sequence counting of RFC 3550 appendix A.1 and
+ * the jitter of A.8.
+ */
+#include "protocols/rtp_reorder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocols/rtp.h"
+#include "server/base/memory.h"
+
+/* RFC 3550 appendix A.1: beyond these a packet is not of the sequence that we follow. */
+enum {
+	MAX_DROPOUT = 3000,
+	MAX_MISORDER = 100
+};
+
+struct held {
+	uint8_t *data;
+	size_t n, capacity;
+	uint16_t sequence;
+	uint32_t ssrc;
+	int64_t arrived_us;
+	bool used;
+};
+
+struct rtp_reorder {
+	unsigned window;
+	uint32_t clock_hz;
+	rtp_reorder_fn *on_packet;
+	void *arg;
+
+	bool started;
+	bool gap;      /* packets before the next one are lost */
+	uint16_t next; /* the sequence number that is due */
+	struct held held[RTP_REORDER_PACKETS];
+	unsigned n_held;
+	struct held suspect; /* of another sequence; waits for its successor */
+
+	uint32_t cycles; /* wraps of the highest sequence number, << 16 */
+	uint16_t highest;
+	uint32_t transit, jitter; /* jitter in 1/16 */
+	bool has_transit;
+	struct rtp_reorder_stats stats;
+};
+
+struct rtp_reorder *rtp_reorder_new(
+	unsigned window, uint32_t clock_hz, rtp_reorder_fn *on_packet, void *arg)
+{
+	struct rtp_reorder *r = xcalloc(1, sizeof(*r));
+
+	r->window = window < RTP_REORDER_PACKETS ? window : RTP_REORDER_PACKETS - 1;
+	r->clock_hz = clock_hz;
+	r->on_packet = on_packet;
+	r->arg = arg;
+	return r;
+}
+
+void rtp_reorder_free(struct rtp_reorder *r)
+{
+	if (!r)
+		return;
+	for (unsigned i = 0; i < RTP_REORDER_PACKETS; i++)
+		free(r->held[i].data);
+	free(r->suspect.data);
+	free(r);
+}
+
+/* Keeps a copy. False when there is no memory for it: the packet counts as never received. */
+static bool held_fill(
+	struct held *h, const struct rtp_packet *packet, const uint8_t *p, size_t n, int64_t now_us)
+{
+	if (n > h->capacity) {
+		uint8_t *data = realloc(h->data, n);
+		if (!data)
+			return false;
+		h->data = data;
+		h->capacity = n;
+	}
+	memcpy(h->data, p, n);
+	h->n = n;
+	h->sequence = packet->sequence;
+	h->ssrc = packet->ssrc;
+	h->arrived_us = now_us;
+	h->used = true;
+	return true;
+}
+
+static struct held *reorder_slot(struct rtp_reorder *r, uint16_t sequence)
+{
+	return &r->held[sequence % RTP_REORDER_PACKETS];
+}
+
+static void reorder_give(struct rtp_reorder *r, const uint8_t *p, size_t n)
+{
+	bool gap = r->gap;
+
+	r->gap = false;
+	r->next++;
+	r->on_packet(r->arg, p, n, gap);
+}
+
+/* Gives what is held and due. */
+static void reorder_drain(struct rtp_reorder *r)
+{
+	while (r->n_held > 0) {
+		struct held *h = reorder_slot(r, r->next);
+		if (!h->used || h->sequence != r->next)
+			return;
+		h->used = false;
+		r->n_held--;
+		reorder_give(r, h->data, h->n);
+	}
+}
+
+/* Gives up waiting for everything before `sequence`; gives what is held of it. */
+static void reorder_advance(struct rtp_reorder *r, uint16_t sequence)
+{
+	while (r->next != sequence) {
+		if (r->n_held == 0) {
+			r->stats.lost += (uint16_t)(sequence - r->next);
+			r->gap = true;
+			r->next = sequence;
+			return;
+		}
+		struct held *h = reorder_slot(r, r->next);
+		if (h->used && h->sequence == r->next) {
+			h->used = false;
+			r->n_held--;
+			reorder_give(r, h->data, h->n);
+		} else {
+			r->stats.lost++;
+			r->gap = true;
+			r->next++;
+		}
+	}
+}
+
+/* The lowest sequence number held. */
+static uint16_t reorder_first_held(const struct rtp_reorder *r)
+{
+	for (unsigned i = 0; i < RTP_REORDER_PACKETS; i++) {
+		uint16_t sequence = (uint16_t)(r->next + i);
+		const struct held *h = &r->held[sequence % RTP_REORDER_PACKETS];
+		if (h->used && h->sequence == sequence)
+			return sequence;
+	}
+	return r->next;
+}
+
+static bool reorder_is_late(const struct rtp_reorder *r, int64_t now_us)
+{
+	if (r->n_held == 0)
+		return false;
+	for (unsigned i = 0; i < RTP_REORDER_PACKETS; i++)
+		if (r->held[i].used && now_us - r->held[i].arrived_us >= RTP_REORDER_WAIT_US)
+			return true;
+	return false;
+}
+
+void rtp_reorder_expire(struct rtp_reorder *r, int64_t now_us)
+{
+	while (reorder_is_late(r, now_us)) {
+		reorder_advance(r, reorder_first_held(r));
+		reorder_drain(r);
+	}
+}
+
+static void reorder_count(struct rtp_reorder *r, const struct rtp_packet *packet, int64_t now_us)
+{
+	uint64_t arrival = (uint64_t)(now_us / 1000000) * r->clock_hz +
+			   (uint64_t)(now_us % 1000000) * r->clock_hz / 1000000;
+	uint32_t transit = (uint32_t)arrival - packet->timestamp;
+	int32_t d = (int32_t)(transit - r->transit);
+
+	r->stats.received++;
+	if (r->has_transit) {
+		uint32_t difference = d < 0 ? 0 - (uint32_t)d : (uint32_t)d;
+		r->jitter += difference - ((r->jitter + 8) >> 4);
+	}
+	r->transit = transit;
+	r->has_transit = true;
+	if ((int16_t)(packet->sequence - r->highest) > 0) {
+		if (packet->sequence < r->highest)
+			r->cycles += 1 << 16;
+		r->highest = packet->sequence;
+	}
+}
+
+/* Follows another sequence from this packet on. */
+static void reorder_restart(struct rtp_reorder *r, uint16_t sequence, uint32_t ssrc)
+{
+	while (r->n_held > 0)
+		reorder_advance(r, (uint16_t)(reorder_first_held(r) + 1));
+	r->gap = r->started;
+	r->started = true;
+	r->next = r->highest = sequence;
+	r->cycles = 0;
+	r->has_transit = false;
+	r->jitter = 0;
+	r->stats.ssrc = ssrc;
+}
+
+/* A packet that does not fit the sequence: believed when its successor comes. */
+static bool reorder_confirm(struct rtp_reorder *r, const struct rtp_packet *packet,
+	const uint8_t *p, size_t n, int64_t now_us)
+{
+	struct held *s = &r->suspect;
+
+	if (!s->used || s->ssrc != packet->ssrc ||
+		(uint16_t)(s->sequence + 1) != packet->sequence) {
+		s->used = held_fill(s, packet, p, n, now_us);
+		return false;
+	}
+	s->used = false;
+	reorder_restart(r, s->sequence, s->ssrc);
+	r->stats.received++;
+	reorder_give(r, s->data, s->n);
+	return true;
+}
+
+/* Holds a packet that came before its turn. */
+static void reorder_hold(struct rtp_reorder *r, const struct rtp_packet *packet, const uint8_t *p,
+	size_t n, int64_t now_us)
+{
+	struct held *h = reorder_slot(r, packet->sequence);
+
+	if (h->used)
+		r->stats.duplicates++;
+	else if (held_fill(h, packet, p, n, now_us))
+		r->n_held++;
+}
+
+void rtp_reorder_push(struct rtp_reorder *r, const uint8_t *p, size_t n, int64_t now_us)
+{
+	struct rtp_packet packet;
+	const char *why;
+
+	if (rtp_parse(&packet, p, n, &why) < 0) {
+		r->stats.malformed++;
+		return;
+	}
+	rtp_reorder_expire(r, now_us);
+	if (!r->started)
+		reorder_restart(r, packet.sequence, packet.ssrc);
+	int ahead = (int16_t)(packet.sequence - r->next);
+	if (packet.ssrc != r->stats.ssrc || ahead > MAX_DROPOUT || ahead < -MAX_MISORDER) {
+		if (!reorder_confirm(r, &packet, p, n, now_us))
+			return;
+		ahead = 0;
+	}
+	reorder_count(r, &packet, now_us);
+	if (ahead < 0) {
+		r->stats.duplicates++;
+		return;
+	}
+	if (ahead > (int)r->window) {
+		reorder_advance(r, (uint16_t)(packet.sequence - r->window));
+		reorder_drain(r);
+	}
+	if (packet.sequence != r->next) {
+		reorder_hold(r, &packet, p, n, now_us);
+		return;
+	}
+	reorder_give(r, p, n);
+	reorder_drain(r);
+}
+
+bool rtp_reorder_is_waiting(const struct rtp_reorder *r)
+{
+	return r->n_held > 0;
+}
+
+void rtp_reorder_get_stats(const struct rtp_reorder *r, struct rtp_reorder_stats *ret)
+{
+	*ret = r->stats;
+	ret->highest_extended = r->cycles | r->highest;
+	ret->jitter = r->jitter >> 4;
+}

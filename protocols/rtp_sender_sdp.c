@@ -1,0 +1,116 @@
+/* A stream as SDP (RFC 8866) with the fmtp of RFC 6184 section 8.2, RFC 7798 section 7.2, RFC 3640. */
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "protocols/base64.h"
+#include "protocols/rtp_packetise.h"
+#include "protocols/rtp_sender.h"
+#include "server/media/h265.h"
+
+enum { FIRST_PAYLOAD_TYPE = 96, SETS_BYTES = 16384, BASE64_BYTES = 4096 };
+
+static void sdp_add_base64(struct evbuffer *out, const char *before, const uint8_t *p, size_t n)
+{
+	char text[BASE64_BYTES];
+
+	if (base64_write(text, sizeof(text), p, n) >= 0)
+		evbuffer_add_printf(out, "%s%s", before, text);
+}
+
+static void sdp_add_h264(struct evbuffer *out, const uint8_t *sets, size_t n)
+{
+	const uint8_t *nal;
+	size_t at = 0, nal_bytes;
+	const char *before = ";sprop-parameter-sets=";
+
+	evbuffer_add_printf(out, "packetization-mode=1");
+	nal = n ? rtp_nal_next(sets, n, &at, &nal_bytes) : NULL;
+	if (nal && nal_bytes >= 4)
+		evbuffer_add_printf(out, ";profile-level-id=%02X%02X%02X", nal[1], nal[2], nal[3]);
+	at = 0;
+	while (at < n && (nal = rtp_nal_next(sets, n, &at, &nal_bytes))) {
+		sdp_add_base64(out, before, nal, nal_bytes);
+		before = ",";
+	}
+}
+
+static void sdp_add_h265(struct evbuffer *out, const uint8_t *sets, size_t n)
+{
+	static const struct {
+		unsigned type;
+		const char *name;
+	} kinds[] = {
+		{ H265_VPS, "sprop-vps=" },
+		{ H265_SPS, "sprop-sps=" },
+		{ H265_PPS, "sprop-pps=" },
+	};
+	const char *separator = "";
+
+	for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
+		const uint8_t *nal;
+		const char *before = kinds[i].name;
+		size_t at = 0, nal_bytes;
+		while (at < n && (nal = rtp_nal_next(sets, n, &at, &nal_bytes))) {
+			if (nal_bytes == 0 || h265_nal_type(nal) != kinds[i].type)
+				continue;
+			if (before == kinds[i].name)
+				evbuffer_add_printf(out, "%s", separator);
+			sdp_add_base64(out, before, nal, nal_bytes);
+			before = ",";
+			separator = ";";
+		}
+	}
+}
+
+static void sdp_add_aac(struct evbuffer *out, const AVCodecParameters *parameters)
+{
+	evbuffer_add_printf(out, "streamtype=5;profile-level-id=1;mode=AAC-hbr;sizelength=13;"
+				 "indexlength=3;indexdeltalength=3;config=");
+	for (int i = 0; i < parameters->extradata_size; i++)
+		evbuffer_add_printf(out, "%02X", parameters->extradata[i]);
+}
+
+static void sdp_add_video(struct evbuffer *out, const AVCodecParameters *parameters, unsigned type)
+{
+	enum rtp_codec codec = rtp_codec_of(parameters);
+	uint8_t sets[SETS_BYTES];
+	size_t n = rtp_parameter_sets(codec, parameters->extradata,
+		(size_t)parameters->extradata_size, sets, sizeof(sets));
+
+	evbuffer_add_printf(out, "m=video 0 RTP/AVP %u\r\na=rtpmap:%u %s/90000\r\na=fmtp:%u ", type,
+		type, codec == RTP_CODEC_H264 ? "H264" : "H265", type);
+	if (codec == RTP_CODEC_H264)
+		sdp_add_h264(out, sets, n);
+	else
+		sdp_add_h265(out, sets, n);
+}
+
+static void sdp_add_audio(struct evbuffer *out, const AVCodecParameters *parameters, unsigned type)
+{
+	evbuffer_add_printf(out,
+		"m=audio 0 RTP/AVP %u\r\na=rtpmap:%u MPEG4-GENERIC/%d/%d\r\na=fmtp:%u ", type, type,
+		parameters->sample_rate, parameters->ch_layout.nb_channels, type);
+	sdp_add_aac(out, parameters);
+}
+
+void rtp_sender_write_sdp(struct stream *stream, const char *address, struct evbuffer *out)
+{
+	const char *family = strchr(address, ':') ? "IP6" : "IP4";
+
+	evbuffer_add_printf(out,
+		"v=0\r\no=- %u 1 IN %s %s\r\ns=%s\r\nc=IN %s %s\r\nt=0 0\r\na=tool:nvrd\r\n"
+		"a=control:*\r\na=range:npt=now-\r\n",
+		stream_run(stream), family, address, stream_name(stream), family,
+		*family && family[2] == '6' ? "::" : "0.0.0.0");
+	for (unsigned i = 0; i < stream_tracks(stream); i++) {
+		const AVCodecParameters *parameters = stream_track(stream, i)->parameters;
+		if (!rtp_sender_takes_track(stream, i))
+			continue;
+		if (parameters->codec_type == AVMEDIA_TYPE_VIDEO)
+			sdp_add_video(out, parameters, FIRST_PAYLOAD_TYPE + i);
+		else
+			sdp_add_audio(out, parameters, FIRST_PAYLOAD_TYPE + i);
+		evbuffer_add_printf(out, "\r\na=control:trackID=%u\r\n", i);
+	}
+}

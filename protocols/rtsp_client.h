@@ -1,0 +1,31 @@
+#pragma once
+
+#include "server/base/attributes.h"
+#include "server/base/config.h"
+#include "server/base/log.h"
+#include "server/media/source.h"
+#include "server/media/stream.h"
+
+/*
+ * Pulls one camera by RTSP (RFC 2326) and publishes what it sends into a stream: OPTIONS, DESCRIBE,
+ * SETUP, PLAY, keepalive, TEARDOWN. One attempt: the supervisor makes a new one after its end.
+ */
+struct rtsp_client;
+
+/* What proved to work for a camera; the supervisor keeps it from one attempt to the next. */
+struct rtsp_client_memory {
+	enum config_transport
+		transport; /* what worked last; TRANSPORT_AUTO when nothing is known */
+};
+
+/*
+ * Starts pulling `source` ("rtsp://user:pass@host:554/path"). `stream` must outlive the client.
+ * `camera` is the label for metrics. Returns NULL and a static *why when the URL makes no sense.
+ */
+struct rtsp_client *rtsp_client_new(const char *source, enum config_transport transport,
+	struct rtsp_client_memory *memory, struct stream *stream, const char *camera,
+	const struct log_name *parent, const struct source_events *events, void *arg,
+	const char **why) MUST_CHECK;
+
+/* Says TEARDOWN and ends without calling on_end. NULL is fine. */
+void rtsp_client_free(struct rtsp_client *client);

@@ -1,0 +1,92 @@
+/* The requests of the RTSP client: writing them, with credentials (RFC 2326 section 6, RFC 7616). */
+#include <stdio.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "protocols/rtsp_client_private.h"
+
+enum {
+	CNONCE_BYTES = 8
+};
+
+/* The Authorization field for the request under way; nothing where nothing was asked for. */
+static void client_add_authorization(
+	struct rtsp_client *client, struct evbuffer *out, const char *method, const char *target)
+{
+	char credentials[4 * DIGEST_VALUE_BYTES + URI_PATH_BYTES], cnonce[2 * CNONCE_BYTES + 1];
+
+	client->sent_credentials = false;
+	if (client->challenge.scheme == DIGEST_NONE || !client->uri.has_user)
+		return;
+	auth_random_hex(cnonce, CNONCE_BYTES);
+	if (digest_write_credentials(credentials, sizeof(credentials), &client->challenge,
+		    client->uri.user, client->uri.password, method, target, ++client->nonce_count,
+		    cnonce) == 0) {
+		evbuffer_add_printf(out, "Authorization: %s\r\n", credentials);
+		client->sent_credentials = true;
+	}
+	explicit_bzero(credentials, sizeof(credentials));
+}
+
+void rtsp_client_send(
+	struct rtsp_client *client, const char *method, const char *target, const char *fields)
+{
+	struct evbuffer *out = evbuffer_new();
+
+	client->cseq++;
+	evbuffer_add_printf(out, "%s %s RTSP/1.0\r\nCSeq: %u\r\nUser-Agent: nvrd/%s\r\n", method,
+		target, client->cseq, NVRD_VERSION);
+	client_add_authorization(client, out, method, target);
+	if (client->session[0])
+		evbuffer_add_printf(out, "Session: %s\r\n", client->session);
+	evbuffer_add_printf(out, "%s\r\n", fields);
+	evbuffer_add_buffer(connection_output(client->connection), out);
+	evbuffer_free(out);
+}
+
+void rtsp_client_send_ok(struct rtsp_client *client, const struct message *request)
+{
+	struct message_text cseq = message_find(request, "CSeq");
+
+	evbuffer_add_printf(connection_output(client->connection),
+		"RTSP/1.0 200 OK\r\nCSeq: %.*s\r\n\r\n", (int)(cseq.n < 32 ? cseq.n : 32),
+		cseq.p ? cseq.p : "");
+}
+
+/* Stronger is greater. */
+static int challenge_strength(const struct digest_challenge *c)
+{
+	switch (c->scheme) {
+	case DIGEST_NONE:
+		return 0;
+	case DIGEST_BASIC:
+		return 1;
+	case DIGEST_DIGEST:
+		return c->algorithm == AUTH_SHA256 ? 3 : 2;
+	}
+	return 0;
+}
+
+bool rtsp_client_take_challenge(struct rtsp_client *client, const struct message *answer)
+{
+	const struct message_field *field = NULL;
+	struct digest_challenge best = { .scheme = DIGEST_NONE }, one;
+
+	while ((field = message_find_next(answer, "WWW-Authenticate", field))) {
+		const char *why;
+		size_t at = 0;
+
+		while (digest_parse_challenge(&one, field->value.p, field->value.n, &at, &why) >
+			0) {
+			if (challenge_strength(&one) > challenge_strength(&best))
+				best = one;
+		}
+	}
+	if (best.scheme == DIGEST_NONE || !client->uri.has_user ||
+		(client->sent_credentials && !best.stale))
+		return false;
+	client->challenge = best;
+	client->nonce_count = 0;
+	return true;
+}

@@ -1,0 +1,580 @@
+/* The RTSP server's methods (RFC 2326 section 10), as a table: what each needs, and what it does. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+#include <event2/util.h>
+
+#include "protocols/authenticate.h"
+#include "protocols/rtsp_server_private.h"
+
+enum { URL_BYTES = URI_HOST_BYTES + URI_PATH_BYTES + 64, RETRY_AFTER_S = 5, TRACK_NONE = -1 };
+
+/* What a method needs before it is run. */
+enum {
+	NEEDS_NOTHING = 0,
+	NEEDS_USER = 1 << 0,      /* credentials, when users are configured */
+	NEEDS_STREAM = 1 << 1,    /* a stream that is up and that the user may see */
+	NEEDS_SESSION = 1 << 2,   /* a session, else 454 */
+};
+
+struct rtsp_request {
+	struct rtsp_connection *c;
+	const struct message *message;
+	const struct rtsp_method *method;
+	struct message_text body, cseq;
+	const struct auth_user *user;
+	char name[RTSP_NAME_BYTES]; /* the stream's; "" for "*" */
+	int track;                  /* or TRACK_NONE */
+	char base[URL_BYTES];       /* rtsp://host:port/name/ */
+	struct stream *stream;
+	struct rtsp_session *session;
+	struct evbuffer *fields; /* of the answer, with CRLF */
+	bool answered;
+};
+
+struct rtsp_method {
+	const char *name;
+	unsigned needs;
+	/* Answers and returns false when the request cannot be run; may be NULL. */
+	bool (*check)(struct rtsp_request *r);
+	void (*run)(struct rtsp_request *r);
+};
+
+#define RTSP_PUBLIC                                                                                \
+	"OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
+
+/* --- answers --- */
+
+static const struct {
+	int status;
+	const char *reason;
+} reasons[] = {
+	{ 200, "OK" },
+	{ 400, "Bad Request" },
+	{ 401, "Unauthorized" },
+	{ 404, "Not Found" },
+	{ 405, "Method Not Allowed" },
+	{ 406, "Not Acceptable" },
+	{ 451, "Parameter Not Understood" },
+	{ 453, "Not Enough Bandwidth" },
+	{ 454, "Session Not Found" },
+	{ 455, "Method Not Valid in This State" },
+	{ 459, "Aggregate Operation Not Allowed" },
+	{ 460, "Only Aggregate Operation Allowed" },
+	{ 461, "Unsupported Transport" },
+	{ 500, "Internal Server Error" },
+	{ 501, "Not Implemented" },
+	{ 503, "Service Unavailable" },
+	{ 505, "RTSP Version Not Supported" },
+	{ 551, "Option not supported" },
+};
+
+static const char *reason_of(int status)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(reasons); i++)
+		if (reasons[i].status == status)
+			return reasons[i].reason;
+	return "Error";
+}
+
+static void count_request(const char *method, int status)
+{
+	char text[8];
+
+	(void)evutil_snprintf(text, sizeof(text), "%d", status);
+	metric_add(metric_get(METRIC_RTSP_REQUESTS, method, text), 1);
+}
+
+void rtsp_answer_malformed(struct rtsp_connection *c, int status, const char *why)
+{
+	struct evbuffer *output = connection_output(c->connection);
+
+	evbuffer_add_printf(
+		output, "RTSP/1.0 %d %s\r\nServer: nvrd\r\nConnection: close\r\n\r\n", status, why);
+	count_request("other", status);
+}
+
+PRINTF(2, 3)
+static void add_field(struct rtsp_request *r, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	evbuffer_add_vprintf(r->fields, format, arguments);
+	va_end(arguments);
+	evbuffer_add(r->fields, "\r\n", 2);
+}
+
+static void answer_with(struct rtsp_request *r, int status, const char *reason, struct evbuffer *body)
+{
+	struct evbuffer *output = connection_output(r->c->connection);
+
+	r->answered = true;
+	evbuffer_add_printf(output, "RTSP/1.0 %d %s\r\n", status, reason);
+	if (r->cseq.p)
+		evbuffer_add_printf(output, "CSeq: %.*s\r\n", (int)r->cseq.n, r->cseq.p);
+	evbuffer_add_printf(output, "Server: nvrd\r\n");
+	evbuffer_add_buffer(output, r->fields);
+	if (body)
+		evbuffer_add_printf(output, "Content-Length: %zu\r\n", evbuffer_get_length(body));
+	evbuffer_add(output, "\r\n", 2);
+	if (body)
+		evbuffer_add_buffer(output, body);
+	count_request(r->method ? r->method->name : "other", status);
+}
+
+static void answer(struct rtsp_request *r, int status)
+{
+	answer_with(r, status, reason_of(status), NULL);
+}
+
+static void answer_session(struct rtsp_request *r, int status)
+{
+	add_field(r, "Session: %s", r->session->id);
+	answer(r, status);
+}
+
+static void answer_unavailable(struct rtsp_request *r)
+{
+	add_field(r, "Retry-After: %d", RETRY_AFTER_S);
+	answer(r, 503);
+}
+
+/* --- OPTIONS, DESCRIBE --- */
+
+static void run_options(struct rtsp_request *r)
+{
+	add_field(r, "Public: " RTSP_PUBLIC);
+	if (r->session)
+		answer_session(r, 200);
+	else
+		answer(r, 200);
+}
+
+static bool check_describe(struct rtsp_request *r)
+{
+	struct message_text accept = message_find(r->message, "Accept");
+
+	if (!accept.p || accept.n == 0)
+		return true;
+	for (size_t i = 0; i + 3 <= accept.n; i++) {
+		struct message_text rest = { accept.p + i, accept.n - i };
+		if (message_text_starts(rest, "application/sdp") ||
+			message_text_starts(rest, "application/*") ||
+			message_text_starts(rest, "*/*"))
+			return true;
+	}
+	answer(r, 406);
+	return false;
+}
+
+/* Our own address without port and brackets, as this client reached it. */
+static void local_host(const struct rtsp_request *r, char *ret, size_t size)
+{
+	struct sockaddr_storage local;
+	const void *address;
+
+	if (connection_local_address(r->c->connection, &local) < 0) {
+		(void)evutil_snprintf(ret, size, "0.0.0.0");
+		return;
+	}
+	if (local.ss_family == AF_INET6)
+		address = &((const struct sockaddr_in6 *)(const void *)&local)->sin6_addr;
+	else
+		address = &((const struct sockaddr_in *)(const void *)&local)->sin_addr;
+	if (!evutil_inet_ntop(local.ss_family, address, ret, size))
+		(void)evutil_snprintf(ret, size, "0.0.0.0");
+}
+
+static void run_describe(struct rtsp_request *r)
+{
+	struct evbuffer *body = evbuffer_new();
+	char host[64];
+
+	local_host(r, host, sizeof(host));
+	rtp_sender_write_sdp(r->stream, host, body);
+	add_field(r, "Content-Base: %s", r->base);
+	add_field(r, "Content-Type: application/sdp");
+	add_field(r, "Cache-Control: no-cache");
+	answer_with(r, 200, reason_of(200), body);
+	evbuffer_free(body);
+}
+
+/* --- SETUP --- */
+
+/* The only track that is sent, or TRACK_NONE. */
+static int only_track(const struct stream *stream)
+{
+	int only = TRACK_NONE;
+
+	for (unsigned i = 0; i < stream_tracks(stream); i++) {
+		if (!rtp_sender_takes_track(stream, i))
+			continue;
+		if (only != TRACK_NONE)
+			return TRACK_NONE;
+		only = (int)i;
+	}
+	return only;
+}
+
+static bool check_setup(struct rtsp_request *r)
+{
+	struct rtsp_session *s = r->session;
+
+	if (r->track == TRACK_NONE)
+		r->track = only_track(r->stream);
+	if (r->track == TRACK_NONE)
+		answer(r, 459);
+	else if (!rtp_sender_takes_track(r->stream, (unsigned)r->track))
+		answer(r, 404);
+	else if (s && strcmp(s->name, r->name) != 0)
+		answer(r, 459);
+	else if (s && (s->state != RTSP_READY || s->run != stream_run(r->stream)))
+		answer_session(r, 455);
+	return !r->answered;
+}
+
+/* A new session, unless there are too many. */
+static bool open_session(struct rtsp_request *r, const struct rtsp_transport *transport)
+{
+	struct rtsp_server *server = r->c->server;
+	const struct connection *connection = r->c->connection;
+
+	if (server->n_sessions >= RTSP_SESSIONS) {
+		log_warn(&server->log, "%d sessions are open; one more is refused", RTSP_SESSIONS);
+		answer_unavailable(r);
+		return false;
+	}
+	if (!connection_peer_is_loopback(connection) &&
+		rtsp_sessions_of_host(server, connection_peer_address(connection)) >=
+			RTSP_SESSIONS_PER_HOST) {
+		log_warn(&r->c->log, "this host has %d sessions; one more is refused",
+			RTSP_SESSIONS_PER_HOST);
+		answer(r, 453);
+		return false;
+	}
+	r->session = rtsp_session_new(r->c, r->name, stream_run(r->stream), transport->udp);
+	return true;
+}
+
+static void add_transport(struct rtsp_request *r, const struct rtsp_transport *transport)
+{
+	const struct rtsp_track *track = &r->session->tracks[r->track];
+
+	if (!transport->udp) {
+		add_field(r, "Transport: RTP/AVP/TCP;unicast;interleaved=%u-%u",
+			track->channels[0], track->channels[1]);
+		return;
+	}
+	unsigned port = datagram_pair_port(track->pair);
+	add_field(r, "Transport: RTP/AVP;unicast;client_port=%u-%u;server_port=%u-%u",
+		transport->ports[0], transport->ports[1], port, port + 1);
+}
+
+static void run_setup(struct rtsp_request *r)
+{
+	struct message_text field = message_find(r->message, "Transport");
+	struct rtsp_transport transport;
+	bool is_new = !r->session;
+
+	if (rtsp_transport_parse(&transport, field.p, field.n) < 0 ||
+		(r->session && r->session->udp != transport.udp)) {
+		answer(r, 461);
+		return;
+	}
+	if (is_new && !open_session(r, &transport))
+		return;
+	int result = rtsp_session_set_up(r->session, (unsigned)r->track, &transport);
+	if (result < 0) {
+		log_warn(&r->c->log, "no UDP ports: %s", strerror(-result));
+		if (is_new)
+			rtsp_session_end(r->session);
+		answer(r, 500);
+		return;
+	}
+	add_transport(r, &transport);
+	add_field(r, "Session: %s;timeout=%d", r->session->id, RTSP_TIMEOUT_S);
+	answer(r, 200);
+}
+
+/* --- PLAY, PAUSE, TEARDOWN, parameters --- */
+
+/* A track's URL will do where it is all that the session has. */
+static bool check_aggregate(struct rtsp_request *r)
+{
+	const struct rtsp_session *s = r->session;
+
+	if (strcmp(s->name, r->name) != 0) {
+		answer_session(r, 455);
+		return false;
+	}
+	for (int i = 0; i < STREAM_TRACKS; i++)
+		if (r->track != TRACK_NONE && i != r->track && s->tracks[i].set_up) {
+			answer_session(r, 460);
+			return false;
+		}
+	return true;
+}
+
+static void add_rtp_info(struct rtsp_request *r)
+{
+	const char *before = "RTP-Info: ";
+
+	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
+		uint16_t sequence;
+		uint32_t timestamp;
+		if (!rtsp_session_get_start(r->session, i, &sequence, &timestamp))
+			continue;
+		evbuffer_add_printf(r->fields, "%surl=%strackID=%u;seq=%u;rtptime=%u", before,
+			r->base, i, sequence, timestamp);
+		before = ",";
+	}
+	if (*before == ',')
+		evbuffer_add(r->fields, "\r\n", 2);
+}
+
+static void run_play(struct rtsp_request *r)
+{
+	struct rtsp_session *s = r->session;
+
+	if (rtsp_session_start(s) < 0) {
+		answer_unavailable(r); /* it went, or changed, since SETUP */
+		rtsp_session_end(s);
+		return;
+	}
+	log_info(&s->log, "%s plays over %s", r->c->peer, s->udp ? "UDP" : "TCP");
+	add_field(r, "Range: npt=now-");
+	add_rtp_info(r);
+	answer_session(r, 200);
+	rtsp_session_flush(s);
+}
+
+static void run_pause(struct rtsp_request *r)
+{
+	rtsp_session_pause(r->session);
+	answer_session(r, 200);
+}
+
+static void run_teardown(struct rtsp_request *r)
+{
+	answer(r, 200);
+	rtsp_session_end(r->session);
+}
+
+/* Without a body it keeps the session alive; there are no parameters. */
+static void run_parameter(struct rtsp_request *r)
+{
+	int status = r->body.n > 0 ? 451 : 200;
+
+	if (r->session)
+		answer_session(r, status);
+	else
+		answer(r, status);
+}
+
+static const struct rtsp_method methods[] = {
+	{ "OPTIONS", NEEDS_NOTHING, NULL, run_options },
+	{ "DESCRIBE", NEEDS_USER | NEEDS_STREAM, check_describe, run_describe },
+	{ "SETUP", NEEDS_USER | NEEDS_STREAM, check_setup, run_setup },
+	{ "PLAY", NEEDS_USER | NEEDS_SESSION, check_aggregate, run_play },
+	{ "PAUSE", NEEDS_USER | NEEDS_SESSION, check_aggregate, run_pause },
+	{ "GET_PARAMETER", NEEDS_USER, NULL, run_parameter },
+	{ "SET_PARAMETER", NEEDS_USER, NULL, run_parameter },
+	{ "TEARDOWN", NEEDS_USER | NEEDS_SESSION, check_aggregate, run_teardown },
+};
+/* Of RFC 2326, but not for a stream that is only read. */
+static const char *const methods_not_allowed[] = { "ANNOUNCE", "RECORD", "REDIRECT" };
+
+/* --- what every request goes through; each step answers and returns false, or returns true --- */
+
+static bool find_method(struct rtsp_request *r)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(methods); i++)
+		if (message_text_is(r->message->method, methods[i].name))
+			r->method = &methods[i];
+	if (r->method)
+		return true;
+	for (size_t i = 0; i < ARRAY_LENGTH(methods_not_allowed); i++) {
+		if (!message_text_is(r->message->method, methods_not_allowed[i]))
+			continue;
+		add_field(r, "Allow: " RTSP_PUBLIC);
+		answer(r, 405);
+		return false;
+	}
+	add_field(r, "Public: " RTSP_PUBLIC);
+	answer(r, 501);
+	return false;
+}
+
+static bool check_head(struct rtsp_request *r)
+{
+	struct message_text cseq = message_find(r->message, "CSeq");
+	struct message_text require = message_find(r->message, "Require");
+	uint64_t number;
+
+	if (cseq.p && message_text_number(cseq, UINT32_MAX, &number))
+		r->cseq = cseq;
+	if (!message_text_is(r->message->protocol, "RTSP/1.0"))
+		answer(r, 505);
+	else if (!r->cseq.p)
+		answer_with(r, 400, "CSeq is missing or no number", NULL);
+	else if (require.p) {
+		add_field(r, "Unsupported: %.*s", (int)require.n, require.p);
+		answer(r, 551);
+	}
+	return !r->answered;
+}
+
+/* Cuts "/trackID=<n>" and slashes off the end of the decoded path, and writes its number. */
+static bool parse_track(char *path, int *ret)
+{
+	static const char prefix[] = "trackID=";
+	size_t n = strlen(path);
+
+	*ret = TRACK_NONE;
+	while (n > 0 && path[n - 1] == '/')
+		path[--n] = '\0';
+	char *last = strrchr(path, '/');
+	if (!last || strncmp(last + 1, prefix, sizeof(prefix) - 1) != 0)
+		return true;
+	const char *digit = last + sizeof(prefix);
+	if (digit[0] < '0' || digit[0] > '9' || digit[1])
+		return false;
+	*ret = digit[0] - '0';
+	while (last > path && last[-1] == '/')
+		last--;
+	*last = '\0';
+	return true;
+}
+
+static void write_base(struct rtsp_request *r, struct uri *uri)
+{
+	struct sockaddr_storage local;
+	char path[URI_PATH_BYTES / 4];
+
+	if (uri->host[0] == '\0') {
+		local_host(r, uri->host, sizeof(uri->host));
+		if (connection_local_address(r->c->connection, &local) == 0)
+			uri->port = ntohs(((struct sockaddr_in *)(void *)&local)->sin_port);
+	}
+	if (uri->scheme[0] == '\0')
+		(void)strcpy(uri->scheme, "rtsp");
+	if (uri_encode_path(path, sizeof(path), r->name) < 0)
+		path[0] = '\0';
+	(void)evutil_snprintf(uri->path, sizeof(uri->path), "/%s/", path);
+	(void)uri_write(r->base, sizeof(r->base), uri);
+}
+
+/* The stream's name and the track out of the request's target. */
+static bool parse_target(struct rtsp_request *r)
+{
+	struct message_text target = r->message->target;
+	struct uri uri;
+	char path[URI_PATH_BYTES];
+	const char *why = "the URL makes no sense";
+
+	r->track = TRACK_NONE;
+	if (message_text_is(target, "*"))
+		return true;
+	if (uri_parse(&uri, target.p, target.n, &why) < 0 ||
+		uri_decode_path(path, sizeof(path), uri.path, strcspn(uri.path, "?"), &why) < 0) {
+		answer_with(r, 400, why, NULL);
+		return false;
+	}
+	if (!parse_track(path, &r->track) || strlen(path + (path[0] == '/')) >= sizeof(r->name)) {
+		answer(r, 404);
+		return false;
+	}
+	(void)strcpy(r->name, path + (path[0] == '/'));
+	write_base(r, &uri);
+	return true;
+}
+
+static bool check_user(struct rtsp_request *r)
+{
+	const struct message *m = r->message;
+
+	switch (authenticate(m->method, m->target, message_find(m, "Authorization"), &r->user)) {
+	case AUTHENTICATED:
+		return true;
+	case AUTHENTICATE_MISSING:
+		authenticate_write_challenge(r->fields, true, false);
+		break;
+	case AUTHENTICATE_STALE:
+		authenticate_write_challenge(r->fields, true, true);
+		break;
+	case AUTHENTICATE_WRONG:
+		metric_add(r->c->server->failures_metric, 1);
+		log_warn(&r->c->log, "wrong user or password");
+		authenticate_write_challenge(r->fields, true, false);
+		break;
+	}
+	answer(r, 401);
+	return false;
+}
+
+/* A camera that the user may not see is as one that does not exist. */
+static bool check_stream(struct rtsp_request *r)
+{
+	char camera[RTSP_NAME_BYTES];
+	size_t n = strcspn(r->name, "/");
+
+	memcpy(camera, r->name, n);
+	camera[n] = '\0';
+	if (n > 0 && !auth_may_see(r->user, camera)) {
+		answer(r, 404);
+		return false;
+	}
+	if (!(r->method->needs & NEEDS_STREAM))
+		return true;
+	r->stream = stream_find(r->name);
+	if (!r->stream)
+		answer(r, 404);
+	else if (!stream_is_up(r->stream))
+		answer_unavailable(r);
+	return !r->answered;
+}
+
+static bool check_session(struct rtsp_request *r)
+{
+	struct message_text id = message_find(r->message, "Session");
+
+	if (id.p) {
+		const char *end = memchr(id.p, ';', id.n);
+		id.n = end ? (size_t)(end - id.p) : id.n;
+		while (id.n > 0 && id.p[id.n - 1] == ' ')
+			id.n--;
+		r->session = rtsp_session_find(r->c->server, id);
+	}
+	/* Interleaved media belongs to its connection. */
+	if (r->session && !r->session->udp && r->session->connection != r->c)
+		r->session = NULL;
+	if (!r->session && (id.p || r->method->needs & NEEDS_SESSION)) {
+		answer(r, 454);
+		return false;
+	}
+	if (r->session)
+		rtsp_session_touch(r->session);
+	return true;
+}
+
+static bool proceed(struct rtsp_request *r)
+{
+	if (!check_head(r) || !find_method(r) || !parse_target(r))
+		return false;
+	if (r->method->needs & NEEDS_USER && (!check_user(r) || !check_stream(r)))
+		return false;
+	return check_session(r) && (!r->method->check || r->method->check(r));
+}
+
+void rtsp_answer_request(
+	struct rtsp_connection *c, const struct message *message, struct message_text body)
+{
+	struct rtsp_request r = { .c = c, .message = message, .body = body };
+
+	r.fields = evbuffer_new();
+	if (proceed(&r))
+		r.method->run(&r);
+	evbuffer_free(r.fields);
+}

@@ -1,0 +1,591 @@
+/* A session of the RTSP server: its transports, what it is sent, and how far behind it may be. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "protocols/rtcp.h"
+#include "protocols/rtp.h"
+#include "protocols/rtp_packetise.h"
+#include "protocols/rtsp_server_private.h"
+#include "server/base/auth.h"
+#include "server/base/memory.h"
+
+enum {
+	TICK_US = 5000000,        /* sender reports and the look at the clock */
+	EXPIRE_US = 65000000,     /* RTSP_TIMEOUT_S and some grace */
+	BEHIND_BYTES = 4 << 20,
+	BEHIND_US = 5000000,
+	STALLED_US = 20000000,
+	MARK_US = 500000,
+	/* UDP: packets at a time and the time between, about 100 Mbit/s; a burst would be lost. */
+	PACE_PACKETS = 32,
+	PACE_US = 4000,
+	REPORT_BYTES = 256,
+	BYE_BYTES = 8,
+};
+#define RTSP_CNAME "nvrd"
+
+static void session_on_unit(struct rtp_reader *reader, struct rtp_unit_packets *unit);
+static void session_on_end(struct rtp_reader *reader);
+static void session_on_tick(evutil_socket_t fd, short what, void *arg);
+static void session_on_pace(evutil_socket_t fd, short what, void *arg);
+
+static const struct rtp_reader_events session_reader_events = {
+	.on_unit = session_on_unit,
+	.on_end = session_on_end,
+};
+
+/* --- hosts --- */
+
+/* The IPv4 address, also when mapped into IPv6; 0 when it is none. */
+static uint32_t host_ipv4(const struct sockaddr *address)
+{
+	if (address->sa_family == AF_INET)
+		return ((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr;
+	if (address->sa_family == AF_INET6) {
+		const struct in6_addr *a =
+			&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+		uint32_t v4;
+		memcpy(&v4, &a->s6_addr[12], sizeof(v4));
+		return IN6_IS_ADDR_V4MAPPED(a) ? v4 : 0;
+	}
+	return 0;
+}
+
+bool rtsp_same_host(const struct sockaddr *a, const struct sockaddr *b)
+{
+	if (host_ipv4(a) || host_ipv4(b))
+		return host_ipv4(a) == host_ipv4(b);
+	if (a->sa_family != AF_INET6 || b->sa_family != AF_INET6)
+		return false;
+	return memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr,
+		       &((const struct sockaddr_in6 *)(const void *)b)->sin6_addr,
+		       sizeof(struct in6_addr)) == 0;
+}
+
+static void host_set_port(struct sockaddr_storage *address, uint16_t port)
+{
+	if (address->ss_family == AF_INET6)
+		((struct sockaddr_in6 *)address)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)address)->sin_port = htons(port);
+}
+
+size_t rtsp_sessions_of_host(const struct rtsp_server *server, const struct sockaddr *peer)
+{
+	const struct rtsp_session *session;
+	size_t n = 0;
+
+	LIST_FOREACH (session, &server->sessions, entry)
+		n += rtsp_same_host((const struct sockaddr *)&session->peer, peer);
+	return n;
+}
+
+/* --- life --- */
+
+struct rtsp_session *rtsp_session_new(
+	struct rtsp_connection *c, const char *name, unsigned run, bool udp)
+{
+	struct rtsp_session *s = xcalloc(1, sizeof(*s));
+	const struct sockaddr *peer = connection_peer_address(c->connection);
+
+	s->server = c->server;
+	s->connection = c;
+	s->log = (struct log_name){ .parent = &c->server->log, .kind = "session", .name = s->name };
+	auth_random_hex(s->id, (RTSP_ID_BYTES - 1) / 2);
+	(void)strncpy(s->name, name, sizeof(s->name) - 1);
+	s->udp = udp;
+	s->run = run;
+	s->peer_bytes = peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+						    : sizeof(struct sockaddr_in);
+	memcpy(&s->peer, peer, s->peer_bytes);
+	for (size_t i = 0; i < STREAM_TRACKS; i++)
+		s->tracks[i].session = s;
+	s->seen_us = reactor_monotonic_us();
+	s->timer = reactor_timer_new(session_on_tick, s);
+	s->pace_timer = reactor_timer_new(session_on_pace, s);
+	reactor_timer_start(s->timer, TICK_US);
+	STAILQ_INIT(&s->queue);
+	LIST_INSERT_HEAD(&c->server->sessions, s, entry);
+	metric_set(c->server->sessions_metric, (double)++c->server->n_sessions);
+	rtsp_connection_update_idle(c);
+	return s;
+}
+
+struct rtsp_session *rtsp_session_find(struct rtsp_server *server, struct message_text id)
+{
+	struct rtsp_session *s;
+
+	if (id.n != RTSP_ID_BYTES - 1)
+		return NULL;
+	LIST_FOREACH (s, &server->sessions, entry)
+		if (memcmp(s->id, id.p, id.n) == 0)
+			return s;
+	return NULL;
+}
+
+static void session_drop_queue(struct rtsp_session *s)
+{
+	struct rtsp_queued *queued;
+
+	while ((queued = STAILQ_FIRST(&s->queue))) {
+		STAILQ_REMOVE_HEAD(&s->queue, entry);
+		rtp_unit_packets_unref(&queued->unit);
+		free(queued);
+	}
+	s->queued_bytes = 0;
+}
+
+static void session_fini(void *object)
+{
+	struct rtsp_session *s = object;
+
+	reactor_timer_free(&s->timer);
+	reactor_timer_free(&s->pace_timer);
+	free(s);
+}
+
+void rtsp_session_end(struct rtsp_session *s)
+{
+	if (s->state == RTSP_ENDED)
+		return;
+	s->state = RTSP_ENDED;
+	log_info(&s->log, "ended");
+	rtp_sender_unsubscribe(&s->reader);
+	session_drop_queue(s);
+	reactor_timer_stop(s->timer);
+	reactor_timer_stop(s->pace_timer);
+	for (size_t i = 0; i < STREAM_TRACKS; i++) {
+		datagram_pair_free(s->tracks[i].pair);
+		s->tracks[i].pair = NULL;
+	}
+	LIST_REMOVE(s, entry);
+	metric_set(s->server->sessions_metric, (double)--s->server->n_sessions);
+	if (s->connection)
+		rtsp_connection_update_idle(s->connection);
+	reactor_free_later(&s->dead, session_fini, s);
+}
+
+void rtsp_session_connection_ended(struct rtsp_session *s)
+{
+	s->connection = NULL;
+	if (!s->udp)
+		rtsp_session_end(s);
+}
+
+void rtsp_session_touch(struct rtsp_session *s)
+{
+	s->seen_us = reactor_monotonic_us();
+}
+
+/* --- transports --- */
+
+/* RTCP, or what opens a hole in a NAT: the client lives, and its port is the one it sends from. */
+static void track_on_datagram(void *arg, enum datagram_kind kind, const uint8_t *p, size_t n,
+	const struct sockaddr *from, socklen_t from_bytes)
+{
+	struct rtsp_track *track = arg;
+
+	(void)p, (void)n;
+	if (!rtsp_same_host(from, (struct sockaddr *)&track->session->peer))
+		return;
+	rtsp_session_touch(track->session);
+	datagram_pair_set_peer(track->pair, kind, from, from_bytes);
+}
+
+static const struct datagram_events track_datagram_events = { .on_datagram = track_on_datagram };
+
+static int track_set_up_udp(struct rtsp_track *track, const struct rtsp_transport *transport)
+{
+	struct rtsp_session *s = track->session;
+	struct sockaddr_storage local, to = s->peer;
+
+	if (connection_local_address(s->connection->connection, &local) < 0)
+		return -EADDRNOTAVAIL;
+	track->pair = datagram_pair_new((struct sockaddr *)&local, &track_datagram_events, track);
+	if (!track->pair)
+		return errno ? -errno : -EADDRINUSE;
+	for (enum datagram_kind kind = DATAGRAM_RTP; kind <= DATAGRAM_RTCP; kind++) {
+		host_set_port(&to, transport->ports[kind]);
+		datagram_pair_set_peer(track->pair, kind, (struct sockaddr *)&to, s->peer_bytes);
+	}
+	return 0;
+}
+
+int rtsp_session_set_up(
+	struct rtsp_session *s, unsigned number, const struct rtsp_transport *transport)
+{
+	struct rtsp_track *track = &s->tracks[number];
+	int result = 0;
+
+	datagram_pair_free(track->pair);
+	track->pair = NULL;
+	track->set_up = false;
+	if (transport->udp) {
+		result = track_set_up_udp(track, transport);
+	} else {
+		track->channels[0] =
+			transport->has_channels ? transport->channels[0] : (uint8_t)(2 * number);
+		track->channels[1] = transport->has_channels ? transport->channels[1]
+							     : (uint8_t)(2 * number + 1);
+	}
+	track->set_up = result == 0;
+	return result;
+}
+
+/* --- sending --- */
+
+static void unit_on_written(const void *data, size_t n, void *arg)
+{
+	struct rtp_unit_packets *unit = arg;
+
+	(void)data, (void)n;
+	rtp_unit_packets_unref(&unit);
+}
+
+static void session_write(struct rtsp_session *s, const void *p, size_t n)
+{
+	connection_write(s->connection->connection, p, n);
+	s->written += n;
+}
+
+/* The block as it is when the client took the usual channel; else a copy with its own. */
+static void session_write_unit(struct rtsp_session *s, struct rtp_unit_packets *unit)
+{
+	struct evbuffer *output = connection_output(s->connection->connection);
+	uint8_t channel = s->tracks[unit->track].channels[0];
+	uint8_t *copy;
+
+	if (unit->block[1] == channel) {
+		if (evbuffer_add_reference(output, unit->block, unit->bytes, unit_on_written,
+			    rtp_unit_packets_ref(unit)) < 0)
+			unit_on_written(NULL, 0, unit);
+		else
+			s->written += unit->bytes;
+		return;
+	}
+	copy = malloc(unit->bytes);
+	if (!copy)
+		return;
+	memcpy(copy, unit->block, unit->bytes);
+	for (size_t i = 0; i < unit->n; i++)
+		copy[unit->offsets[i] + 1] = channel;
+	session_write(s, copy, unit->bytes);
+	free(copy);
+}
+
+static void session_send_rtcp(struct rtsp_session *s, unsigned number, uint8_t *p, size_t n)
+{
+	struct rtsp_track *track = &s->tracks[number];
+	struct iovec whole = { .iov_base = p, .iov_len = n };
+	const uint8_t head[] = { '$', track->channels[1], (uint8_t)(n >> 8), (uint8_t)n };
+
+	if (track->pair) {
+		(void)datagram_pair_send(track->pair, DATAGRAM_RTCP, &whole, 1);
+	} else if (s->connection) {
+		session_write(s, head, sizeof(head));
+		session_write(s, p, n);
+	}
+}
+
+/* Reports what RTP time `utc_us` is on every track. */
+static void session_send_reports(
+	struct rtsp_session *s, const struct rtp_sender *sender, int64_t utc_us)
+{
+	uint8_t bytes[REPORT_BYTES];
+
+	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
+		struct rtp_sender_state state;
+		if (!s->tracks[i].set_up || !rtp_sender_get_state(sender, i, &state))
+			continue;
+		const struct rtcp_sender_report report = {
+			.ssrc = state.ssrc,
+			.ntp = rtcp_ntp_of_us(utc_us),
+			.timestamp = rtp_sender_time(sender, i, utc_us),
+			.packets = state.packets,
+			.octets = state.octets,
+		};
+		size_t n = rtcp_write_sender_report(bytes, sizeof(bytes), &report, RTSP_CNAME);
+		if (n > 0)
+			session_send_rtcp(s, i, bytes, n);
+	}
+}
+
+/* Sends up to `limit` of a queued unit's packets. Returns how many. */
+static size_t session_send_packets(
+	struct rtsp_session *s, struct rtsp_queued *queued, size_t limit)
+{
+	struct rtp_unit_packets *unit = queued->unit;
+	struct iovec packets[PACE_PACKETS];
+	size_t n = unit->n - queued->sent, bytes = 0;
+
+	if (n > limit)
+		n = limit;
+	for (size_t i = 0; i < n; i++) {
+		const uint32_t *offset = &unit->offsets[queued->sent + i];
+		packets[i].iov_base = unit->block + offset[0] + RTP_INTERLEAVED_BYTES;
+		packets[i].iov_len = offset[1] - offset[0] - RTP_INTERLEAVED_BYTES;
+		bytes += packets[i].iov_len;
+	}
+	(void)datagram_pair_send(s->tracks[unit->track].pair, DATAGRAM_RTP, packets, n);
+	metric_add(s->server->sent_metric, (double)bytes);
+	queued->sent += n;
+	return n;
+}
+
+/* UDP: sends a portion of the queue, the rest a little later. */
+static void session_pace(struct rtsp_session *s)
+{
+	struct rtsp_queued *queued;
+	size_t left = PACE_PACKETS;
+
+	while ((queued = STAILQ_FIRST(&s->queue)) && left > 0) {
+		left -= session_send_packets(s, queued, left);
+		if (queued->sent < queued->unit->n)
+			break;
+		STAILQ_REMOVE_HEAD(&s->queue, entry);
+		s->queued_bytes -= queued->unit->bytes;
+		rtp_unit_packets_unref(&queued->unit);
+		free(queued);
+	}
+	if (queued)
+		reactor_timer_start(s->pace_timer, PACE_US);
+}
+
+static void session_on_pace(evutil_socket_t fd, short what, void *arg)
+{
+	struct rtsp_session *s = arg;
+
+	(void)fd, (void)what;
+	if (s->state == RTSP_PLAYING)
+		session_pace(s);
+}
+
+static void session_queue(struct rtsp_session *s, struct rtp_unit_packets *unit)
+{
+	struct rtsp_queued *queued = xcalloc(1, sizeof(*queued));
+
+	queued->unit = rtp_unit_packets_ref(unit);
+	s->queued_bytes += unit->bytes;
+	STAILQ_INSERT_TAIL(&s->queue, queued, entry);
+}
+
+/* --- how far behind --- */
+
+/* TCP: looks at how much the socket took, and moves the marks on. */
+static size_t session_look(struct rtsp_session *s, int64_t now_us)
+{
+	size_t waiting = evbuffer_get_length(connection_output(s->connection->connection));
+	uint64_t consumed = s->written > waiting ? s->written - waiting : 0;
+	unsigned passed = 0;
+
+	if (consumed > s->consumed || waiting == 0)
+		s->progress_us = now_us;
+	s->consumed = consumed;
+	while (passed < s->n_marks && s->marks[passed].position <= consumed)
+		passed++;
+	s->n_marks -= passed;
+	memmove(s->marks, s->marks + passed, s->n_marks * sizeof(*s->marks));
+	return waiting;
+}
+
+static void session_mark(struct rtsp_session *s, int64_t now_us)
+{
+	if (s->n_marks == RTSP_MARKS ||
+		(s->n_marks > 0 && now_us - s->marks[s->n_marks - 1].at_us < MARK_US))
+		return;
+	s->marks[s->n_marks++] = (struct rtsp_mark){ .position = s->written, .at_us = now_us };
+}
+
+/* Whether more waits than 1/share of what may, or for longer. */
+static bool session_is_behind(struct rtsp_session *s, int64_t now_us, unsigned share)
+{
+	size_t waiting = s->udp ? s->queued_bytes : session_look(s, now_us);
+
+	if (waiting <= BEHIND_BYTES)
+		s->limit_bytes = BEHIND_BYTES; /* the first group of pictures has gone */
+	return waiting > s->limit_bytes / share ||
+	       (s->n_marks > 0 && now_us - s->marks[0].at_us > BEHIND_US / share);
+}
+
+/* Whether a slow reader goes without this unit: until a keyframe, and until it has caught up. */
+static bool session_skips(
+	struct rtsp_session *s, const struct rtp_unit_packets *unit, int64_t now_us)
+{
+	bool restart = unit->keyframe && (unit->track == 0 || !s->tracks[0].set_up);
+
+	if (s->skipping && restart && !session_is_behind(s, now_us, 2))
+		s->skipping = false;
+	else if (!s->skipping && session_is_behind(s, now_us, 1)) {
+		s->skipping = true;
+		log_info(&s->log, "the reader is too slow; skipping to a keyframe");
+	}
+	if (s->skipping)
+		metric_add(s->server->skipped_metric, 1);
+	return s->skipping;
+}
+
+static void session_on_unit(struct rtp_reader *reader, struct rtp_unit_packets *unit)
+{
+	struct rtsp_session *s = CONTAINER_OF(reader, struct rtsp_session, reader);
+
+	if (!s->tracks[unit->track].set_up)
+		return;
+	if (s->state == RTSP_STARTING) {
+		session_queue(s, unit);
+		return;
+	}
+	int64_t now_us = reactor_monotonic_us();
+	if (session_skips(s, unit, now_us))
+		return;
+	if (s->udp) {
+		session_queue(s, unit);
+		if (STAILQ_FIRST(&s->queue)->unit == unit) /* nothing waits before it */
+			session_pace(s);
+		return;
+	}
+	session_write_unit(s, unit);
+	session_mark(s, now_us);
+}
+
+/* --- start and end --- */
+
+int rtsp_session_start(struct rtsp_session *s)
+{
+	struct stream *stream = stream_find(s->name);
+
+	if (s->state == RTSP_PLAYING)
+		return 0;
+	if (!stream || !stream_is_up(stream) || stream_run(stream) != s->run)
+		return -ENOTCONN;
+	s->state = RTSP_STARTING;
+	int result = rtp_sender_subscribe(stream, &s->reader, &session_reader_events);
+	if (result < 0) {
+		s->state = RTSP_READY;
+		return result;
+	}
+	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
+		struct rtp_sender_state state;
+		if (rtp_sender_get_state(s->reader.sender, i, &state))
+			s->tracks[i].ssrc = state.ssrc;
+	}
+	return 0;
+}
+
+/* The instant where the session's media begins: the earliest of what waits, else now. */
+static int64_t session_start_us(const struct rtsp_session *s)
+{
+	const struct rtsp_queued *queued;
+	int64_t start_us = INT64_MAX;
+
+	STAILQ_FOREACH (queued, &s->queue, entry)
+		if (queued->unit->utc_us < start_us)
+			start_us = queued->unit->utc_us;
+	return start_us == INT64_MAX ? reactor_now_us() : start_us;
+}
+
+bool rtsp_session_get_start(const struct rtsp_session *s, unsigned track, uint16_t *sequence,
+	uint32_t *timestamp)
+{
+	const struct rtsp_queued *queued;
+	struct rtp_sender_state state;
+
+	if (!s->tracks[track].set_up || !s->reader.sender ||
+		!rtp_sender_get_state(s->reader.sender, track, &state))
+		return false;
+	*timestamp = rtp_sender_time(s->reader.sender, track, session_start_us(s));
+	*sequence = state.next_sequence;
+	STAILQ_FOREACH (queued, &s->queue, entry) {
+		const uint8_t *rtp = queued->unit->block + RTP_INTERLEAVED_BYTES;
+		if (queued->unit->track != track)
+			continue;
+		*sequence = (uint16_t)(rtp[2] << 8 | rtp[3]);
+		break;
+	}
+	return true;
+}
+
+void rtsp_session_flush(struct rtsp_session *s)
+{
+	struct rtsp_queued *queued;
+
+	if (s->state != RTSP_STARTING)
+		return;
+	s->state = RTSP_PLAYING;
+	s->skipping = false;
+	s->limit_bytes = BEHIND_BYTES + s->queued_bytes;
+	s->progress_us = reactor_monotonic_us();
+	session_send_reports(s, s->reader.sender, session_start_us(s));
+	if (s->udp) {
+		session_pace(s);
+		return;
+	}
+	STAILQ_FOREACH (queued, &s->queue, entry)
+		session_write_unit(s, queued->unit);
+	session_drop_queue(s);
+	session_mark(s, s->progress_us);
+}
+
+void rtsp_session_pause(struct rtsp_session *s)
+{
+	if (s->state != RTSP_PLAYING)
+		return;
+	rtp_sender_unsubscribe(&s->reader);
+	reactor_timer_stop(s->pace_timer);
+	session_drop_queue(s);
+	s->n_marks = 0;
+	s->state = RTSP_READY;
+}
+
+/* RTCP BYE (RFC 3550 section 6.6) of every track, so that a UDP player does not wait. */
+static void session_send_byes(struct rtsp_session *s)
+{
+	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
+		uint8_t bye[BYE_BYTES] = { 0x81, 203, 0, 1 };
+		if (!s->tracks[i].set_up)
+			continue;
+		for (unsigned k = 0; k < 4; k++)
+			bye[4 + k] = (uint8_t)(s->tracks[i].ssrc >> (24 - 8 * k));
+		session_send_rtcp(s, i, bye, sizeof(bye));
+	}
+}
+
+/* The camera went or changed: what was described is over. Players connect anew. */
+static void session_on_end(struct rtp_reader *reader)
+{
+	struct rtsp_session *s = CONTAINER_OF(reader, struct rtsp_session, reader);
+	struct rtsp_connection *c = s->connection;
+
+	log_info(&s->log, "the stream ended");
+	session_send_byes(s);
+	rtsp_session_end(s);
+	if (c)
+		rtsp_connection_finish(c);
+}
+
+static void session_on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct rtsp_session *s = arg;
+	int64_t now_us = reactor_monotonic_us();
+	bool by_connection = !s->udp && s->state == RTSP_PLAYING;
+
+	(void)fd, (void)what;
+	if (!by_connection && now_us - s->seen_us > EXPIRE_US) {
+		log_info(&s->log, "the reader was not heard of for %d s", RTSP_TIMEOUT_S);
+		rtsp_session_end(s);
+		return;
+	}
+	if (by_connection) {
+		(void)session_look(s, now_us);
+		if (now_us - s->progress_us > STALLED_US) {
+			connection_close(s->connection->connection, CLOSE_TOO_SLOW);
+			return;
+		}
+	}
+	if (s->state == RTSP_PLAYING)
+		session_send_reports(s, s->reader.sender, reactor_now_us());
+	reactor_timer_start(s->timer, TICK_US);
+}

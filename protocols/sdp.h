@@ -1,0 +1,43 @@
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/attributes.h"
+
+/*
+ * Session descriptions (RFC 8866) as cameras write them: line by line, order-free, what is not
+ * understood is skipped. Only what a player needs is kept.
+ */
+
+enum { SDP_MEDIA = 16, SDP_VALUE_BYTES = 2048 };
+
+enum sdp_kind { SDP_VIDEO, SDP_AUDIO, SDP_APPLICATION, SDP_OTHER };
+enum sdp_direction { SDP_UNSAID, SDP_SENDRECV, SDP_SENDONLY, SDP_RECVONLY, SDP_INACTIVE };
+
+struct sdp_media {
+	enum sdp_kind kind;
+	uint8_t payload_type;          /* the first of its m= line */
+	char encoding[32];             /* upper case, of rtpmap or of the static table; "" if unknown */
+	uint32_t clock_hz;             /* 0 when unknown */
+	uint8_t channels;              /* audio; 1 when unsaid */
+	enum sdp_direction direction;
+	char control[SDP_VALUE_BYTES]; /* "" when unsaid */
+	char fmtp[SDP_VALUE_BYTES];    /* parameters after the payload type; "" when there are none */
+};
+
+struct sdp {
+	char control[SDP_VALUE_BYTES]; /* session level */
+	char name[128];                /* first s= */
+	struct sdp_media media[SDP_MEDIA];
+	size_t n_media; /* every m= line counts, so that its index stays true */
+};
+
+/* Parses the n bytes. Returns 0, or -EBADMSG and a static *why when there is no media line at all. */
+int sdp_parse(struct sdp *ret, const char *p, size_t n, const char **why) MUST_CHECK;
+
+/*
+ * A parameter of an fmtp ("config", "sprop-parameter-sets"; any case). Copies its value with NUL.
+ * Returns the length, or -1 when it is absent or does not fit.
+ */
+int sdp_fmtp_value(const char *fmtp, const char *name, char *ret, size_t size);
