@@ -1,0 +1,19 @@
+#pragma once
+
+#include <stdbool.h>
+
+#include "server/base/attributes.h"
+#include "server/base/config.h"
+#include "storage/catalogue.h"
+#include "storage/volume.h"
+
+/* All cameras of the process: follows the configuration and stops them at the end. */
+struct cameras;
+
+struct cameras *cameras_new(struct volume *volume, struct catalogue *catalogue);
+
+/* Starts what is new, changes what differs, stops what is gone; the rest does not notice. */
+void cameras_apply(struct cameras *cameras, const struct config *config);
+
+/* Stops all; on_stopped comes when every recording is on disk, and the object is gone then. */
+void cameras_stop(struct cameras *cameras, void (*on_stopped)(void *arg), void *arg);

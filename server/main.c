@@ -1,0 +1,476 @@
+/* nvrd: the command line, the order of starting and stopping, and signals. */
+#include <errno.h>
+#include <ftw.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "protocols/authenticate.h"
+#include "protocols/dav.h"
+#include "protocols/hls.h"
+#include "protocols/http_files.h"
+#include "protocols/http_server.h"
+#include "protocols/live.h"
+#include "protocols/prometheus.h"
+#include "protocols/rtsp_server.h"
+#include "protocols/web.h"
+#include "server/base/auth.h"
+#include "server/base/config.h"
+#include "server/base/log.h"
+#include "server/base/memory.h"
+#include "server/base/metrics.h"
+#include "server/base/reactor.h"
+#include "server/base/worker.h"
+#include "server/cameras.h"
+#include "storage/catalogue.h"
+#include "storage/tree.h"
+#include "storage/volume.h"
+
+enum {
+	STOP_US = 4500000,
+	NFTW_FILES = 16
+};
+
+static const struct http_route routes[] = {
+	{"/live/",        HTTP_GET,      ROLE_VIEWER, live_get      },
+	{ "/metrics",     HTTP_GET,      ROLE_VIEWER, prometheus_get},
+	{ "/recordings/", HTTP_GET,      ROLE_VIEWER, http_files_get},
+	{ "/recordings/", HTTP_PROPFIND, ROLE_VIEWER, dav_propfind  },
+	{ "/",            HTTP_PROPFIND, ROLE_VIEWER, dav_propfind  },
+	{ "/",            HTTP_GET,      ROLE_VIEWER, web_get       },
+	{ NULL,           0,             ROLE_VIEWER, NULL          },
+};
+
+struct nvrd {
+	const char *file; /* of the configuration; NULL in the demo */
+	char *store;      /* the demo's own, removed at the end */
+	struct config *config;
+	struct volume *volume;
+	struct catalogue *catalogue;
+	struct tree *tree;
+	struct cameras *cameras;
+	struct http_server *http;
+	struct rtsp_server *rtsp;
+	struct worker *loader; /* reads the configuration again */
+	struct event *signals[3];
+	struct event *stop_timer;
+	bool stopping;
+};
+
+/* --- reload --- */
+
+struct reload_job {
+	struct worker_job job;
+	struct nvrd *nvrd;
+	char *file;
+	struct config *config; /* the result, or NULL and errors */
+	char *errors;
+};
+
+static void reload_run(struct worker_job *job)
+{
+	struct reload_job *reload = CONTAINER_OF(job, struct reload_job, job);
+
+	reload->config = config_load(reload->file, &reload->errors);
+}
+
+/* Logs each line of a message of several lines. */
+static void log_lines(enum log_level level, char *text)
+{
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		log_write(level, NULL, "%s", line);
+}
+
+static void nvrd_apply(struct nvrd *nvrd, struct config *config)
+{
+	struct config *before = nvrd->config;
+	char *fixed = config_needs_restart(before, config);
+
+	if (fixed)
+		log_warn(NULL, "%s: changes of %s need a restart", config->file, fixed);
+	free(fixed);
+	log_setup(config->log.level, config->log.format);
+	authenticate_set_users(&config->users);
+	volume_set_sync(nvrd->volume, config->storage.sync_us);
+	nvrd->config = config;
+	cameras_apply(nvrd->cameras, config);
+	config_free(before);
+	log_info(NULL, "%s: applied", config->file);
+}
+
+/* Without users only loopback is safe; a reload cannot move the listeners there. */
+static bool reload_is_safe(const struct nvrd *nvrd, const struct config *config)
+{
+	return !TAILQ_EMPTY(&config->users) || TAILQ_EMPTY(&nvrd->config->users);
+}
+
+static void reload_done(struct worker_job *job)
+{
+	struct reload_job *reload = CONTAINER_OF(job, struct reload_job, job);
+	struct nvrd *nvrd = reload->nvrd;
+	bool applied = false;
+
+	if (!reload->config) {
+		log_lines(LOG_ERROR, reload->errors);
+		log_error(NULL, "%s: not applied, the former configuration stays", reload->file);
+	} else if (nvrd->stopping) {
+		config_free(reload->config);
+	} else if (!reload_is_safe(nvrd, reload->config)) {
+		log_error(
+			NULL, "%s: not applied: removing all users needs a restart", reload->file);
+		config_free(reload->config);
+	} else {
+		nvrd_apply(nvrd, reload->config);
+		applied = true;
+	}
+	metric_add(metric_get(METRIC_CONFIG_RELOADS, applied ? "applied" : "refused"), 1);
+	free(reload->errors);
+	free(reload->file);
+	free(reload);
+}
+
+static void nvrd_on_hangup(evutil_socket_t fd, short what, void *arg)
+{
+	struct nvrd *nvrd = arg;
+	struct reload_job *reload;
+
+	(void)fd, (void)what;
+	if (!nvrd->file || nvrd->stopping)
+		return;
+	reload = xcalloc(1, sizeof(*reload));
+	reload->job.run = reload_run;
+	reload->job.done = reload_done;
+	reload->nvrd = nvrd;
+	reload->file = xstrdup(nvrd->file);
+	if (worker_post(nvrd->loader, &reload->job) < 0) {
+		log_warn(NULL, "%s: a reload is under way already", nvrd->file);
+		free(reload->file);
+		free(reload);
+	}
+}
+
+/* --- the end --- */
+
+static void nvrd_on_stopped(void *arg)
+{
+	struct nvrd *nvrd = arg;
+
+	nvrd->cameras = NULL;
+	reactor_stop();
+}
+
+static void nvrd_on_stop_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	log_error(NULL, "the disk did not finish in time: stopping without it");
+	_exit(1); /* what was written plays up to its last fragment */
+}
+
+static void nvrd_on_terminate(evutil_socket_t fd, short what, void *arg)
+{
+	struct nvrd *nvrd = arg;
+
+	(void)what;
+	if (nvrd->stopping)
+		return;
+	nvrd->stopping = true;
+	log_info(NULL, "%s: finishing the open recordings", fd == SIGINT ? "SIGINT" : "SIGTERM");
+	reactor_timer_start(nvrd->stop_timer, STOP_US);
+	http_server_free(nvrd->http);
+	rtsp_server_free(nvrd->rtsp);
+	nvrd->http = NULL;
+	nvrd->rtsp = NULL;
+	cameras_stop(nvrd->cameras, nvrd_on_stopped, nvrd);
+}
+
+/* --- the start --- */
+
+static int nvrd_open_storage(struct nvrd *nvrd)
+{
+	const char *path = nvrd->config->storage.path;
+	char *why = NULL;
+	char *file;
+
+	nvrd->volume = volume_open(path, nvrd->config->storage.sync_us, &why);
+	if (!nvrd->volume) {
+		log_error(NULL, "storage.path %s: %s", path, why);
+		free(why);
+		return -1;
+	}
+	file = xasprintf("%s/nvrd.db", path);
+	nvrd->catalogue = catalogue_open(path, file, &why);
+	if (!nvrd->catalogue)
+		log_error(NULL, "catalogue %s: %s", file, why);
+	free(why);
+	free(file);
+	if (!nvrd->catalogue)
+		return -1;
+	nvrd->tree = tree_new(nvrd->catalogue, nvrd->volume);
+	http_files_set_tree(nvrd->tree);
+	dav_set_tree(nvrd->tree);
+	return 0;
+}
+
+static int nvrd_listen(struct nvrd *nvrd)
+{
+	const struct config *config = nvrd->config;
+	bool open = TAILQ_EMPTY(&config->users);
+
+	authenticate_set_users(&config->users);
+	if (open && nvrd->file)
+		log_warn(NULL, "no users are configured: listening on loopback only");
+	if (config->listen.http) {
+		nvrd->http = http_server_new(config->listen.http, open, routes);
+		if (!nvrd->http) {
+			log_error(NULL, "listen.http %s: %s", config->listen.http, strerror(errno));
+			return -1;
+		}
+		log_info(NULL, "http://%s/", http_server_address(nvrd->http));
+	}
+	if (config->listen.rtsp) {
+		nvrd->rtsp = rtsp_server_new(config->listen.rtsp, open);
+		if (!nvrd->rtsp) {
+			log_error(NULL, "listen.rtsp %s: %s", config->listen.rtsp, strerror(errno));
+			return -1;
+		}
+		log_info(NULL, "rtsp://%s/<camera>", rtsp_server_address(nvrd->rtsp));
+	}
+	return 0;
+}
+
+static void nvrd_watch_signals(struct nvrd *nvrd)
+{
+	static const struct {
+		int number;
+		event_callback_fn run;
+	} rows[] = {
+		{SIGTERM, nvrd_on_terminate},
+		{ SIGINT, nvrd_on_terminate},
+		{ SIGHUP, nvrd_on_hangup   },
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		nvrd->signals[i] = evsignal_new(reactor_base(), rows[i].number, rows[i].run, nvrd);
+		event_add(nvrd->signals[i], NULL);
+	}
+	signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write(2), not our end */
+}
+
+static void nvrd_say_demo(const struct nvrd *nvrd)
+{
+	const char *http = http_server_address(nvrd->http);
+
+	printf("\nnvrd runs with its demo camera. Open:\n\n"
+	       "  http://%s/                         the page\n"
+	       "  http://%s/recordings/              the recordings (also by WebDAV)\n"
+	       "  http://%s/live/demo/index.m3u8     HLS\n"
+	       "  http://%s/metrics                  Prometheus\n"
+	       "  rtsp://%s/demo                     VLC, ffplay\n\n"
+	       "Ctrl-C ends it and removes the demo's recordings.\n",
+		http, http, http, http, rtsp_server_address(nvrd->rtsp));
+	(void)fflush(stdout);
+}
+
+/* Frees whatever stands, in the reverse order of the start. */
+static void nvrd_fini(struct nvrd *nvrd)
+{
+	http_server_free(nvrd->http);
+	rtsp_server_free(nvrd->rtsp);
+	hls_fini();
+	tree_free(nvrd->tree);
+	volume_close(nvrd->volume);
+	catalogue_close(nvrd->catalogue);
+	worker_free(nvrd->loader);
+	for (size_t i = 0; i < ARRAY_LENGTH(nvrd->signals); i++)
+		reactor_timer_free(&nvrd->signals[i]);
+	reactor_timer_free(&nvrd->stop_timer);
+	authenticate_set_users(NULL);
+	config_free(nvrd->config);
+	reactor_fini();
+	metrics_fini();
+}
+
+static int nvrd_run(struct nvrd *nvrd)
+{
+	int failed;
+
+	reactor_init();
+	metric_set(metric_get(METRIC_BUILD_INFO, NVRD_VERSION), 1);
+	nvrd->stop_timer = reactor_timer_new(nvrd_on_stop_timer, nvrd);
+	nvrd->loader = worker_new("config", 1, 1 << 20);
+	failed = nvrd_open_storage(nvrd) < 0 || nvrd_listen(nvrd) < 0;
+	if (!failed) {
+		nvrd_watch_signals(nvrd);
+		nvrd->cameras = cameras_new(nvrd->volume, nvrd->catalogue);
+		cameras_apply(nvrd->cameras, nvrd->config);
+		log_info(NULL, "nvrd " NVRD_VERSION " runs, recordings in %s/recordings",
+			volume_path(nvrd->volume));
+		if (!nvrd->file)
+			nvrd_say_demo(nvrd);
+		reactor_run();
+	}
+	nvrd_fini(nvrd);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* --- the command line --- */
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static int run_demo(struct nvrd *nvrd)
+{
+	const char *folder = getenv("TMPDIR");
+	int status;
+
+	nvrd->store = xasprintf("%s/nvrd-demo-XXXXXX", folder ? folder : "/tmp");
+	if (!mkdtemp(nvrd->store)) {
+		fprintf(stderr, "nvrd: %s: %s\n", nvrd->store, strerror(errno));
+		free(nvrd->store);
+		return EXIT_FAILURE;
+	}
+	nvrd->config = config_demo(nvrd->store);
+	log_setup(nvrd->config->log.level, nvrd->config->log.format);
+	status = nvrd_run(nvrd);
+	(void)nftw(nvrd->store, remove_entry, NFTW_FILES, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	free(nvrd->store);
+	return status;
+}
+
+/* Warns when others may read passwords that stand in the file as they are. */
+static void warn_readable_secrets(const struct config *config)
+{
+	struct stat st;
+
+	if (config_has_secrets(config) && stat(config->file, &st) == 0 && (st.st_mode & 077))
+		log_warn(NULL, "%s: holds passwords and is readable by others: chmod 600 it",
+			config->file);
+}
+
+static int run_file(struct nvrd *nvrd, bool check_only)
+{
+	char *errors = NULL;
+
+	nvrd->config = config_load(nvrd->file, &errors);
+	if (!nvrd->config) {
+		fputs(errors, stderr);
+		free(errors);
+		return EXIT_FAILURE;
+	}
+	if (check_only) {
+		printf("%s: fine\n", nvrd->file);
+		config_free(nvrd->config);
+		return EXIT_SUCCESS;
+	}
+	log_setup(nvrd->config->log.level, nvrd->config->log.format);
+	warn_readable_secrets(nvrd->config);
+	return nvrd_run(nvrd);
+}
+
+/* Reads a line without echo where there is a terminal. Returns the caller's string, or NULL. */
+static char *read_password(void)
+{
+	struct termios before, quiet;
+	bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t n;
+
+	if (terminal) {
+		quiet = before;
+		quiet.c_lflag &= ~(tcflag_t)ECHO;
+		fputs("Password: ", stderr);
+		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+	}
+	n = getline(&line, &size, stdin);
+	if (terminal) {
+		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+		fputc('\n', stderr);
+	}
+	if (n > 0 && line[n - 1] == '\n')
+		line[--n] = '\0';
+	if (n > 0)
+		return line;
+	free(line);
+	return NULL;
+}
+
+static int run_hash_password(const char *user)
+{
+	char *password = read_password();
+	char *hash;
+
+	if (!password) {
+		fputs("nvrd: no password was given\n", stderr);
+		return EXIT_FAILURE;
+	}
+	hash = auth_hash_password(user, password);
+	printf("%s\n", hash);
+	free(hash);
+	memory_free_secret(password);
+	return EXIT_SUCCESS;
+}
+
+static int usage(FILE *to, int status)
+{
+	fputs("usage: nvrd -c FILE [--check]\n"
+	      "       nvrd --demo\n"
+	      "       nvrd --hash-password USER\n"
+	      "       nvrd --version\n",
+		to);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"config",         required_argument, NULL, 'c'},
+		{ "check",         no_argument,       NULL, 'k'},
+		{ "demo",          no_argument,       NULL, 'd'},
+		{ "hash-password", required_argument, NULL, 'p'},
+		{ "version",       no_argument,       NULL, 'v'},
+		{ "help",          no_argument,       NULL, 'h'},
+		{ NULL,            0,                 NULL, 0  },
+	};
+	struct nvrd nvrd = { 0 };
+	bool check = false, demo = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			nvrd.file = optarg;
+			break;
+		case 'k':
+			check = true;
+			break;
+		case 'd':
+			demo = true;
+			break;
+		case 'p':
+			return run_hash_password(optarg);
+		case 'v':
+			puts("nvrd " NVRD_VERSION);
+			return EXIT_SUCCESS;
+		case 'h':
+			return usage(stdout, EXIT_SUCCESS);
+		default:
+			return usage(stderr, EXIT_FAILURE);
+		}
+	}
+	if (optind != argc || demo == (nvrd.file != NULL) || (demo && check))
+		return usage(stderr, EXIT_FAILURE);
+	return demo ? run_demo(&nvrd) : run_file(&nvrd, check);
+}
