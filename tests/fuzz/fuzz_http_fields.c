@@ -1,0 +1,64 @@
+/* The small grammars of HTTP: dates, ranges, conditions, hosts, targets, queries. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocols/http_condition.h"
+#include "protocols/http_date.h"
+#include "protocols/http_host.h"
+#include "protocols/http_range.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+
+static void check_date(struct message_text text)
+{
+	char date[HTTP_DATE_BYTES];
+	int64_t us = http_date_parse(text);
+
+	if (us < -1)
+		abort();
+	if (us >= 0) {
+		struct message_text again = { http_date_write(date, us), HTTP_DATE_BYTES - 1 };
+		if (http_date_parse(again) != us)
+			abort();
+	}
+}
+
+static void check_range(struct message_text text, uint64_t size)
+{
+	struct http_range range = { 0, 0 };
+
+	if (http_range_parse(&range, text, size) == HTTP_RANGE_PART &&
+		(range.bytes == 0 || range.first >= size || range.bytes > size - range.first))
+		abort();
+}
+
+static void check_host(struct message_text text)
+{
+	struct message_text host;
+	struct http_target target;
+	char value[16];
+
+	if (http_host_parse(text, &host))
+		(void)http_host_is_ours(host, "192.0.2.1:8080");
+	if (http_target_parse(&target, text) && target.path.n == 0)
+		abort();
+	if (http_query_find(text, "q", value, sizeof(value)) && strlen(value) >= sizeof(value))
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+	struct message_text text = { (const char *)p, n };
+	struct http_conditions c = { text, text, text, text, text };
+	struct http_conditions none = { .if_none_match = text, .if_range = text };
+
+	check_date(text);
+	check_range(text, n * 1000);
+	check_range(text, UINT64_MAX);
+	check_host(text);
+	(void)http_condition_judge(&c, "\"a\"", 784111777000000);
+	(void)http_condition_judge(&none, "\"a\"", 784111777000000);
+	(void)http_condition_range_counts(&none, "\"a\"", 784111777000000);
+	return 0;
+}

@@ -1,0 +1,46 @@
+// Opens the page in Chromium and tells as JSON what a person would see: node page.mjs URL [SCREENSHOT]
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url); // finds it in NODE_PATH
+const { chromium } = require("playwright-core");
+const [url, screenshot] = process.argv.slice(2);
+
+const browser = await chromium.launch({
+	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+		"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"],
+});
+const page = await browser.newPage({ viewport: { width: 1100, height: 800 } });
+const messages = [];
+
+page.on("console", (message) => ["error", "warning"].includes(message.type()) && messages.push(message.text()));
+page.on("pageerror", (error) => messages.push(String(error)));
+
+/* The picture as a short hash, and where the player stands. */
+const look = () => page.evaluate(() => {
+	const video = document.querySelector("video");
+	const canvas = document.createElement("canvas");
+	canvas.width = 160;
+	canvas.height = 90;
+	const context = canvas.getContext("2d");
+	context.drawImage(video, 0, 0, 160, 90);
+	const pixels = context.getImageData(0, 0, 160, 90).data;
+	let hash = 0;
+	let bright = 0;
+	for (const value of pixels) {
+		hash = (hash * 31 + value) | 0;
+		bright = Math.max(bright, value);
+	}
+	return { hash, bright, time: video.currentTime, width: video.videoWidth };
+});
+
+await page.goto(url);
+await page.waitForFunction(() => document.querySelector("video")?.currentTime > 0.5, null, { timeout: 20000 });
+const first = await look();
+await page.waitForFunction((time) => document.querySelector("video").currentTime > time + 1, first.time, { timeout: 10000 });
+const second = await look();
+if (screenshot)
+	await page.screenshot({ path: screenshot });
+const links = await page.$$eval("a", (all) => all.map((link) => link.getAttribute("href")));
+console.log(JSON.stringify({ first, second, messages, links }));
+await browser.close();

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""A camera goes and comes back, cameras are added while others record: nobody else loses a frame."""
+import time
+
+import media
+from daemon import Camera, Nvrd, finish, report, wait_for
+
+
+def steady(packets, frame=0.04):
+    return all(abs(b[1] - a[1] - frame) < 0.0005 for a, b in zip(packets, packets[1:]))
+
+
+def main():
+    source = media.make("small", 120, size="640x360", bitrate="500k")
+    going = Camera(f"a=file:{source}")
+    staying = Camera(f"b=file:{source}", f"c=file:{source}")
+    cameras = {"going": {"source": f'"{going.url("a")}"'}, "staying": {"source": f'"{staying.url("b")}"'}}
+    nvrd = Nvrd(cameras, segment="1h")
+    frames = 'nvrd_camera_frames_total{camera="%s",kind="video"}'
+    report(wait_for(lambda: nvrd.metric(frames % "going") > 50 and nvrd.metric(frames % "staying") > 50, 30), "both cameras are recorded")
+
+    going.stop()
+    report(wait_for(lambda: nvrd.metric('nvrd_camera_up{camera="going"}') == 0, 5), "its loss is noticed")
+    wait_for(lambda: nvrd.metric('nvrd_camera_failures_total{camera="going",reason="refused"}') >= 3, 20)
+    before = nvrd.metric('nvrd_recorder_fragments_total{camera="going"}')
+    going.start()
+    back = time.monotonic()
+    report(wait_for(lambda: nvrd.metric('nvrd_recorder_fragments_total{camera="going"}') > before, 10), "it is recorded again")
+    took = time.monotonic() - back
+    report(took < 3, "within 3 s", took)
+    report(wait_for(lambda: len(nvrd.files("going")) == 2, 5), "in a new file", nvrd.files("going"))
+
+    cameras["added"] = {"source": f'"{staying.url("c")}"'}
+    nvrd.configure(cameras)
+    nvrd.reload()
+    report(wait_for(lambda: nvrd.metric(frames % "added") > 25, 20), "a reload adds a camera")
+    del cameras["added"]
+    nvrd.configure(cameras)
+    nvrd.reload()
+    report(wait_for(lambda: 'camera="added"' not in nvrd.get("/metrics").decode(), 10), "and removes it")
+    nvrd.file.write_text(nvrd.file.read_text() + "  broken: {sauce: x}\n")
+    nvrd.reload()
+    report(wait_for(lambda: "unknown key (did you mean source?)" in nvrd.log(), 5), "a wrong configuration is refused by name", nvrd.log()[-500:])
+
+    count = nvrd.metric(frames % "staying")
+    report(wait_for(lambda: nvrd.metric(frames % "staying") > count + 25, 10), "the others go on")
+    report(nvrd.metric('nvrd_camera_connects_total{camera="staying"}') == 1, "on their first connection")
+    nvrd.stop()
+    files = nvrd.files("staying")
+    report(len(files) == 1 and steady(media.packets(files[0])), "and lose no frame", files)
+    for path in nvrd.files("going"):
+        report(steady(media.packets(path)) and not media.decode_messages(path), f"{path.name} is whole", media.decode_messages(path))
+    going.stop()
+    staying.stop()
+    finish()
+
+
+main()

@@ -1,0 +1,732 @@
+/*
+ * The configuration: what is accepted, what is refused and with which words, and that the example
+ * file and the manual say what the table says. With --manual it prints the manual's list.
+ */
+#include "server/base/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/buffer.h>
+
+#include "server/base/config_private.h"
+#include "server/base/memory.h"
+
+#define SECOND INT64_C(1000000)
+
+static struct config *parse(const char *text)
+{
+	char *errors = NULL;
+	struct config *config = config_parse("nvrd.yaml", text, strlen(text), &errors);
+
+	if (!config)
+		fail_msg("%s", errors);
+	return config;
+}
+
+static void expect_errors(const char *text, const char *expected)
+{
+	char *errors = NULL;
+	struct config *config = config_parse("nvrd.yaml", text, strlen(text), &errors);
+
+	if (config)
+		fail_msg("accepted: %s", text);
+	assert_string_equal(errors, expected);
+	free(errors);
+}
+
+static void an_empty_file_gives_the_defaults(void **state)
+{
+	static const char *const texts[] = { "", "# nothing\n", "---\n", "users:\ncameras:\n",
+		"log: {}" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+		struct config *config = parse(texts[i]);
+
+		assert_string_equal(config->listen.http, "0.0.0.0:8080");
+		assert_string_equal(config->listen.rtsp, "0.0.0.0:8554");
+		assert_string_equal(config->storage.path, "/var/lib/nvrd");
+		assert_int_equal(config->storage.segment_us, 600 * SECOND);
+		assert_int_equal(config->storage.sync_us, 2 * SECOND);
+		assert_int_equal(config->log.level, LOG_INFO);
+		assert_int_equal(config->log.format, LOG_TEXT);
+		assert_true(TAILQ_EMPTY(&config->users));
+		assert_true(TAILQ_EMPTY(&config->cameras));
+		assert_false(config_has_secrets(config));
+		config_free(config);
+	}
+}
+
+static void a_full_file_is_read(void **state)
+{
+	struct config *config = parse("listen: {http: '[::]:80', rtsp: ':0'}\n"
+				      "storage: {path: /srv/video, segment: 30m, sync: 500ms}\n"
+				      "log: {level: debug, format: json}\n"
+				      "users:\n"
+				      "  anna: {password: 'a: b', role: admin}\n"
+				      "  nas: {password: x, cameras: [porch]}\n"
+				      "cameras:\n"
+				      "  porch:\n"
+				      "    source: rtsp://u:p@192.0.2.10:554/s1\n"
+				      "    transport: tcp\n"
+				      "    record: off\n"
+				      "    enabled: No\n"
+				      "  t-2_x: {source: \"test:\"}\n");
+	const struct auth_user *anna = auth_find(&config->users, "anna", 4);
+	const struct auth_user *nas = auth_find(&config->users, "nas", 3);
+	const struct config_camera *porch = config_find_camera(config, "porch");
+	const struct config_camera *second = config_find_camera(config, "t-2_x");
+
+	(void)state;
+	assert_string_equal(config->listen.http, "[::]:80");
+	assert_string_equal(config->listen.rtsp, ":0");
+	assert_string_equal(config->storage.path, "/srv/video");
+	assert_int_equal(config->storage.segment_us, 1800 * SECOND);
+	assert_int_equal(config->storage.sync_us, SECOND / 2);
+	assert_int_equal(config->log.level, LOG_DEBUG);
+	assert_int_equal(config->log.format, LOG_JSON);
+	assert_string_equal(anna->password, "a: b");
+	assert_int_equal(anna->role, ROLE_ADMIN);
+	assert_null(anna->cameras);
+	assert_int_equal(anna->line, 5);
+	assert_int_equal(nas->role, ROLE_VIEWER);
+	assert_string_equal(nas->cameras[0], "porch");
+	assert_null(nas->cameras[1]);
+	assert_string_equal(porch->source, "rtsp://u:p@192.0.2.10:554/s1");
+	assert_int_equal(porch->transport, TRANSPORT_TCP);
+	assert_int_equal(porch->record, RECORD_OFF);
+	assert_false(porch->enabled);
+	assert_int_equal(porch->line, 8);
+	assert_string_equal(second->source, "test:");
+	assert_int_equal(second->transport, TRANSPORT_AUTO);
+	assert_int_equal(second->record, RECORD_CONTINUOUS);
+	assert_true(second->enabled);
+	assert_null(config_find_camera(config, "yard"));
+	assert_true(config_has_secrets(config));
+	config_free(config);
+}
+
+static void a_listener_left_out_of_listen_is_off(void **state)
+{
+	static const struct {
+		const char *text, *http, *rtsp;
+	} cases[] = {
+		{"listen: {http: '127.0.0.1:1'}",        "127.0.0.1:1", NULL         },
+		{ "listen: {rtsp: '127.0.0.1:1'}",       NULL,          "127.0.0.1:1"},
+		{ "listen: {http: off, rtsp: ':65535'}", NULL,          ":65535"     },
+		{ "listen: {http: 'off', rtsp: no}",     NULL,          NULL         },
+		{ "listen:\n",                           NULL,          NULL         },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct config *config = parse(cases[i].text);
+
+		assert_string_equal(config->listen.http ? config->listen.http : "off",
+			cases[i].http ? cases[i].http : "off");
+		assert_string_equal(config->listen.rtsp ? config->listen.rtsp : "off",
+			cases[i].rtsp ? cases[i].rtsp : "off");
+		config_free(config);
+	}
+}
+
+#define PORCH "cameras:\n  porch:\n    source: 'test:'\n"
+
+/* clang-format off */
+static const struct {
+	const char *text, *errors;
+} refused[] = {
+	/* keys */
+	{ PORCH "    segmnt: 10m\n",
+		"nvrd.yaml:4: cameras.porch.segmnt: unknown key (did you mean storage.segment?)\n" },
+	{ "storage:\n  segmnt: 10m\n", "nvrd.yaml:2: storage.segmnt: unknown key (did you mean segment?)\n" },
+	{ "camera: {}\n", "nvrd.yaml:1: camera: unknown key (did you mean cameras?)\n" },
+	{ "path: /x\n", "nvrd.yaml:1: path: unknown key (did you mean storage.path?)\n" },
+	{ "zzzzzz: 1\n", "nvrd.yaml:1: zzzzzz: unknown key\n" },
+	{ PORCH "    zzzzzz: 1\n", "nvrd.yaml:4: cameras.porch.zzzzzz: unknown key\n" },
+	{ "\"a\\nb\\e\": 1\n", "nvrd.yaml:1: a?b?: unknown key\n" },
+	{ "log: {level: info}\n\nlog: {}\n", "nvrd.yaml:3: log: is given twice, first in line 1\n" },
+	{ "log:\n  level: info\n  level: info\n",
+		"nvrd.yaml:3: log.level: is given twice, first in line 2\n" },
+	{ PORCH "  porch:\n    source: 'test:'\n",
+		"nvrd.yaml:4: cameras.porch: is given twice, first in line 2\n" },
+	/* shapes */
+	{ "hello", "nvrd.yaml:1: expected 'key: value' lines\n" },
+	{ "- a\n", "nvrd.yaml:1: expected 'key: value' lines\n" },
+	{ "log: info\n", "nvrd.yaml:1: log: expected 'key: value' lines below it\n" },
+	{ "log: [info]\n", "nvrd.yaml:1: log: expected 'key: value' lines below it\n" },
+	{ "log: {level: {a: b}}\n", "nvrd.yaml:1: log.level: expected one value\n" },
+	{ "log: {level: [info]}\n", "nvrd.yaml:1: log.level: expected one value\n" },
+	{ "log:\n  level:\n", "nvrd.yaml:2: log.level: the value is missing\n" },
+	{ "cameras: {porch: }\n", "nvrd.yaml:1: cameras.porch.source: must be given\n" },
+	{ "users: {anna: {role: admin}}\n", "nvrd.yaml:1: users.anna.password: must be given\n" },
+	/* names */
+	{ "cameras: {Porch: {source: 'test:'}}\n",
+		"nvrd.yaml:1: cameras.Porch: a camera's name is made of a-z, 0-9, _ and -, and begins with a letter or digit\n" },
+	{ "cameras: {-a: {source: 'test:'}}\n",
+		"nvrd.yaml:1: cameras.-a: a camera's name is made of a-z, 0-9, _ and -, and begins with a letter or digit\n" },
+	{ "cameras: {'': {source: 'test:'}}\n",
+		"nvrd.yaml:1: cameras.: a camera's name is made of a-z, 0-9, _ and -, and begins with a letter or digit\n" },
+	{ "cameras: {recordings: {source: 'test:'}}\n",
+		"nvrd.yaml:1: cameras.recordings: this name is kept for the replay of recordings\n" },
+	{ "users: {'a:b': {password: x}}\n",
+		"nvrd.yaml:1: users.a:b: a user's name is made of printable ASCII without : and \"\n" },
+	{ "users: {'': {password: x}}\n", "nvrd.yaml:1: users.: a user's name has 1 to 64 letters\n" },
+	{ "users: {nas: {password: x, cameras: [porhc]}}\n" PORCH,
+		"nvrd.yaml:1: users.nas.cameras: there is no camera \"porhc\" (did you mean porch?)\n" },
+	{ "users: {nas: {password: x, cameras: [zzz]}}\n" PORCH,
+		"nvrd.yaml:1: users.nas.cameras: there is no camera \"zzz\"\n" },
+	{ "users: {nas: {password: x, cameras: porch}}\n" PORCH,
+		"nvrd.yaml:1: users.nas.cameras: expected a list such as [porch, yard]\n" },
+	{ "users: {nas: {password: x, cameras: [[porch]]}}\n" PORCH,
+		"nvrd.yaml:1: users.nas.cameras: expected names only\n" },
+	/* values */
+	{ "log: {level: inf}\n",
+		"nvrd.yaml:1: log.level: expected error, warn, info or debug, not \"inf\"\n" },
+	{ "log: {format: xml}\n", "nvrd.yaml:1: log.format: expected text or json, not \"xml\"\n" },
+	{ "listen: {http: localhost}\n",
+		"nvrd.yaml:1: listen.http: expected an address such as 0.0.0.0:8080 or [::]:8080, or off, not \"localhost\"\n" },
+	{ "listen: {http: '1.2.3.4:65536'}\n",
+		"nvrd.yaml:1: listen.http: expected an address such as 0.0.0.0:8080 or [::]:8080, or off, not \"1.2.3.4:65536\"\n" },
+	{ "listen: {http: '[1.2.3.4]:1'}\n",
+		"nvrd.yaml:1: listen.http: expected an address such as 0.0.0.0:8080 or [::]:8080, or off, not \"[1.2.3.4]:1\"\n" },
+	{ "storage: {segment: 7m}\n",
+		"nvrd.yaml:1: storage.segment: \"7m\" must divide a day: 1m, 5m, 10m, 15m, 30m, 1h\n" },
+	{ "storage: {segment: 500ms}\n",
+		"nvrd.yaml:1: storage.segment: expected a duration from 1s to 24h, not \"500ms\"\n" },
+	{ "storage: {segment: 2d}\n",
+		"nvrd.yaml:1: storage.segment: \"2d\" must divide a day: 1m, 5m, 10m, 15m, 30m, 1h\n" },
+	{ "storage: {sync: 61s}\n",
+		"nvrd.yaml:1: storage.sync: expected a duration from 0 to 60s, not \"61s\"\n" },
+	{ "storage: {sync: 5}\n",
+		"nvrd.yaml:1: storage.sync: expected a duration such as 500ms, 10s, 5m, 2h or 1d, not \"5\"\n" },
+	{ "storage: {path: ''}\n", "nvrd.yaml:1: storage.path: \"\" must name a folder\n" },
+	{ PORCH "    enabled: maybe\n",
+		"nvrd.yaml:4: cameras.porch.enabled: expected yes or no, not \"maybe\"\n" },
+	{ "users: {a: {password: ''}}\n", "nvrd.yaml:1: users.a.password: may not be empty\n" },
+	{ "users: {a: {password: \"\\x01\"}}\n",
+		"nvrd.yaml:1: users.a.password: holds a control character\n" },
+	{ "users: {a: {password: $nvrd$1$00}}\n",
+		"nvrd.yaml:1: users.a.password: is not a whole hash as nvrd --hash-password prints it\n" },
+	{ "cameras: {a: {source: 'http://u:hunter2@h/'}}\n",
+		"nvrd.yaml:1: cameras.a.source: must begin with rtsp://, or be test: (nothing else is supported yet)\n" },
+	{ "cameras: {a: {source: 'rtsp:///hunter2'}}\n",
+		"nvrd.yaml:1: cameras.a.source: names no host after rtsp://\n" },
+	{ "cameras: {a: {source: 'rtsp://h/hunter 2'}}\n",
+		"nvrd.yaml:1: cameras.a.source: holds a blank or another byte that a URI may not have\n" },
+	/* YAML */
+	{ "log:\n  level: &a info\n", "nvrd.yaml:2: anchors and aliases are not supported\n" },
+	{ "log: *a\n", "nvrd.yaml:1: anchors and aliases are not supported\n" },
+	{ "log: &a {}\n", "nvrd.yaml:1: anchors and aliases are not supported\n" },
+	{ "*a : 1\n", "nvrd.yaml:1: anchors and aliases are not supported\n" },
+	{ "? [a]\n: 1\n", "nvrd.yaml:1: a key must be a plain word\n" },
+	{ "!x a: 1\n", "nvrd.yaml:1: a key may have neither anchor nor tag\n" },
+	{ "log: {}\n---\nlog: {}\n", "nvrd.yaml:3: a second document\n" },
+	{ "log:\n\tlevel: info\n",
+		"nvrd.yaml:2: found character that cannot start any token (while scanning for the next token)\n" },
+	{ "log: {level: info\n",
+		"nvrd.yaml:2: did not find expected ',' or '}' (while parsing a flow mapping)\n" },
+	{ "log: {}\nx: \xff\n", "nvrd.yaml:2: invalid leading UTF-8 octet (while reading YAML)\n" },
+	{ "log: {level: \"info\\0\"}\n", "nvrd.yaml:1: a value may not hold a NUL\n" },
+	{ "a: [[[[[[[[1]]]]]]]]\n", "nvrd.yaml:1: nested deeper than 8 levels\n" },
+	{ "log: {level: !vault x}\n", "nvrd.yaml:1: log.level: unknown tag !vault (only !env and !file)\n" },
+	/* more than one thing */
+	{ "log: {level: x, format: y}\nfoo: 1\n",
+		"nvrd.yaml:1: log.level: expected error, warn, info or debug, not \"x\"\n"
+		"nvrd.yaml:1: log.format: expected text or json, not \"y\"\n"
+		"nvrd.yaml:2: foo: unknown key\n" },
+};
+/* clang-format on */
+
+static void mistakes_are_named_with_file_line_and_path(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(refused); i++)
+		expect_errors(refused[i].text, refused[i].errors);
+}
+
+static void no_message_shows_a_secret(void **state)
+{
+	static const char *const texts[] = {
+		"users: {a: {password: \"hunter2\\x01\"}}",
+		"users: {a: {password: $nvrd$1$hunter2}}",
+		"users: {a: {password: [hunter2]}}",
+		"users: {a: {password: &hunter2x hunter2}}",
+		"cameras: {a: {source: hunter2}}",
+		"cameras: {a: {source: 'ftp://a:hunter2@h'}}",
+		"cameras: {a: {source: 'rtsp:// a:hunter2@h'}}",
+		"cameras: {a: {source: !vault hunter2}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+		char *errors = NULL;
+
+		assert_null(config_parse("f", texts[i], strlen(texts[i]), &errors));
+		assert_non_null(errors);
+		if (strstr(errors, "hunter2"))
+			fail_msg("%s: %s", texts[i], errors);
+		free(errors);
+	}
+}
+
+static void at_most_twenty_messages_are_kept(void **state)
+{
+	char text[1024] = "";
+	char *errors = NULL;
+	unsigned lines = 0;
+
+	(void)state;
+	for (int i = 0; i < 30; i++)
+		(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "wrong%d: x\n", i);
+	assert_null(config_parse("f", text, strlen(text), &errors));
+	for (const char *p = errors; (p = strchr(p, '\n')); p++)
+		lines++;
+	assert_int_equal(lines, CONFIG_ERRORS);
+	free(errors);
+}
+
+static void long_names_stand_in_their_limits(void **state)
+{
+	char name[65];
+
+	(void)state;
+	memset(name, 'a', sizeof(name));
+	name[63] = '\0';
+	assert_null(config_check_camera_name(name));
+	name[63] = 'a';
+	name[64] = '\0';
+	assert_non_null(config_check_camera_name(name));
+	assert_null(config_check_user_name(name));
+}
+
+static void too_large_a_file_is_refused(void **state)
+{
+	size_t n = CONFIG_FILE_BYTES + 1;
+	char *text = xmalloc(n);
+	char *errors = NULL;
+
+	(void)state;
+	memset(text, '\n', n);
+	assert_null(config_parse("f", text, n, &errors));
+	assert_string_equal(errors, "f: larger than 1048576 bytes\n");
+	free(errors);
+	struct config *config = config_parse("f", text, n - 1, &errors);
+	assert_non_null(config);
+	config_free(config);
+	free(text);
+}
+
+static void too_many_values_are_refused(void **state)
+{
+	size_t n = 2 * (CONFIG_NODES + 2);
+	char *text = xmalloc(n);
+	char *errors = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < n; i++)
+		text[i] = i % 2 ? ',' : 'a';
+	text[1] = ':';
+	text[2] = ' ';
+	text[3] = '[';
+	assert_null(config_parse("f", text, n, &errors));
+	assert_string_equal(errors, "f:1: more than 50000 values\n");
+	free(errors);
+	free(text);
+}
+
+static void every_cut_of_a_file_is_read_or_refused(void **state)
+{
+	static const char text[] =
+		"listen: {http: '[::]:80'}\n"
+		"users:\n  anna: {password: \"x\\u00e4\", cameras: [porch]}\n"
+		"cameras:\n  porch:\n    source: !!str 'rtsp://h'\n    enabled: on\n";
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(text); n++) {
+		char *exact = n ? memcpy(xmalloc(n), text, n) : NULL;
+		char *errors = NULL;
+		struct config *config = config_parse("f", exact ? exact : "", n, &errors);
+
+		assert_true((config == NULL) == (errors != NULL));
+		config_free(config);
+		free(errors);
+		free(exact);
+	}
+}
+
+static void durations_have_units(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t us; /* -1: refused */
+	} cases[] = {
+		{"0",            0                 },
+		{ "0s",          0                 },
+		{ "1ms",         1000              },
+		{ "10s",         10 * SECOND       },
+		{ "5m",          300 * SECOND      },
+		{ "2h",          7200 * SECOND     },
+		{ "1d",          86400 * SECOND    },
+		{ "999999999s",  999999999 * SECOND},
+		{ "999999999d",  -1                },
+		{ "1000000000s", -1                },
+		{ "",            -1                },
+		{ "s",           -1                },
+		{ "10",          -1                },
+		{ "-1s",         -1                },
+		{ "1 s",         -1                },
+		{ "1.5s",        -1                },
+		{ "1S",          -1                },
+		{ "1sec",        -1                },
+		{ " 1s",         -1                },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		int64_t us = -1;
+		int result = config_parse_duration(cases[i].text, &us);
+
+		assert_int_equal(result == 0, cases[i].us >= 0);
+		if (us != cases[i].us)
+			fail_msg("%s: %lld", cases[i].text, (long long)us);
+	}
+}
+
+static void near_words_are_suggested(void **state)
+{
+	assert_true(config_is_near("segmnt", "segment"));
+	assert_true(config_is_near("Level", "level"));
+	assert_true(config_is_near("transprt", "transport"));
+	assert_false(config_is_near("tarnspotr", "transport"));
+	assert_false(config_is_near("foo", "log"));
+	assert_false(config_is_near("xyzpath", "path"));
+	(void)state;
+}
+
+static const char *password_of(const struct config *config, const char *name)
+{
+	const struct auth_user *user = auth_find(&config->users, name, strlen(name));
+
+	return user ? user->password : "(no such user)";
+}
+
+static void write_file(const char *folder, const char *name, const void *text, size_t n)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	FILE *file = fopen(path, "wb");
+	assert_non_null(file);
+	assert_int_equal(fwrite(text, 1, n, file), n);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void remove_file(const char *folder, const char *name)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	(void)unlink(path);
+}
+
+static void env_and_file_give_values(void **state)
+{
+	static const char text[] = "storage: {sync: !env NVRD_TEST_SYNC}\n"
+				   "users:\n"
+				   "  a: {password: !file one}\n"
+				   "  b: {password: !file crlf}\n"
+				   "  c: {password: !file two}\n"
+				   "cameras: {x: {source: !env NVRD_TEST_SOURCE}}\n";
+	char folder[] = "/tmp/nvrd-test-XXXXXX";
+	char path[256];
+	char *errors = NULL;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	write_file(folder, "one", "secret\n", 7);
+	write_file(folder, "crlf", "secret\r\n", 8);
+	write_file(folder, "two", "secret", 6);
+	write_file(folder, "nvrd.yaml", text, strlen(text));
+	assert_int_equal(setenv("NVRD_TEST_SYNC", "1s", 1), 0);
+	assert_int_equal(setenv("NVRD_TEST_SOURCE", "rtsp://u:p@h/", 1), 0);
+	(void)snprintf(path, sizeof(path), "%s/nvrd.yaml", folder);
+
+	struct config *config = config_load(path, &errors);
+	if (!config) {
+		fail_msg("%s", errors);
+		return;
+	}
+	assert_int_equal(config->storage.sync_us, SECOND);
+	assert_string_equal(password_of(config, "a"), "secret");
+	assert_string_equal(password_of(config, "b"), "secret");
+	assert_string_equal(password_of(config, "c"), "secret");
+	assert_string_equal(config_find_camera(config, "x")->source, "rtsp://u:p@h/");
+	assert_false(config_has_secrets(config)); /* none stands in the file itself */
+	config_free(config);
+	remove_file(folder, "one");
+	remove_file(folder, "crlf");
+	remove_file(folder, "two");
+	remove_file(folder, "nvrd.yaml");
+	assert_int_equal(rmdir(folder), 0);
+}
+
+static void missing_env_and_file_are_named(void **state)
+{
+	char folder[] = "/tmp/nvrd-test-XXXXXX";
+	char *big = xcalloc(1, CONFIG_VALUE_BYTES + 1);
+	char text[512];
+	char expected[1024];
+	char *errors = NULL;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	memset(big, 'x', CONFIG_VALUE_BYTES + 1);
+	write_file(folder, "big", big, CONFIG_VALUE_BYTES + 1);
+	write_file(folder, "nul", "a\0b", 3);
+	(void)snprintf(text, sizeof(text),
+		"users:\n"
+		"  a: {password: !env NVRD_TEST_UNSET}\n"
+		"  b: {password: !file %s/gone}\n"
+		"  c: {password: !file %s/big}\n"
+		"  d: {password: !file %s/nul}\n"
+		"  e: {password: !file %s}\n",
+		folder, folder, folder, folder);
+	(void)snprintf(expected, sizeof(expected),
+		"f:2: users.a.password: the environment variable NVRD_TEST_UNSET is not set\n"
+		"f:3: users.b.password: the file %s/gone cannot be read: No such file or directory\n"
+		"f:4: users.c.password: the file %s/big is larger than 65536 bytes\n"
+		"f:5: users.d.password: the file %s/nul holds a NUL\n"
+		"f:6: users.e.password: the file %s is not a regular file\n",
+		folder, folder, folder, folder);
+	assert_null(config_parse("f", text, strlen(text), &errors));
+	assert_string_equal(errors, expected);
+	free(errors);
+	free(big);
+	remove_file(folder, "big");
+	remove_file(folder, "nul");
+	assert_int_equal(rmdir(folder), 0);
+}
+
+static void without_resolving_env_and_file_are_errors(void **state)
+{
+	static const char text[] = "users: {a: {password: !env HOME}}";
+	char *errors = NULL;
+
+	(void)state;
+	assert_null(config_parse_text("f", text, strlen(text), false, &errors));
+	assert_string_equal(errors, "f:1: users.a.password: !env is not allowed here\n");
+	free(errors);
+}
+
+static void a_missing_file_is_named(void **state)
+{
+	char *errors = NULL;
+
+	(void)state;
+	assert_null(config_load("/nonexistent/nvrd.yaml", &errors));
+	assert_string_equal(
+		errors, "/nonexistent/nvrd.yaml: cannot be read: No such file or directory\n");
+	free(errors);
+}
+
+static void secrets_in_the_file_are_noticed(void **state)
+{
+	static const struct {
+		const char *text;
+		bool expected;
+	} cases[] = {
+		{"cameras: {a: {source: 'test:'}}",                       false},
+		{ "cameras: {a: {source: 'rtsp://h/x'}}",                 false},
+		{ "cameras: {a: {source: 'rtsp://u:p@h/x'}}",             true },
+		{ "cameras: {a: {source: 'RTSP://u:p@h/x'}}",             true },
+		{ "cameras: {a: {source: 'rtsp://h/user=a&Password=b'}}", true },
+		{ "users: {a: {password: x}}",                            true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct config *config = parse(cases[i].text);
+
+		assert_int_equal(config_has_secrets(config), cases[i].expected);
+		config_free(config);
+	}
+}
+
+static void a_reload_sees_what_changed(void **state)
+{
+	static const struct {
+		const char *after;
+		bool camera_equal, shared_equal;
+		const char *restart;
+	} cases[] = {
+		{PORCH,						true,  true,  NULL          },
+		{ "log: {level: debug}\n" PORCH,                       true,  true,  NULL          },
+		{ "users: {a: {password: x}}\n" PORCH,                 true,  true,  NULL          },
+		{ PORCH "    record: off\n",                           false, true,  NULL          },
+		{ PORCH "    enabled: off\n",                          false, true,  NULL          },
+		{ PORCH "    transport: udp\n",                        false, true,  NULL          },
+		{ "cameras: {porch: {source: 'rtsp://h'}}",            false, true,  NULL          },
+		{ "storage: {sync: 1s}\n" PORCH,                       true,  false, NULL          },
+		{ "storage: {segment: 1m}\n" PORCH,                    true,  false, NULL          },
+		{ "storage: {path: /x}\n" PORCH,                       true,  true,  "storage.path"},
+		{ "listen: {http: ':1'}\nstorage: {path: /x}\n" PORCH, true,  true,
+                 "listen.http, listen.rtsp, storage.path"                                          },
+	};
+	struct config *before = parse(PORCH);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct config *after = parse(cases[i].after);
+		char *restart = config_needs_restart(before, after);
+
+		assert_int_equal(config_camera_equal(config_find_camera(before, "porch"),
+					 config_find_camera(after, "porch")),
+			cases[i].camera_equal);
+		assert_int_equal(config_shared_equal(before, after), cases[i].shared_equal);
+		assert_string_equal(
+			restart ? restart : "-", cases[i].restart ? cases[i].restart : "-");
+		free(restart);
+		config_free(after);
+	}
+	config_free(before);
+}
+
+static void the_demo_has_one_test_camera_on_loopback(void **state)
+{
+	struct config *config = config_demo("/tmp/x");
+	const struct config_camera *camera = config_find_camera(config, "demo");
+
+	(void)state;
+	assert_string_equal(camera->source, "test:");
+	assert_true(camera->enabled);
+	assert_int_equal(camera->record, RECORD_CONTINUOUS);
+	assert_string_equal(config->storage.path, "/tmp/x");
+	assert_string_equal(config->listen.http, "127.0.0.1:8080");
+	assert_string_equal(config->listen.rtsp, "127.0.0.1:8554");
+	assert_true(TAILQ_EMPTY(&config->users));
+	config_free(config);
+}
+
+/* A file of the source tree. */
+static char *read_source(const char *name, size_t *n)
+{
+	const char *folder = getenv("srcdir");
+	char *path = xasprintf("%s/%s", folder ? folder : ".", name);
+	char *why = NULL;
+	char *text = config_read_file(path, CONFIG_FILE_BYTES, n, &why);
+
+	if (!text)
+		fail_msg("%s %s", path, why);
+	free(path);
+	return text;
+}
+
+static void the_example_file_has_the_defaults(void **state)
+{
+	size_t n = 0;
+	char *text = read_source("etc/nvrd.yaml", &n);
+	struct config *example = parse(text);
+	struct config *standard = parse("");
+
+	(void)state;
+	for (const struct config_option *o = config_options; o->key; o++) {
+		if (!strchr(o->key, '*') && !config_option_equal(o, example, standard))
+			fail_msg("%s differs", o->key);
+	}
+	assert_true(TAILQ_EMPTY(&example->cameras));
+	config_free(example);
+	config_free(standard);
+	free(text);
+}
+
+static void the_commented_examples_are_right_too(void **state)
+{
+	size_t n = 0;
+	char *text = read_source("etc/nvrd.yaml", &n);
+
+	(void)state;
+	for (char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, "#  ", 3) == 0)
+			*line = ' ';
+	}
+	/* The '#' became a blank, so all of a section moves by one column. */
+	assert_int_equal(setenv("NAS_PASSWORD", "x", 1), 0);
+	struct config *config = parse(text);
+	assert_non_null(config_find_camera(config, "porch"));
+	assert_non_null(config_find_camera(config, "picture"));
+	assert_non_null(auth_find(&config->users, "anna", 4));
+	assert_non_null(auth_find(&config->users, "nas", 3));
+	config_free(config);
+	free(text);
+}
+
+static char *manual_list(void)
+{
+	struct evbuffer *out = evbuffer_new();
+
+	config_write_manual(out);
+	size_t n = evbuffer_get_length(out);
+	char *list = xstrndup((const char *)evbuffer_pullup(out, -1), n);
+	evbuffer_free(out);
+	return list;
+}
+
+static void the_manual_has_the_list_of_the_table(void **state)
+{
+	size_t n = 0;
+	char *page = read_source("docs/nvrd.yaml.5", &n);
+	char *list = manual_list();
+
+	(void)state;
+	if (!strstr(page, list))
+		fail_msg("docs/nvrd.yaml.5 is old: put in what tests/test_config --manual prints");
+	free(list);
+	free(page);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_empty_file_gives_the_defaults),
+		cmocka_unit_test(a_full_file_is_read),
+		cmocka_unit_test(a_listener_left_out_of_listen_is_off),
+		cmocka_unit_test(mistakes_are_named_with_file_line_and_path),
+		cmocka_unit_test(no_message_shows_a_secret),
+		cmocka_unit_test(at_most_twenty_messages_are_kept),
+		cmocka_unit_test(long_names_stand_in_their_limits),
+		cmocka_unit_test(too_large_a_file_is_refused),
+		cmocka_unit_test(too_many_values_are_refused),
+		cmocka_unit_test(every_cut_of_a_file_is_read_or_refused),
+		cmocka_unit_test(durations_have_units),
+		cmocka_unit_test(near_words_are_suggested),
+		cmocka_unit_test(env_and_file_give_values),
+		cmocka_unit_test(missing_env_and_file_are_named),
+		cmocka_unit_test(without_resolving_env_and_file_are_errors),
+		cmocka_unit_test(a_missing_file_is_named),
+		cmocka_unit_test(secrets_in_the_file_are_noticed),
+		cmocka_unit_test(a_reload_sees_what_changed),
+		cmocka_unit_test(the_demo_has_one_test_camera_on_loopback),
+		cmocka_unit_test(the_example_file_has_the_defaults),
+		cmocka_unit_test(the_commented_examples_are_right_too),
+		cmocka_unit_test(the_manual_has_the_list_of_the_table),
+	};
+
+	if (argc == 2 && strcmp(argv[1], "--manual") == 0) {
+		char *list = manual_list();
+
+		(void)fputs(list, stdout);
+		free(list);
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
