@@ -35,14 +35,34 @@ struct listener {
 /* "host:port" as a socket address; ":port" is every address. Returns its length, or 0. */
 static int listener_parse(const char *text, struct sockaddr_storage *ret)
 {
-	char all[ADDRESS_BYTES];
-	int n = sizeof(*ret);
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+	const char *colon = strrchr(text, ':');
+	char host[ADDRESS_BYTES], *end;
+	unsigned long port;
 
+	if (!colon || colon[1] < '0' || colon[1] > '9')
+		return 0;
+	port = strtoul(colon + 1, &end, 10);
+	if (*end || port > UINT16_MAX)
+		return 0;
 	memset(ret, 0, sizeof(*ret));
-	snprintf(all, sizeof(all), "%s%s", text[0] == ':' ? "0.0.0.0" : "", text);
-	if (!strncmp(text, "localhost:", 10))
-		snprintf(all, sizeof(all), "127.0.0.1:%s", text + 10);
-	return evutil_parse_sockaddr_port(all, (struct sockaddr *)ret, &n) == 0 ? n : 0;
+	snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
+	if (!host[0])
+		snprintf(host, sizeof(host), "0.0.0.0");
+	else if (!strcmp(host, "localhost"))
+		snprintf(host, sizeof(host), "127.0.0.1");
+	if (evutil_inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16_t)port);
+		return sizeof(*v4);
+	}
+	host[strcspn(host, "]")] = '\0';
+	if (host[0] != '[' || evutil_inet_pton(AF_INET6, host + 1, &v6->sin6_addr) != 1)
+		return 0;
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons((uint16_t)port);
+	return sizeof(*v6);
 }
 
 static bool listener_is_loopback(const struct sockaddr_storage *address)
