@@ -220,7 +220,8 @@ bool authenticate_name(char *ret, size_t size, struct message_text authorization
 
 void authenticate_write_challenge(struct evbuffer *out, bool basic, bool stale)
 {
-	static const char *const algorithms[] = { "MD5", "SHA-256" };
+	/* some clients take the first Digest, ffmpeg the last, and both know MD5 only */
+	static const char *const algorithms[] = { "MD5", "SHA-256", "MD5" };
 	char nonce[NONCE_BYTES];
 
 	authenticate_nonce_of(nonce, reactor_monotonic_us());

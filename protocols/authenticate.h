@@ -37,8 +37,8 @@ enum authenticate_result authenticate(struct message_text method, struct message
 	struct message_text authorization, const struct auth_user **user) MUST_CHECK;
 
 /*
- * Appends the WWW-Authenticate fields (with CRLF): Digest MD5 first, then SHA-256 (some RTSP
- * clients take only the first), then Basic when basic is true.
+ * Appends the WWW-Authenticate fields (with CRLF): Digest MD5 first, then SHA-256, then
+ * MD5 again (some clients take the first, ffmpeg the last), then Basic when basic is true.
  */
 void authenticate_write_challenge(struct evbuffer *out, bool basic, bool stale);
 

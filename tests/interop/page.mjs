@@ -34,11 +34,20 @@ const look = () => page.evaluate(() => {
 	return { hash, bright, time: video.currentTime, width: video.videoWidth };
 });
 
+/* Looks until the picture has played past that time; the page's policy forbids waitForFunction's eval. */
+async function lookPast(time) {
+	for (let left = 200; left > 0; left--) {
+		const seen = await look().catch(() => null);
+		if (seen && seen.time > time)
+			return seen;
+		await page.waitForTimeout(100);
+	}
+	throw new Error(`the picture never played past ${time} s: ${messages.join("; ")}`);
+}
+
 await page.goto(url);
-await page.waitForFunction(() => document.querySelector("video")?.currentTime > 0.5, null, { timeout: 20000 });
-const first = await look();
-await page.waitForFunction((time) => document.querySelector("video").currentTime > time + 1, first.time, { timeout: 10000 });
-const second = await look();
+const first = await lookPast(0.5);
+const second = await lookPast(first.time + 1);
 if (screenshot)
 	await page.screenshot({ path: screenshot });
 const links = await page.$$eval("a", (all) => all.map((link) => link.getAttribute("href")));

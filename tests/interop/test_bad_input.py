@@ -64,18 +64,17 @@ def check_full_disk():
     probe = Nvrd(start=False)
     mount = probe.folder / "small"
     mount.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", mount], capture_output=True).returncode:
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", mount], capture_output=True).returncode:
         probe.remove()
         return skip("full disk", "needs a tmpfs of its own")
     try:
         nvrd = Nvrd({"porch": {"source": '"test:"'}}, store=mount / "store", segment="10s")
         ballast = mount / "ballast"
-        report(wait_for(lambda: nvrd.metric('nvrd_recorder_fragments_total{camera="porch"}') >= 3, 20), "it records on the small disk")
-        with open(ballast, "wb") as stream:
+        report(wait_for(lambda: nvrd.metric('nvrd_recorder_fragments_total{camera="porch"}') >= 3, 20), "it records on the small disk", nvrd.log()[-800:])
+        with open(ballast, "wb", buffering=0) as stream:
             try:
                 while True:
                     stream.write(b"x" * 4096)
-                    stream.flush()
             except OSError:
                 pass
         lost = 'nvrd_recorder_lost_fragments_total{camera="porch",reason="%s"}'
