@@ -208,6 +208,7 @@ static void log_put_json(struct log_line *line, enum log_level level, const stru
 	log_puts(line, "}");
 }
 
+PRINTF(3, 0)
 static void log_writev(
 	enum log_level level, const struct log_name *who, const char *format, va_list args)
 {
