@@ -294,9 +294,9 @@ bool message_text_starts(struct message_text t, const char *prefix)
 
 bool message_text_has_token(struct message_text t, const char *token)
 {
-	const char *p = t.p, *end = t.p + t.n;
+	const char *p = t.p, *end = t.p ? t.p + t.n : NULL;
 
-	while (p && p < end) {
+	while (p < end) {
 		const char *comma = memchr(p, ',', (size_t)(end - p));
 		const char *stop = comma ? comma : end;
 

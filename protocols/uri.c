@@ -137,15 +137,17 @@ static bool uri_parse_path(struct uri *uri, const char *p, size_t n)
 static size_t uri_authority_bytes(const char *p, size_t n)
 {
 	size_t end = 0;
-	const char *at;
+	const char *at, *colon;
 
 	while (end < n && !strchr("/?#", p[end]))
 		end++;
 	if (memchr(p, '@', end) || end == n)
 		return end;
-	/* "rtsp://user:pa/ss@host/": a colon before the slash and an '@' after it */
+	/* "rtsp://user:pa/ss@host/": what looks like a port is none, and an '@' comes later */
 	at = memchr(p + end, '@', n - end);
-	if (!at || !memchr(p, ':', end) || memchr(p + end, '?', (size_t)(at - p) - end))
+	colon = memchr(p, ':', end);
+	if (!at || !colon || memchr(p + end, '?', (size_t)(at - p) - end) ||
+		strspn(colon + 1, "0123456789") >= (size_t)(p + end - colon) - 1)
 		return end;
 	for (end = (size_t)(at - p); end < n && !strchr("/?#", p[end]); end++)
 		;

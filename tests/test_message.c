@@ -43,6 +43,7 @@ static void test_a_request_is_read(void **state)
 	assert_true(message_text_has_token(message_find(&m, "Accept"), "Application/RTSL"));
 	assert_false(message_text_has_token(message_find(&m, "Accept"), "application"));
 	assert_null(message_find(&m, "Session").p);
+	assert_false(message_text_has_token(message_find(&m, "Session"), "x"));
 }
 
 static void test_an_answer_is_read(void **state)
