@@ -329,6 +329,7 @@ static void on_play(
 	(void)body;
 	client_read_rtp_info(client, message_find(answer, "RTP-Info"));
 	client->playing_us = reactor_monotonic_us();
+	connection_set_paced(client->connection);
 	client_enter(client, RTSP_PLAYING);
 	reactor_timer_start(
 		client->keepalive_timer, (int64_t)client->session_timeout_s * 1000000 / 2);

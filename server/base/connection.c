@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -69,12 +70,21 @@ struct connection {
 	char peer[PEER_BYTES];
 	struct sockaddr_storage peer_address;
 	const char *server;
+	size_t input_limit;
+	bool paced; /* read with the beat, not when libevent says that there is something */
+	TAILQ_ENTRY(connection) pace_entry;
 	int64_t idle_us, active_us; /* active: last progress, monotonic */
 	struct event *idle_timer;   /* idleness */
 	struct event *state_timer;  /* connecting, finishing, lingering */
 	struct metric *open, *sent;
 	struct reactor_dead dead;
 };
+
+/* Paced connections and their beat, which runs while there are any. */
+static struct {
+	TAILQ_HEAD(, connection) connections;
+	struct event *timer;
+} pace = { .connections = TAILQ_HEAD_INITIALIZER(pace.connections) };
 
 static void connection_fini(void *object)
 {
@@ -86,6 +96,16 @@ static void connection_fini(void *object)
 	free(c);
 }
 
+static void connection_leave_pace(struct connection *c)
+{
+	if (!c->paced)
+		return;
+	c->paced = false;
+	TAILQ_REMOVE(&pace.connections, c, pace_entry);
+	if (TAILQ_EMPTY(&pace.connections))
+		reactor_timer_free(&pace.timer);
+}
+
 /* The one way to end. */
 static void connection_end(struct connection *c, enum close_reason reason, const char *detail)
 {
@@ -95,6 +115,7 @@ static void connection_end(struct connection *c, enum close_reason reason, const
 		return;
 	c->state = CONNECTION_CLOSED;
 	c->events = NULL;
+	connection_leave_pace(c);
 	bufferevent_setcb(c->bev, NULL, NULL, NULL, NULL);
 	bufferevent_disable(c->bev, EV_READ | EV_WRITE);
 	reactor_timer_stop(c->idle_timer);
@@ -291,6 +312,58 @@ static void connection_on_event(struct bufferevent *bev, short what, void *arg)
 			c, connection_reason_of(error), evutil_socket_error_to_string(error));
 }
 
+/* --- pace --- */
+
+/* Reads what has come since the last beat. The connection may end here. */
+static void connection_read_now(struct connection *c)
+{
+	static uint8_t
+		block[SINGLE_READ_BYTES]; /* of the reactor's thread: stays warm in the cache */
+	struct evbuffer *input = bufferevent_get_input(c->bev);
+	ssize_t n;
+
+	if (c->pauses || c->state != CONNECTION_OPEN ||
+		evbuffer_get_length(input) >= c->input_limit)
+		return;
+	n = recv(bufferevent_getfd(c->bev), block, sizeof(block), MSG_DONTWAIT);
+	if (n > 0) {
+		evbuffer_unfreeze(input, 0); /* the bufferevent keeps it for itself */
+		evbuffer_add(input, block, (size_t)n);
+		evbuffer_freeze(input, 0);
+		connection_on_read(c->bev, c);
+	} else if (n == 0) {
+		connection_end(c, CLOSE_PEER, NULL);
+	} else if (errno != EAGAIN && errno != EINTR) {
+		connection_end(c, connection_reason_of(errno), strerror(errno));
+	}
+}
+
+static void connection_on_beat(evutil_socket_t fd, short what, void *arg)
+{
+	struct connection *c, *next;
+
+	(void)fd, (void)what, (void)arg;
+	reactor_timer_start(pace.timer, CONNECTION_PACE_US);
+	/* a callback may end its own connection, whose memory stays until the end of this turn */
+	for (c = TAILQ_FIRST(&pace.connections); c; c = next) {
+		next = TAILQ_NEXT(c, pace_entry);
+		connection_read_now(c);
+	}
+}
+
+void connection_set_paced(struct connection *c)
+{
+	if (c->paced || c->state != CONNECTION_OPEN)
+		return;
+	bufferevent_disable(c->bev, EV_READ);
+	if (TAILQ_EMPTY(&pace.connections)) {
+		pace.timer = reactor_timer_new(connection_on_beat, NULL);
+		reactor_timer_start(pace.timer, CONNECTION_PACE_US);
+	}
+	c->paced = true;
+	TAILQ_INSERT_TAIL(&pace.connections, c, pace_entry);
+}
+
 /* --- beginnings --- */
 
 static struct connection *connection_new(int fd, const char *server, const struct log_name *parent,
@@ -379,7 +452,8 @@ void connection_resume(struct connection *c, enum connection_pause why)
 	c->pauses &= ~(unsigned)why;
 	if (c->pauses || c->state != CONNECTION_OPEN)
 		return;
-	bufferevent_enable(c->bev, EV_READ);
+	if (!c->paced)
+		bufferevent_enable(c->bev, EV_READ);
 	if (evbuffer_get_length(bufferevent_get_input(c->bev)))
 		bufferevent_trigger(
 			c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
@@ -387,6 +461,7 @@ void connection_resume(struct connection *c, enum connection_pause why)
 
 void connection_set_input_limit(struct connection *c, size_t bytes)
 {
+	c->input_limit = bytes;
 	bufferevent_setwatermark(c->bev, EV_READ, 0, bytes);
 }
 

@@ -95,6 +95,14 @@ void connection_resume(struct connection *c, enum connection_pause why);
 void connection_set_input_limit(struct connection *c, size_t bytes);
 /* on_drained is called when the output falls to this. Default 0. */
 void connection_set_low_water(struct connection *c, size_t bytes);
+/*
+ * For a peer that sends all day in many small pieces: from now on reads once in CONNECTION_PACE_US,
+ * all such connections with one wake-up of the process.
+ */
+enum {
+	CONNECTION_PACE_US = 5000
+};
+void connection_set_paced(struct connection *c);
 /* Closes CLOSE_IDLE when nothing was read (and nothing written) for so long; 0: never. */
 void connection_set_idle(struct connection *c, int64_t idle_us);
 

@@ -92,15 +92,9 @@ static void reactor_on_fatal(int status)
 
 void reactor_init(void)
 {
-	struct event_config *config = event_config_new();
-
 	(void)signal(SIGPIPE, SIG_IGN);
 	event_set_fatal_callback(reactor_on_fatal);
-	if (config)
-		event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
-	reactor.base = config ? event_base_new_with_config(config) : NULL;
-	if (config)
-		event_config_free(config);
+	reactor.base = event_base_new();
 	if (!reactor.base)
 		reactor_on_fatal(-1);
 	reactor.dns = evdns_base_new(
