@@ -1,6 +1,7 @@
 /* The event loop of the process: base, resolver, timers, deferred freeing, lag. */
 #include "server/base/reactor.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -12,6 +13,8 @@
 
 enum {
 	LAG_PERIOD_US = 100000,
+	MALLOC_KEEP_BYTES = 32 << 20,
+	MALLOC_MMAP_BYTES = 4 << 20,
 	LAG_WINDOW_PERIODS = 600
 };
 
@@ -92,6 +95,9 @@ static void reactor_on_fatal(int status)
 
 void reactor_init(void)
 {
+	/* media come and go in blocks of this size all day: giving them back each time costs more */
+	(void)mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
+	(void)mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP_BYTES);
 	(void)signal(SIGPIPE, SIG_IGN);
 	event_set_fatal_callback(reactor_on_fatal);
 	reactor.base = event_base_new();
