@@ -11,9 +11,15 @@
  * 2069 as old cameras speak it). Hashes are server/base/auth's.
  */
 
-enum { DIGEST_VALUE_BYTES = 512 };
+enum {
+	DIGEST_VALUE_BYTES = 512
+};
 
-enum digest_scheme { DIGEST_NONE, DIGEST_BASIC, DIGEST_DIGEST };
+enum digest_scheme {
+	DIGEST_NONE,
+	DIGEST_BASIC,
+	DIGEST_DIGEST
+};
 
 struct digest_challenge {
 	enum digest_scheme scheme; /* DIGEST_NONE: a scheme or an algorithm that we do not speak */

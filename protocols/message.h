@@ -12,7 +12,10 @@
  * an empty line. Bodies are the connection's business. Values point into the parsed bytes.
  */
 
-enum { MESSAGE_HEAD_BYTES = 32768, MESSAGE_FIELDS = 100 };
+enum {
+	MESSAGE_HEAD_BYTES = 32768,
+	MESSAGE_FIELDS = 100
+};
 
 struct message_text {
 	const char *p; /* not NUL-ended; NULL when absent */

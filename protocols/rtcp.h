@@ -29,7 +29,8 @@ int rtcp_parse(struct rtcp_compound *ret, const uint8_t *p, size_t n, const char
 size_t rtcp_write_sender_report(
 	uint8_t *ret, size_t size, const struct rtcp_sender_report *report, const char *cname);
 struct rtcp_reception {
-	uint32_t ssrc, about_ssrc, highest_sequence, cumulative_lost, jitter, last_sr, delay_since_sr;
+	uint32_t ssrc, about_ssrc, highest_sequence, cumulative_lost, jitter, last_sr,
+		delay_since_sr;
 	uint8_t fraction_lost;
 };
 size_t rtcp_write_receiver_report(

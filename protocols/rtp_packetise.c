@@ -6,9 +6,18 @@
 #include "protocols/rtp.h"
 #include "server/base/reader.h"
 
-enum { LENGTH_BYTES = 4, FU_START = 0x80, FU_END = 0x40, H264_FU_A = 28, H265_FU = 49 };
+enum {
+	LENGTH_BYTES = 4,
+	FU_START = 0x80,
+	FU_END = 0x40,
+	H264_FU_A = 28,
+	H265_FU = 49
+};
 /* RFC 3640 section 3.3.6: 13 bits of size. */
-enum { AU_BYTES = (1 << 13) - 1, AU_HEADER_BYTES = 4 };
+enum {
+	AU_BYTES = (1 << 13) - 1,
+	AU_HEADER_BYTES = 4
+};
 
 enum rtp_codec rtp_codec_of(const AVCodecParameters *parameters)
 {

@@ -14,9 +14,17 @@
  */
 
 /* Of RTP payload, so that a packet fits into an Ethernet frame with any headers around it. */
-enum { RTP_PAYLOAD_BYTES = 1400, RTP_INTERLEAVED_BYTES = 4 };
+enum {
+	RTP_PAYLOAD_BYTES = 1400,
+	RTP_INTERLEAVED_BYTES = 4
+};
 
-enum rtp_codec { RTP_CODEC_NONE, RTP_CODEC_H264, RTP_CODEC_H265, RTP_CODEC_AAC };
+enum rtp_codec {
+	RTP_CODEC_NONE,
+	RTP_CODEC_H264,
+	RTP_CODEC_H265,
+	RTP_CODEC_AAC
+};
 
 /* How packets of one track are numbered and named. */
 struct rtp_packetiser {

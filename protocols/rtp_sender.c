@@ -13,7 +13,11 @@
 #include "server/base/auth.h"
 #include "server/base/memory.h"
 
-enum { VIDEO_HZ = 90000, FIRST_PAYLOAD_TYPE = 96, SETS_BYTES = 16384 };
+enum {
+	VIDEO_HZ = 90000,
+	FIRST_PAYLOAD_TYPE = 96,
+	SETS_BYTES = 16384
+};
 
 struct sender_track {
 	struct rtp_packetiser packetiser;
@@ -98,8 +102,7 @@ static void sender_packetise(
 static struct rtp_unit_packets *sender_make_unit(struct sender_track *t, const AVPacket *packet)
 {
 	AVRational clock = { 1, t->clock_hz };
-	uint32_t timestamp =
-		(uint32_t)av_rescale_q(packet->pts, t->time_base, clock) + t->offset;
+	uint32_t timestamp = (uint32_t)av_rescale_q(packet->pts, t->time_base, clock) + t->offset;
 	struct rtp_packets counted = { 0 };
 
 	sender_packetise(t, &counted, packet, timestamp);
@@ -345,8 +348,7 @@ uint32_t rtp_sender_time(const struct rtp_sender *s, unsigned track, int64_t utc
 	return (uint32_t)av_rescale(utc_us, t->clock_hz, 1000000) + t->offset;
 }
 
-bool rtp_sender_get_state(
-	const struct rtp_sender *s, unsigned track, struct rtp_sender_state *ret)
+bool rtp_sender_get_state(const struct rtp_sender *s, unsigned track, struct rtp_sender_state *ret)
 {
 	const struct sender_track *t = &s->tracks[track];
 

@@ -8,7 +8,11 @@
 #include "protocols/rtp_sender.h"
 #include "server/media/h265.h"
 
-enum { FIRST_PAYLOAD_TYPE = 96, SETS_BYTES = 16384, BASE64_BYTES = 4096 };
+enum {
+	FIRST_PAYLOAD_TYPE = 96,
+	SETS_BYTES = 16384,
+	BASE64_BYTES = 4096
+};
 
 static void sdp_add_base64(struct evbuffer *out, const char *before, const uint8_t *p, size_t n)
 {
@@ -41,9 +45,9 @@ static void sdp_add_h265(struct evbuffer *out, const uint8_t *sets, size_t n)
 		unsigned type;
 		const char *name;
 	} kinds[] = {
-		{ H265_VPS, "sprop-vps=" },
-		{ H265_SPS, "sprop-sps=" },
-		{ H265_PPS, "sprop-pps=" },
+		{H265_VPS,  "sprop-vps="},
+		{ H265_SPS, "sprop-sps="},
+		{ H265_PPS, "sprop-pps="},
 	};
 	const char *separator = "";
 

@@ -10,8 +10,14 @@
 #include "protocols/rtsp_server_private.h"
 #include "server/base/memory.h"
 
-enum { REQUESTS_PER_WAKE_UP = 16, IDLE_US = RTSP_TIMEOUT_S * 1000000, INTERLEAVED_BYTES = 4 };
-enum { INPUT_BYTES = MESSAGE_HEAD_BYTES + RTSP_BODY_BYTES + 65540 };
+enum {
+	REQUESTS_PER_WAKE_UP = 16,
+	IDLE_US = RTSP_TIMEOUT_S * 1000000,
+	INTERLEAVED_BYTES = 4
+};
+enum {
+	INPUT_BYTES = MESSAGE_HEAD_BYTES + RTSP_BODY_BYTES + 65540
+};
 
 void rtsp_connection_update_idle(struct rtsp_connection *c)
 {
@@ -125,8 +131,8 @@ static void rtsp_on_data(void *arg)
 		}
 		if (i >= REQUESTS_PER_WAKE_UP)
 			break;
-		bool again = first == '$' ? rtsp_read_interleaved(c, input) :
-					    rtsp_read_request(c, input);
+		bool again = first == '$' ? rtsp_read_interleaved(c, input)
+					  : rtsp_read_request(c, input);
 		if (!again)
 			return;
 	}

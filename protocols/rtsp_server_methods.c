@@ -8,14 +8,18 @@
 #include "protocols/authenticate.h"
 #include "protocols/rtsp_server_private.h"
 
-enum { URL_BYTES = URI_HOST_BYTES + URI_PATH_BYTES + 64, RETRY_AFTER_S = 5, TRACK_NONE = -1 };
+enum {
+	URL_BYTES = URI_HOST_BYTES + URI_PATH_BYTES + 64,
+	RETRY_AFTER_S = 5,
+	TRACK_NONE = -1
+};
 
 /* What a method needs before it is run. */
 enum {
 	NEEDS_NOTHING = 0,
-	NEEDS_USER = 1 << 0,      /* credentials, when users are configured */
-	NEEDS_STREAM = 1 << 1,    /* a stream that is up and that the user may see */
-	NEEDS_SESSION = 1 << 2,   /* a session, else 454 */
+	NEEDS_USER = 1 << 0,    /* credentials, when users are configured */
+	NEEDS_STREAM = 1 << 1,  /* a stream that is up and that the user may see */
+	NEEDS_SESSION = 1 << 2, /* a session, else 454 */
 };
 
 struct rtsp_request {
@@ -41,8 +45,7 @@ struct rtsp_method {
 	void (*run)(struct rtsp_request *r);
 };
 
-#define RTSP_PUBLIC                                                                                \
-	"OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
+#define RTSP_PUBLIC "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
 
 /* --- answers --- */
 
@@ -50,24 +53,24 @@ static const struct {
 	int status;
 	const char *reason;
 } reasons[] = {
-	{ 200, "OK" },
-	{ 400, "Bad Request" },
-	{ 401, "Unauthorized" },
-	{ 404, "Not Found" },
-	{ 405, "Method Not Allowed" },
-	{ 406, "Not Acceptable" },
-	{ 451, "Parameter Not Understood" },
-	{ 453, "Not Enough Bandwidth" },
-	{ 454, "Session Not Found" },
-	{ 455, "Method Not Valid in This State" },
+	{200,  "OK"			      },
+	{ 400, "Bad Request"                     },
+	{ 401, "Unauthorized"                    },
+	{ 404, "Not Found"                       },
+	{ 405, "Method Not Allowed"              },
+	{ 406, "Not Acceptable"                  },
+	{ 451, "Parameter Not Understood"        },
+	{ 453, "Not Enough Bandwidth"            },
+	{ 454, "Session Not Found"               },
+	{ 455, "Method Not Valid in This State"  },
 	{ 459, "Aggregate Operation Not Allowed" },
-	{ 460, "Only Aggregate Operation Allowed" },
-	{ 461, "Unsupported Transport" },
-	{ 500, "Internal Server Error" },
-	{ 501, "Not Implemented" },
-	{ 503, "Service Unavailable" },
-	{ 505, "RTSP Version Not Supported" },
-	{ 551, "Option not supported" },
+	{ 460, "Only Aggregate Operation Allowed"},
+	{ 461, "Unsupported Transport"           },
+	{ 500, "Internal Server Error"           },
+	{ 501, "Not Implemented"                 },
+	{ 503, "Service Unavailable"             },
+	{ 505, "RTSP Version Not Supported"      },
+	{ 551, "Option not supported"            },
 };
 
 static const char *reason_of(int status)
@@ -106,7 +109,8 @@ static void add_field(struct rtsp_request *r, const char *format, ...)
 	evbuffer_add(r->fields, "\r\n", 2);
 }
 
-static void answer_with(struct rtsp_request *r, int status, const char *reason, struct evbuffer *body)
+static void answer_with(
+	struct rtsp_request *r, int status, const char *reason, struct evbuffer *body)
 {
 	struct evbuffer *output = connection_output(r->c->connection);
 
@@ -263,8 +267,8 @@ static void add_transport(struct rtsp_request *r, const struct rtsp_transport *t
 	const struct rtsp_track *track = &r->session->tracks[r->track];
 
 	if (!transport->udp) {
-		add_field(r, "Transport: RTP/AVP/TCP;unicast;interleaved=%u-%u",
-			track->channels[0], track->channels[1]);
+		add_field(r, "Transport: RTP/AVP/TCP;unicast;interleaved=%u-%u", track->channels[0],
+			track->channels[1]);
 		return;
 	}
 	unsigned port = datagram_pair_port(track->pair);
@@ -374,14 +378,14 @@ static void run_parameter(struct rtsp_request *r)
 }
 
 static const struct rtsp_method methods[] = {
-	{ "OPTIONS", NEEDS_NOTHING, NULL, run_options },
-	{ "DESCRIBE", NEEDS_USER | NEEDS_STREAM, check_describe, run_describe },
-	{ "SETUP", NEEDS_USER | NEEDS_STREAM, check_setup, run_setup },
-	{ "PLAY", NEEDS_USER | NEEDS_SESSION, check_aggregate, run_play },
-	{ "PAUSE", NEEDS_USER | NEEDS_SESSION, check_aggregate, run_pause },
-	{ "GET_PARAMETER", NEEDS_USER, NULL, run_parameter },
-	{ "SET_PARAMETER", NEEDS_USER, NULL, run_parameter },
-	{ "TEARDOWN", NEEDS_USER | NEEDS_SESSION, check_aggregate, run_teardown },
+	{"OPTIONS",        NEEDS_NOTHING,              NULL,            run_options  },
+	{ "DESCRIBE",      NEEDS_USER | NEEDS_STREAM,  check_describe,  run_describe },
+	{ "SETUP",         NEEDS_USER | NEEDS_STREAM,  check_setup,     run_setup    },
+	{ "PLAY",          NEEDS_USER | NEEDS_SESSION, check_aggregate, run_play     },
+	{ "PAUSE",         NEEDS_USER | NEEDS_SESSION, check_aggregate, run_pause    },
+	{ "GET_PARAMETER", NEEDS_USER,                 NULL,            run_parameter},
+	{ "SET_PARAMETER", NEEDS_USER,                 NULL,            run_parameter},
+	{ "TEARDOWN",      NEEDS_USER | NEEDS_SESSION, check_aggregate, run_teardown },
 };
 /* Of RFC 2326, but not for a stream that is only read. */
 static const char *const methods_not_allowed[] = { "ANNOUNCE", "RECORD", "REDIRECT" };

@@ -21,8 +21,8 @@
 /* What the parts of the RTSP server share: connections, requests, sessions. */
 
 enum {
-	RTSP_CONNECTIONS = 512, /* more are closed at once */
-	RTSP_SESSIONS = 256,    /* more get 503 */
+	RTSP_CONNECTIONS = 512,      /* more are closed at once */
+	RTSP_SESSIONS = 256,         /* more get 503 */
 	RTSP_SESSIONS_PER_HOST = 32, /* more get 453; our own host may have all */
 	RTSP_BODY_BYTES = 16384,
 	RTSP_TIMEOUT_S = 60, /* what SETUP promises */
@@ -62,9 +62,9 @@ enum rtsp_state {
 struct rtsp_track {
 	struct rtsp_session *session;
 	bool set_up;
-	uint32_t ssrc;               /* known from PLAY on */
-	uint8_t channels[2];         /* TCP */
-	struct datagram_pair *pair;  /* UDP; NULL over TCP */
+	uint32_t ssrc;              /* known from PLAY on */
+	uint8_t channels[2];        /* TCP */
+	struct datagram_pair *pair; /* UDP; NULL over TCP */
 };
 
 struct rtsp_queued {
@@ -78,7 +78,9 @@ struct rtsp_mark {
 	uint64_t position;
 	int64_t at_us;
 };
-enum { RTSP_MARKS = 16 };
+enum {
+	RTSP_MARKS = 16
+};
 
 struct rtsp_session {
 	LIST_ENTRY(rtsp_session) entry;
@@ -113,14 +115,17 @@ struct rtsp_session {
 	struct reactor_dead dead;
 };
 
-struct rtsp_session *rtsp_session_new(struct rtsp_connection *connection, const char *name, unsigned run, bool udp);
+struct rtsp_session *rtsp_session_new(
+	struct rtsp_connection *connection, const char *name, unsigned run, bool udp);
 struct rtsp_session *rtsp_session_find(struct rtsp_server *server, struct message_text id);
 /* Sets a track up. Returns 0 or negative errno. */
-int rtsp_session_set_up(struct rtsp_session *session, unsigned track, const struct rtsp_transport *transport);
+int rtsp_session_set_up(
+	struct rtsp_session *session, unsigned track, const struct rtsp_transport *transport);
 /* Subscribes; units wait until rtsp_session_flush(). Returns 0 or -ENOTCONN. */
 int rtsp_session_start(struct rtsp_session *session);
 /* Where a track's media begins: its first sequence number, and the RTP time of the session's start. */
-bool rtsp_session_get_start(const struct rtsp_session *session, unsigned track, uint16_t *sequence, uint32_t *timestamp);
+bool rtsp_session_get_start(const struct rtsp_session *session, unsigned track, uint16_t *sequence,
+	uint32_t *timestamp);
 /* Sends the first sender reports and what waits. */
 void rtsp_session_flush(struct rtsp_session *session);
 void rtsp_session_pause(struct rtsp_session *session);

@@ -14,8 +14,8 @@
 #include "server/base/memory.h"
 
 enum {
-	TICK_US = 5000000,        /* sender reports and the look at the clock */
-	EXPIRE_US = 65000000,     /* RTSP_TIMEOUT_S and some grace */
+	TICK_US = 5000000,    /* sender reports and the look at the clock */
+	EXPIRE_US = 65000000, /* RTSP_TIMEOUT_S and some grace */
 	BEHIND_BYTES = 4 << 20,
 	BEHIND_US = 5000000,
 	STALLED_US = 20000000,
@@ -315,8 +315,7 @@ static void session_send_reports(
 }
 
 /* Sends up to `limit` of a queued unit's packets. Returns how many. */
-static size_t session_send_packets(
-	struct rtsp_session *s, struct rtsp_queued *queued, size_t limit)
+static size_t session_send_packets(struct rtsp_session *s, struct rtsp_queued *queued, size_t limit)
 {
 	struct rtp_unit_packets *unit = queued->unit;
 	struct iovec packets[PACE_PACKETS];
@@ -487,8 +486,8 @@ static int64_t session_start_us(const struct rtsp_session *s)
 	return start_us == INT64_MAX ? reactor_now_us() : start_us;
 }
 
-bool rtsp_session_get_start(const struct rtsp_session *s, unsigned track, uint16_t *sequence,
-	uint32_t *timestamp)
+bool rtsp_session_get_start(
+	const struct rtsp_session *s, unsigned track, uint16_t *sequence, uint32_t *timestamp)
 {
 	const struct rtsp_queued *queued;
 	struct rtp_sender_state state;

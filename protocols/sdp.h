@@ -10,20 +10,34 @@
  * understood is skipped. Only what a player needs is kept.
  */
 
-enum { SDP_MEDIA = 16, SDP_VALUE_BYTES = 2048 };
+enum {
+	SDP_MEDIA = 16,
+	SDP_VALUE_BYTES = 2048
+};
 
-enum sdp_kind { SDP_VIDEO, SDP_AUDIO, SDP_APPLICATION, SDP_OTHER };
-enum sdp_direction { SDP_UNSAID, SDP_SENDRECV, SDP_SENDONLY, SDP_RECVONLY, SDP_INACTIVE };
+enum sdp_kind {
+	SDP_VIDEO,
+	SDP_AUDIO,
+	SDP_APPLICATION,
+	SDP_OTHER
+};
+enum sdp_direction {
+	SDP_UNSAID,
+	SDP_SENDRECV,
+	SDP_SENDONLY,
+	SDP_RECVONLY,
+	SDP_INACTIVE
+};
 
 struct sdp_media {
 	enum sdp_kind kind;
-	uint8_t payload_type;          /* the first of its m= line */
-	char encoding[32];             /* upper case, of rtpmap or of the static table; "" if unknown */
-	uint32_t clock_hz;             /* 0 when unknown */
-	uint8_t channels;              /* audio; 1 when unsaid */
+	uint8_t payload_type; /* the first of its m= line */
+	char encoding[32];    /* upper case, of rtpmap or of the static table; "" if unknown */
+	uint32_t clock_hz;    /* 0 when unknown */
+	uint8_t channels;     /* audio; 1 when unsaid */
 	enum sdp_direction direction;
 	char control[SDP_VALUE_BYTES]; /* "" when unsaid */
-	char fmtp[SDP_VALUE_BYTES];    /* parameters after the payload type; "" when there are none */
+	char fmtp[SDP_VALUE_BYTES]; /* parameters after the payload type; "" when there are none */
 };
 
 struct sdp {

@@ -8,7 +8,11 @@
 
 /* URIs of rtsp and http (RFC 3986), as cameras and clients write them. */
 
-enum { URI_HOST_BYTES = 256, URI_USER_BYTES = 256, URI_PATH_BYTES = 2048 };
+enum {
+	URI_HOST_BYTES = 256,
+	URI_USER_BYTES = 256,
+	URI_PATH_BYTES = 2048
+};
 
 struct uri {
 	char scheme[16];               /* lower case; "" for a path alone */

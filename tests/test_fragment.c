@@ -97,7 +97,7 @@ static void test_libavformat_reads_what_went_in(void **state)
 	evbuffer_add(file, init->data, init->bytes);
 	fragment_append(fragment, fragment_origin_us(fragment), file);
 	block = (struct block){ evbuffer_pullup(file, -1), evbuffer_get_length(file), 0 };
-	format->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN; /* the pictures are made up */
+	format->flags |= AVFMT_FLAG_NOPARSE; /* the pictures are made up */
 	format->pb = avio_alloc_context(av_malloc(4096), 4096, 0, &block, block_read, NULL, NULL);
 	assert_int_equal(avformat_open_input(&format, NULL, av_find_input_format("mp4"), NULL), 0);
 	assert_int_equal(format->nb_streams, 2);

@@ -17,14 +17,14 @@
 #include "server/base/metrics.h"
 #include "server/media/codec.h"
 
-static const uint8_t sps[] = { 0x67, 0x42, 0xc0, 0x0a, 0xd9, 0x04, 0x26, 0xc0, 0x44, 0x00, 0x00, 0x03,
-	0x00, 0x04, 0x00, 0x00, 0x03, 0x00, 0xc8, 0x3c, 0x48, 0x99, 0x20 };
+static const uint8_t sps[] = { 0x67, 0x42, 0xc0, 0x0a, 0xd9, 0x04, 0x26, 0xc0, 0x44, 0x00, 0x00,
+	0x03, 0x00, 0x04, 0x00, 0x00, 0x03, 0x00, 0xc8, 0x3c, 0x48, 0x99, 0x20 };
 static const uint8_t pps[] = { 0x68, 0xcb, 0x83, 0xcb, 0x20 };
-static const uint8_t vps5[] = { 0x40, 0x01, 0x0c, 0x01, 0xff, 0xff, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00,
-	0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x1e, 0x95, 0x98, 0x09 };
-static const uint8_t sps5[] = { 0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00,
-	0x03, 0x00, 0x00, 0x03, 0x00, 0x1e, 0xa0, 0x20, 0x81, 0x05, 0x96, 0x56, 0x69, 0x24, 0xca, 0xf0,
-	0x16, 0x80, 0x80, 0x00, 0x00, 0x03, 0x00, 0x80, 0x00, 0x00, 0x0c, 0x84 };
+static const uint8_t vps5[] = { 0x40, 0x01, 0x0c, 0x01, 0xff, 0xff, 0x01, 0x60, 0x00, 0x00, 0x03,
+	0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x1e, 0x95, 0x98, 0x09 };
+static const uint8_t sps5[] = { 0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00,
+	0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x1e, 0xa0, 0x20, 0x81, 0x05, 0x96, 0x56, 0x69, 0x24,
+	0xca, 0xf0, 0x16, 0x80, 0x80, 0x00, 0x00, 0x03, 0x00, 0x80, 0x00, 0x00, 0x0c, 0x84 };
 static const uint8_t pps5[] = { 0x44, 0x01, 0xc1, 0x72, 0xb4, 0x22, 0x40 };
 
 /* --- packets --- */
@@ -57,8 +57,8 @@ static void on_dropped(void *arg, const char *why)
 static const struct rtp_depacketiser_events depacketiser_events = { on_unit, on_dropped };
 
 /* Checks a block's framing, and pushes its packets. Returns how many were marked. */
-static size_t push_block(struct rtp_depacketiser *d, const struct rtp_packets *packets, uint8_t channel,
-	uint16_t sequence)
+static size_t push_block(struct rtp_depacketiser *d, const struct rtp_packets *packets,
+	uint8_t channel, uint16_t sequence)
 {
 	size_t at = 0, marked = 0;
 
@@ -83,7 +83,8 @@ static size_t push_block(struct rtp_depacketiser *d, const struct rtp_packets *p
 }
 
 /* Packetises twice, as the sender does. The caller frees block and offsets. */
-static struct rtp_packets packetise(struct rtp_packetiser *s, const uint8_t *p, size_t n, uint32_t timestamp)
+static struct rtp_packets packetise(
+	struct rtp_packetiser *s, const uint8_t *p, size_t n, uint32_t timestamp)
 {
 	struct rtp_packets counted = { 0 }, written = { 0 };
 
@@ -103,7 +104,8 @@ static void free_packets(struct rtp_packets *packets)
 	free(packets->offsets);
 }
 
-static size_t write_nal(uint8_t *ret, const uint8_t *header, size_t header_bytes, size_t bytes, uint8_t fill)
+static size_t write_nal(
+	uint8_t *ret, const uint8_t *header, size_t header_bytes, size_t bytes, uint8_t fill)
 {
 	for (unsigned i = 0; i < 4; i++)
 		ret[i] = (uint8_t)(bytes >> (24 - 8 * i));
@@ -120,7 +122,9 @@ static void check_sizes(enum rtp_codec codec, const char *encoding, const char *
 		2800, 4000, 65536 };
 	static uint8_t unit[1 << 17];
 	struct rtp_format format = { .encoding = encoding, .fmtp = fmtp, .clock_hz = 90000 };
-	struct rtp_packetiser s = { .codec = codec, .payload_type = 96, .channel = 4, .next_sequence = 65530 };
+	struct rtp_packetiser s = {
+		.codec = codec, .payload_type = 96, .channel = 4, .next_sequence = 65530
+	};
 	struct output *o = calloc(1, sizeof(*o));
 	const char *why;
 	struct rtp_depacketiser *d = rtp_depacketiser_new(&format, &depacketiser_events, o, &why);
@@ -131,7 +135,9 @@ static void check_sizes(enum rtp_codec codec, const char *encoding, const char *
 		const uint8_t *header = i == 0 ? key : next;
 		size_t n = write_nal(unit, header, header_bytes, sizes[i / 2], 0x55);
 		if (i % 2 == 1) /* and a second slice */
-			n += write_nal(unit + n, (uint8_t[]){ next[0], codec == RTP_CODEC_H264 ? 0x44 : next[1], 0x44 },
+			n += write_nal(unit + n,
+				(uint8_t[]){
+					next[0], codec == RTP_CODEC_H264 ? 0x44 : next[1], 0x44 },
 				3, 20, 0x66);
 		uint16_t sequence = s.next_sequence;
 		struct rtp_packets packets = packetise(&s, unit, n, (uint32_t)i);
@@ -151,7 +157,8 @@ static void check_sizes(enum rtp_codec codec, const char *encoding, const char *
 static void h264_round_trip(void **state)
 {
 	(void)state;
-	check_sizes(RTP_CODEC_H264, "H264", "sprop-parameter-sets=Z0LACtkEJsBEAAADAAQAAAMAyDxImSA=,aMuDyyA=",
+	check_sizes(RTP_CODEC_H264, "H264",
+		"sprop-parameter-sets=Z0LACtkEJsBEAAADAAQAAAMAyDxImSA=,aMuDyyA=",
 		(const uint8_t[]){ 0x65, 0x88 }, (const uint8_t[]){ 0x41, 0x99 }, 2);
 }
 
@@ -169,7 +176,9 @@ static void aac_round_trip(void **state)
 {
 	static const size_t sizes[] = { 1, 2, 1395, 1396, 1397, 2792, 2793, 8191 };
 	static uint8_t unit[8192];
-	struct rtp_format format = { .encoding = "MPEG4-GENERIC", .fmtp = "config=1190", .clock_hz = 48000, .channels = 2 };
+	struct rtp_format format = {
+		.encoding = "MPEG4-GENERIC", .fmtp = "config=1190", .clock_hz = 48000, .channels = 2
+	};
 	struct rtp_packetiser s = { .codec = RTP_CODEC_AAC, .payload_type = 97, .channel = 2 };
 	struct output *o = calloc(1, sizeof(*o));
 	const char *why;
@@ -200,11 +209,14 @@ static void aac_round_trip(void **state)
 static void fragments_have_the_standards_headers(void **state)
 {
 	static uint8_t unit[4 + 2800];
-	struct rtp_packetiser s = { .codec = RTP_CODEC_H264, .payload_type = 96, .ssrc = 0x01020304, .next_sequence = 0x1234 };
-	static const uint8_t first[] = { '$', 0, 0x05, 0x84, 0x80, 0x60, 0x12, 0x34, 0, 0, 0, 9, 1, 2, 3, 4,
-		0x7c, 0x85, 0x88 };
-	static const uint8_t last[] = { '$', 0, 0, 0x11, 0x80, 0xe0, 0x12, 0x36, 0, 0, 0, 9, 1, 2, 3, 4,
-		0x7c, 0x45, 0xaa, 0xaa, 0xaa };
+	struct rtp_packetiser s = { .codec = RTP_CODEC_H264,
+		.payload_type = 96,
+		.ssrc = 0x01020304,
+		.next_sequence = 0x1234 };
+	static const uint8_t first[] = { '$', 0, 0x05, 0x84, 0x80, 0x60, 0x12, 0x34, 0, 0, 0, 9, 1,
+		2, 3, 4, 0x7c, 0x85, 0x88 };
+	static const uint8_t last[] = { '$', 0, 0, 0x11, 0x80, 0xe0, 0x12, 0x36, 0, 0, 0, 9, 1, 2,
+		3, 4, 0x7c, 0x45, 0xaa, 0xaa, 0xaa };
 
 	(void)state;
 	size_t n = write_nal(unit, (const uint8_t[]){ 0x65, 0x88 }, 2, 2800, 0xaa);
@@ -266,7 +278,10 @@ static void begin(struct stream *stream, AVCodecParameters *video)
 {
 	const char *why;
 	AVCodecParameters *audio = codec_of_aac((const uint8_t *)"\x11\x90", 2, &why);
-	const struct stream_track tracks[] = { { video, { 1, 90000 } }, { audio, { 1, 48000 } } };
+	const struct stream_track tracks[] = {
+		{video,  { 1, 90000 }},
+                { audio, { 1, 48000 }}
+	};
 
 	assert_non_null(audio);
 	stream_begin(stream, tracks, 2);
@@ -281,8 +296,9 @@ static void publish(struct stream *stream, int track, int64_t pts, bool key, siz
 	assert_non_null(packet);
 	assert_int_equal(av_new_packet(packet, (int)(track == 0 ? bytes + 4 : bytes)), 0);
 	if (track == 0)
-		(void)write_nal(packet->data, key ? (const uint8_t[]){ 0x65, 0x88 } : (const uint8_t[]){ 0x41, 0x99 },
-			2, bytes, 0xaa);
+		(void)write_nal(packet->data,
+			key ? (const uint8_t[]){ 0x65, 0x88 } : (const uint8_t[]){ 0x41, 0x99 }, 2,
+			bytes, 0xaa);
 	else
 		memset(packet->data, 0x21, bytes);
 	packet->stream_index = track;
@@ -307,8 +323,8 @@ static void test_on_unit(struct rtp_reader *reader, struct rtp_unit_packets *uni
 	struct test_reader *t = CONTAINER_OF(reader, struct test_reader, reader);
 	size_t n = strlen(t->text);
 
-	snprintf(t->text + n, sizeof(t->text) - n, "%c%zu%s ", unit->track == 0 ? 'v' : 'a', unit->n,
-		unit->keyframe && unit->track == 0 ? "k" : "");
+	snprintf(t->text + n, sizeof(t->text) - n, "%c%zu%s ", unit->track == 0 ? 'v' : 'a',
+		unit->n, unit->keyframe && unit->track == 0 ? "k" : "");
 	assert_int_equal(unit->offsets[unit->n], unit->bytes);
 	if (!t->has[unit->track]) {
 		t->has[unit->track] = true;

@@ -22,7 +22,7 @@ static void test_uris_are_read(void **state)
 		{ "rtsp://u:p%40s%3As%2F%25@h/x",                    "rtsp", "u", "p@s:s/%", "h",                "/x",       0   },
 		{ "rtsp://u:p@ss@h/x",                               "rtsp", "u", "p@ss",    "h",                "/x",       0   },
 		{ "rtsp://u:pa/ss@h/x",                              "rtsp", "u", "pa/ss",   "h",                "/x",       0   },
-		{ "rtsp://h:554/me@home", "rtsp", "", "", "h", "/me@home", 554 },
+		{ "rtsp://h:554/me@home",                            "rtsp", "",  "",        "h",                "/me@home", 554 },
 		{ "rtsp://u:100%@h/x",                               "rtsp", "u", "100%",    "h",                "/x",       0   },
 		{ "rtsp://u@h/x",				    "rtsp", "u", "",        "h",                "/x",       0   },
 		{ "rtsp://[2001:db8::1]:8554/x",                     "rtsp", "",  "",        "2001:db8::1",      "/x",       8554},

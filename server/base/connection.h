@@ -100,7 +100,7 @@ void connection_set_low_water(struct connection *c, size_t bytes);
  * all such connections with one wake-up of the process.
  */
 enum {
-	CONNECTION_PACE_US = 5000
+	CONNECTION_PACE_US = 8000
 };
 void connection_set_paced(struct connection *c);
 /* Closes CLOSE_IDLE when nothing was read (and nothing written) for so long; 0: never. */
