@@ -52,10 +52,10 @@ enum rtp_codec rtp_codec_of(const AVCodecParameters *parameters);
  * Appends the packets of n bytes: NAL units with 4-byte lengths (a broken length ends them), or one
  * raw AAC frame (nothing when it is longer than the format can say). No packet is marked.
  */
-void rtp_packetise(struct rtp_packetiser *packetiser, struct rtp_packets *packets, const uint8_t *p,
-	size_t n, uint32_t timestamp);
+void rtp_packetise(struct rtp_packetiser *s, struct rtp_packets *out, const uint8_t *p, size_t n,
+	uint32_t timestamp);
 /* Sets the marker bit of the last packet: the unit ends with it. */
-void rtp_packets_mark(struct rtp_packets *packets);
+void rtp_packets_mark(struct rtp_packets *out);
 
 /*
  * The parameter sets of avcC or hvcC extradata as NAL units with 4-byte lengths. Returns their

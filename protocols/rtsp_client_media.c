@@ -341,8 +341,8 @@ static void track_send_report(struct rtsp_track *track)
 
 void rtsp_media_set_server_port(struct rtsp_track *track, uint16_t rtp_port)
 {
-	static const uint8_t empty[RTP_HEADER_BYTES] = { 0x80 };
-	struct iovec part = { .iov_base = (void *)(uintptr_t)empty, .iov_len = sizeof(empty) };
+	uint8_t empty[RTP_HEADER_BYTES] = { 0x80 };
+	struct iovec part = { .iov_base = empty, .iov_len = sizeof(empty) };
 	struct sockaddr_storage to = { 0 };
 	const struct sockaddr *peer = connection_peer_address(track->client->connection);
 	bool v6 = peer->sa_family == AF_INET6;
@@ -421,38 +421,50 @@ static bool track_init(struct rtsp_client *client, const struct rtsp_encoding *e
 	return true;
 }
 
+/* Whether a media line may be what we look for; sound that the camera wants to hear is not. */
+static bool media_fits(const struct sdp *sdp, const struct sdp_media *media, enum sdp_kind kind)
+{
+	bool backchannel =
+		kind == SDP_AUDIO && media->direction == SDP_SENDONLY && sdp->n_media > 2;
+
+	return media->kind == kind && !backchannel;
+}
+
+/*
+ * Takes the first track of that kind that can be recorded. Returns whether there was any of the kind
+ * at all; why the last one was not taken is in `detail`.
+ */
+static bool media_choose_kind(struct rtsp_client *client, const struct sdp *sdp, enum sdp_kind kind,
+	char *detail, size_t size)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < sdp->n_media; i++) {
+		const struct sdp_media *media = &sdp->media[i];
+		const struct rtsp_encoding *encoding = encoding_find(media);
+		const char *why = "not supported";
+
+		if (!media_fits(sdp, media, kind))
+			continue;
+		found = true;
+		if (encoding && track_init(client, encoding, media, &why))
+			return true;
+		snprintf(detail, size, "%s: %s",
+			media->encoding[0] ? media->encoding : "unknown encoding", why);
+	}
+	return found;
+}
+
 enum source_end rtsp_media_choose(
 	struct rtsp_client *client, const struct sdp *sdp, char *detail, size_t size)
 {
-	enum source_end end = SOURCE_NO_VIDEO;
-	const char *why = "";
+	bool any = media_choose_kind(client, sdp, SDP_VIDEO, detail, size); /* it is track 0 */
 
-	for (int pass = 0; pass < 2; pass++) { /* the picture first: it is track 0 */
-		enum sdp_kind kind = pass == 0 ? SDP_VIDEO : SDP_AUDIO;
-		unsigned before = client->n_tracks;
-
-		for (size_t i = 0; i < sdp->n_media && client->n_tracks == before; i++) {
-			const struct sdp_media *media = &sdp->media[i];
-			const struct rtsp_encoding *encoding;
-
-			if (media->kind != kind ||
-				(kind == SDP_AUDIO && media->direction == SDP_SENDONLY &&
-					sdp->n_media > 2))
-				continue;
-			if (kind == SDP_VIDEO)
-				end = SOURCE_UNSUPPORTED;
-			encoding = encoding_find(media);
-			why = "not supported";
-			if (encoding && track_init(client, encoding, media, &why))
-				continue;
-			snprintf(detail, size, "%s: %s",
-				media->encoding[0] ? media->encoding : "unknown encoding", why);
-			if (kind == SDP_AUDIO)
-				log_warn(&client->log, "without sound: %s", detail);
-		}
-		if (client->n_tracks == 0)
-			return end;
-	}
+	if (client->n_tracks == 0)
+		return any ? SOURCE_UNSUPPORTED : SOURCE_NO_VIDEO;
+	any = media_choose_kind(client, sdp, SDP_AUDIO, detail, size);
+	if (any && client->n_tracks == 1)
+		log_warn(&client->log, "without sound: %s", detail);
 	return SOURCE_STOPPED;
 }
 

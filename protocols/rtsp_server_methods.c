@@ -228,12 +228,10 @@ static bool check_setup(struct rtsp_request *r)
 
 	if (r->track == TRACK_NONE)
 		r->track = only_track(r->stream);
-	if (r->track == TRACK_NONE)
+	if (r->track == TRACK_NONE || (s && strcmp(s->name, r->name) != 0))
 		answer(r, 459);
 	else if (!rtp_sender_takes_track(r->stream, (unsigned)r->track))
 		answer(r, 404);
-	else if (s && strcmp(s->name, r->name) != 0)
-		answer(r, 459);
 	else if (s && (s->state != RTSP_READY || s->run != stream_run(r->stream)))
 		answer_session(r, 455);
 	return !r->answered;

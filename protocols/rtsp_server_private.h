@@ -120,7 +120,7 @@ struct rtsp_session *rtsp_session_new(
 struct rtsp_session *rtsp_session_find(struct rtsp_server *server, struct message_text id);
 /* Sets a track up. Returns 0 or negative errno. */
 int rtsp_session_set_up(
-	struct rtsp_session *session, unsigned track, const struct rtsp_transport *transport);
+	struct rtsp_session *s, unsigned number, const struct rtsp_transport *transport);
 /* Subscribes; units wait until rtsp_session_flush(). Returns 0 or -ENOTCONN. */
 int rtsp_session_start(struct rtsp_session *session);
 /* Where a track's media begins: its first sequence number, and the RTP time of the session's start. */

@@ -320,9 +320,9 @@ void fragment_append(const struct fragment *fragment, int64_t origin_us, struct 
 	}
 }
 
-void fragment_iovecs(const struct fragment *fragment, const uint8_t *head, struct iovec *ret)
+void fragment_iovecs(const struct fragment *fragment, uint8_t *head, struct iovec *ret)
 {
-	ret[0].iov_base = (void *)(uintptr_t)head;
+	ret[0].iov_base = head;
 	ret[0].iov_len = fragment->head_bytes;
 	for (size_t i = 0; i < fragment->n_packets; i++) {
 		ret[i + 1].iov_base = fragment->packets[i]->data;

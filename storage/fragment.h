@@ -71,7 +71,7 @@ void fragment_append(const struct fragment *fragment, int64_t origin_us, struct 
 /*
  * Fills iovecs for head (given, rebased) and media; there must be room for 1 + n_packets.
  */
-void fragment_iovecs(const struct fragment *fragment, const uint8_t *head, struct iovec *ret);
+void fragment_iovecs(const struct fragment *fragment, uint8_t *head, struct iovec *ret);
 
 /* Makes a fragment of samples collected per track; for fragmenter and tests. See fragment.c. */
 struct fragment_builder;

@@ -389,7 +389,8 @@ static size_t parse_hex(uint8_t *ret, size_t size, const char *p, const char *en
 		unsigned byte;
 		if (*p == ' ')
 			continue;
-		assert_int_equal(sscanf(p, "%2x", &byte), 1);
+		assert_int_equal(
+			sscanf(p, "%2x", &byte), 1); // NOLINT(cert-err34-c): two hex digits
 		assert_true(n < size && isxdigit((unsigned char)p[1]));
 		ret[n++] = (uint8_t)byte;
 		p++;

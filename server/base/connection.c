@@ -269,6 +269,7 @@ static void connection_set_peer(struct connection *c, const struct sockaddr *pee
 	const void *address =
 		v6 ? (const void *)&((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr
 		   : (const void *)&((const struct sockaddr_in *)(const void *)peer)->sin_addr;
+	// NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): the kernel has filled it
 	uint16_t port = v6 ? ((const struct sockaddr_in6 *)(const void *)peer)->sin6_port
 			   : ((const struct sockaddr_in *)(const void *)peer)->sin_port;
 
@@ -280,7 +281,7 @@ static void connection_set_peer(struct connection *c, const struct sockaddr *pee
 
 static void connection_on_connected(struct connection *c)
 {
-	struct sockaddr_storage peer;
+	struct sockaddr_storage peer = { 0 };
 	socklen_t n = sizeof(peer);
 	int one = 1, fd = bufferevent_getfd(c->bev);
 

@@ -124,8 +124,11 @@ static void listener_name(struct listener *listener)
 	char host[INET6_ADDRSTRLEN] = "?";
 	bool v6;
 
-	(void)getsockname(evconnlistener_get_fd(listener->events), (struct sockaddr *)&address, &n);
+	if (getsockname(evconnlistener_get_fd(listener->events), (struct sockaddr *)&address, &n) <
+		0)
+		return;
 	v6 = address.ss_family == AF_INET6;
+	// NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): getsockname has filled it
 	listener->port = ntohs(v6 ? ((struct sockaddr_in6 *)&address)->sin6_port
 				  : ((struct sockaddr_in *)&address)->sin_port);
 	evutil_inet_ntop(address.ss_family,
