@@ -1,0 +1,367 @@
+/* The catalogue: rows and their index, paging, what a killed process left, a damaged database. */
+#include "storage/catalogue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/buffer.h>
+
+#include "server/base/memory.h"
+#include "server/base/reactor.h"
+#include "storage/catalogue_private.h"
+#include "tests/synthetic.h"
+
+static char *folder, *file;
+static struct catalogue *catalogue;
+
+/* What a question was answered with. */
+struct answer {
+	bool done;
+	int error;
+	size_t n;
+	struct catalogue_segment first;
+	char paths[512], names[256];
+	struct catalogue_fragment fragments[8];
+};
+
+static void on_segments(void *arg, int error, const struct catalogue_segment *rows, size_t n)
+{
+	struct answer *a = arg;
+
+	a->done = true;
+	a->error = error;
+	a->n = n;
+	if (n)
+		a->first = rows[0];
+	for (size_t i = 0; i < n; i++)
+		snprintf(a->paths + strlen(a->paths), sizeof(a->paths) - strlen(a->paths), "%s ",
+			strrchr(rows[i].path, 47) ? strrchr(rows[i].path, 47) + 1 : rows[i].path);
+}
+
+static void on_names(void *arg, int error, const char *const *names, size_t n)
+{
+	struct answer *a = arg;
+
+	a->done = true;
+	a->error = error;
+	a->n = n;
+	for (size_t i = 0; i < n; i++)
+		snprintf(a->names + strlen(a->names), sizeof(a->names) - strlen(a->names), "%s ",
+			names[i]);
+}
+
+static void on_index(void *arg, int error, const struct catalogue_fragment *fragments, size_t n)
+{
+	struct answer *a = arg;
+
+	a->done = true;
+	a->error = error;
+	a->n = n;
+	for (size_t i = 0; i < n && i < ARRAY_LENGTH(a->fragments); i++)
+		a->fragments[i] = fragments[i];
+}
+
+static void open_catalogue(void)
+{
+	char *why = NULL;
+
+	catalogue = catalogue_open(folder, file, &why);
+	if (!catalogue)
+		fail_msg("%s", why);
+}
+
+static struct answer find(const char *path)
+{
+	struct answer a = { 0 };
+
+	assert_non_null(catalogue_find(catalogue, path, on_segments, &a));
+	reactor_wait(&a.done);
+	return a;
+}
+
+/* Adds a segment of two fragments that starts so many seconds after the start. */
+static int64_t add(const char *camera, const char *path, int64_t second, bool finish)
+{
+	struct catalogue_segment row = {
+		.camera = xstrdup(camera),
+		.stream = xstrdup("main"),
+		.path = xstrdup(path),
+		.codecs = xstrdup("avc1.42c01e"),
+		.start_us = SYNTHETIC_START_US + second * 1000000,
+		.width = 640,
+		.height = 360,
+	};
+	struct catalogue_fragment fragment = { row.start_us, 500000, 1000, 700, true };
+	int64_t id = 0;
+
+	assert_int_equal(catalogue_add(catalogue, &row, &id), 0);
+	catalogue_grow(catalogue, id, &fragment);
+	fragment = (struct catalogue_fragment){ row.start_us + 500000, 480000, 900, 1700, false };
+	catalogue_grow(catalogue, id, &fragment);
+	if (finish)
+		catalogue_finish(catalogue, id, 2600);
+	free(row.camera);
+	free(row.stream);
+	free(row.path);
+	free(row.codecs);
+	return id;
+}
+
+static void test_a_segment_is_found_open_and_closed(void **state)
+{
+	static const char path[] = "recordings/porch/2026-11-20/14-30-00+0000.mp4";
+	int64_t id = add("porch", path, 0, false);
+	struct answer a = find(path);
+
+	(void)state;
+	assert_int_equal(a.n, 1);
+	assert_int_equal(a.first.state, SEGMENT_OPEN);
+	assert_int_equal(a.first.bytes, 2600);
+	assert_true(a.first.end_us == SYNTHETIC_START_US + 980000);
+	catalogue_finish(catalogue, id, 3000);
+	a = find(path);
+	assert_int_equal(a.first.state, SEGMENT_CLOSED);
+	assert_int_equal(a.first.bytes, 3000);
+	assert_int_equal(a.first.width, 640);
+	assert_int_equal(find("recordings/porch/2026-11-20/none.mp4").n, 0);
+}
+
+static void test_the_index_survives_a_restart(void **state)
+{
+	int64_t id = add("porch", "recordings/porch/2026-11-20/14-40-00+0000.mp4", 600, true);
+	struct answer a = { 0 };
+
+	(void)state;
+	catalogue_close(catalogue);
+	open_catalogue();
+	assert_non_null(catalogue_index(catalogue, id, on_index, &a));
+	reactor_wait(&a.done);
+	assert_int_equal(a.error, 0);
+	assert_int_equal(a.n, 2);
+	assert_true(a.fragments[0].start_us == SYNTHETIC_START_US + 600000000);
+	assert_int_equal(a.fragments[1].duration_us, 480000);
+	assert_int_equal(a.fragments[1].offset, 1700);
+	assert_int_equal(a.fragments[1].bytes, 900);
+	assert_true(a.fragments[0].keyframe && !a.fragments[1].keyframe);
+}
+
+static void test_lists_and_names(void **state)
+{
+	struct answer days = { 0 }, cameras = { 0 }, page = { 0 }, rest = { 0 }, range = { 0 };
+
+	(void)state;
+	add("yard", "recordings/yard/2026-11-20/14-30-00+0000.mp4", 0, true);
+	add("yard", "recordings/yard/2026-11-20/14-31-00+0000.mp4", 60, true);
+	add("yard", "recordings/yard/2026-11-20/14-32-00+0000.mp4", 120, false);
+	add("yard", "recordings/yard/2026-11-21/00-00-00+0000.mp4", 34200, true);
+	assert_non_null(catalogue_names(catalogue, NULL, on_names, &cameras));
+	assert_non_null(catalogue_names(catalogue, "yard", on_names, &days));
+	assert_non_null(catalogue_list_folder(
+		catalogue, "recordings/yard/2026-11-20", NULL, 2, on_segments, &page));
+	assert_non_null(catalogue_list_folder(catalogue, "recordings/yard/2026-11-20",
+		"14-31-00+0000.mp4", 2, on_segments, &rest));
+	assert_non_null(catalogue_list(catalogue, "yard", SYNTHETIC_START_US + 60500000,
+		SYNTHETIC_START_US + 120500000, NULL, 10, on_segments, &range));
+	reactor_wait(&range.done);
+	assert_string_equal(cameras.names, "porch yard ");
+	assert_string_equal(days.names, "2026-11-20 2026-11-21 ");
+	assert_string_equal(page.paths, "14-30-00+0000.mp4 14-31-00+0000.mp4 ");
+	assert_string_equal(rest.paths, "14-32-00+0000.mp4 ");
+	assert_string_equal(range.paths, "14-31-00+0000.mp4 14-32-00+0000.mp4 ");
+}
+
+static void test_nobody_is_called_after_a_cancel(void **state)
+{
+	struct answer cancelled = { 0 };
+
+	(void)state;
+	catalogue_cancel(catalogue_find(catalogue, "recordings/x", on_segments, &cancelled));
+	(void)find("recordings/y");
+	assert_false(cancelled.done);
+}
+
+static void test_a_file_without_bytes_is_forgotten(void **state)
+{
+	int64_t id = add("porch", "recordings/porch/2026-11-20/15-00-00+0000.mp4", 1800, false);
+
+	(void)state;
+	catalogue_finish(catalogue, id, 0);
+	assert_int_equal(find("recordings/porch/2026-11-20/15-00-00+0000.mp4").n, 0);
+}
+
+/* --- what a killed process leaves --- */
+
+/* Writes ftyp, free, moov and three fragments, cut after `bytes`; returns where the fragments end. */
+static void write_recording(const char *path, size_t cut, size_t ends[3])
+{
+	struct stream_track tracks[2];
+	struct fragment_init *init;
+	struct evbuffer *out = evbuffer_new();
+	char *whole = xasprintf("%s/%s", folder, path);
+	int fd;
+
+	synthetic_tracks(tracks);
+	init = fragment_init_new(tracks, 2);
+	evbuffer_add(out, init->data, init->bytes);
+	for (unsigned i = 0; i < 3; i++) {
+		struct fragment *fragment = synthetic_fragment(init, i * 12, 12, 50);
+
+		fragment_append(fragment, SYNTHETIC_START_US, out);
+		ends[i] = evbuffer_get_length(out);
+		fragment_unref(&fragment);
+	}
+	fd = open(whole, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	assert_true(fd >= 0);
+	if (cut > evbuffer_get_length(out))
+		cut = evbuffer_get_length(out);
+	assert_int_equal(write(fd, evbuffer_pullup(out, -1), cut), cut);
+	close(fd);
+	free(whole);
+	evbuffer_free(out);
+	fragment_init_unref(&init);
+	synthetic_tracks_free(tracks);
+}
+
+static void test_an_interrupted_segment_is_measured(void **state)
+{
+	static const char path[] = "killed.mp4";
+	struct catalogue_segment row = { .path = xstrdup(path) };
+	int root = open(folder, O_RDONLY | O_DIRECTORY);
+	struct fragment_index index;
+	size_t ends[3];
+
+	(void)state;
+	write_recording(path, SIZE_MAX, ends);
+	for (size_t cut = 0; cut <= ends[2]; cut += 37) {
+		size_t whole = cut >= ends[2]   ? 3
+			       : cut >= ends[1] ? 2
+			       : cut >= ends[0] ? 1
+						: 0,
+		       unused[3];
+		int error;
+
+		write_recording(path, cut, unused);
+		index = (struct fragment_index){ 0 };
+		row.start_us = SYNTHETIC_START_US;
+		error = catalogue_measure(root, &row, &index);
+		assert_int_equal(error, whole ? 0 : -ENODATA);
+		assert_int_equal(index.n, whole);
+		if (whole) {
+			assert_int_equal(row.bytes, ends[whole - 1]);
+			assert_true(row.end_us == SYNTHETIC_START_US + (int64_t)whole * 480000);
+			assert_true(index.fragments[whole - 1].keyframe);
+		}
+		free(index.fragments);
+	}
+	close(root);
+	free(row.path);
+}
+
+static void test_the_next_start_closes_what_was_open(void **state)
+{
+	size_t ends[3];
+
+	(void)state;
+	add("porch", "cut.mp4", 0, false);
+	add("porch", "missing.mp4", 0, false);
+	catalogue_close(catalogue);
+	write_recording("cut.mp4", SIZE_MAX, ends);
+	write_recording("cut.mp4", ends[1] + 10, ends);
+	open_catalogue();
+	assert_int_equal(find("cut.mp4").n, 1);
+	assert_int_equal(find("missing.mp4").n, 0);
+}
+
+static void test_a_damaged_database_is_set_aside(void **state)
+{
+	char *damaged = xasprintf("%s/damaged.db", folder), *why = NULL;
+	struct catalogue *other;
+	FILE *f = fopen(damaged, "w");
+
+	(void)state;
+	assert_non_null(f);
+	for (int i = 0; i < 1000; i++)
+		fputs("this is no database ", f);
+	fclose(f);
+	other = catalogue_open(folder, damaged, &why);
+	assert_non_null(other);
+	catalogue_close(other);
+	free(damaged);
+}
+
+static void test_every_cut_of_an_index_is_refused(void **state)
+{
+	struct catalogue_fragment fragments[3] = {
+		{SYNTHETIC_START_US,           500000, 1000,       700,        true },
+		{ SYNTHETIC_START_US + 500000, 480000, 900,        1700,       false},
+		{ SYNTHETIC_START_US + 900000, 1,      UINT32_MAX, 1ULL << 40,
+                 true							       }, /* overlaps, far away */
+	};
+	struct fragment_index index = { fragments, 3, 3 }, read;
+	size_t n;
+	uint8_t *blob = fragment_index_write(&index, &n);
+
+	(void)state;
+	assert_int_equal(fragment_index_parse(&read, blob, n), 0);
+	assert_int_equal(read.n, 3);
+	for (size_t i = 0; i < 3; i++) {
+		assert_true(read.fragments[i].start_us == fragments[i].start_us);
+		assert_true(read.fragments[i].offset == fragments[i].offset);
+		assert_int_equal(read.fragments[i].bytes, fragments[i].bytes);
+		assert_int_equal(read.fragments[i].keyframe, fragments[i].keyframe);
+	}
+	free(read.fragments);
+	for (size_t cut = 0; cut < n; cut++) {
+		uint8_t *exact = malloc(cut ? cut : 1);
+
+		memcpy(exact, blob, cut);
+		assert_int_equal(fragment_index_parse(&read, exact, cut), -EBADMSG);
+		free(exact);
+	}
+	free(blob);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	reactor_init();
+	folder = synthetic_folder();
+	file = xasprintf("%s/nvrd.db", folder);
+	open_catalogue();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	catalogue_close(catalogue);
+	free(file);
+	synthetic_folder_remove(folder);
+	reactor_fini();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_segment_is_found_open_and_closed),
+		cmocka_unit_test(test_the_index_survives_a_restart),
+		cmocka_unit_test(test_lists_and_names),
+		cmocka_unit_test(test_nobody_is_called_after_a_cancel),
+		cmocka_unit_test(test_a_file_without_bytes_is_forgotten),
+		cmocka_unit_test(test_an_interrupted_segment_is_measured),
+		cmocka_unit_test(test_the_next_start_closes_what_was_open),
+		cmocka_unit_test(test_a_damaged_database_is_set_aside),
+		cmocka_unit_test(test_every_cut_of_an_index_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
