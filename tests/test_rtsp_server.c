@@ -1,0 +1,1017 @@
+/*
+ * The RTSP server over real sockets on loopback: conversations as text, what is sent over TCP and
+ * UDP, readers that are slow, streams that end, users.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+#include "protocols/authenticate.h"
+#include "protocols/rtcp.h"
+#include "protocols/rtp.h"
+#include "protocols/rtsp_server.h"
+#include "server/base/memory.h"
+#include "server/base/metrics.h"
+#include "server/base/reactor.h"
+#include "server/media/stream.h"
+#include "tests/http_conversation.h"
+#include "tests/synthetic.h"
+
+enum { LONGEST_US = 10 * 1000000, INPUT_BYTES = 32 << 20, KEY_BYTES = 4000, PICTURE_BYTES = 1000 };
+
+static struct rtsp_server *server;
+static struct stream *porch, *yard; /* porch has video and audio; yard has video only */
+static unsigned next_picture;       /* of the porch */
+
+/* --- media --- */
+
+static void begin(struct stream *stream, size_t n)
+{
+	struct stream_track tracks[2];
+
+	synthetic_tracks(tracks);
+	stream_begin(stream, tracks, n);
+	synthetic_tracks_free(tracks);
+}
+
+static void publish_picture(struct stream *stream, bool key, size_t bytes)
+{
+	AVPacket *packet = synthetic_video(next_picture++, key, bytes);
+
+	for (unsigned i = 0; i < 4; i++)
+		packet->data[i] = (uint8_t)((bytes - 4) >> (24 - 8 * i));
+	packet->data[4] = key ? 0x65 : 0x41;
+	stream_publish(stream, packet);
+	av_packet_free(&packet);
+}
+
+static void publish_sound(unsigned i)
+{
+	AVPacket *packet = synthetic_audio(i, 200);
+
+	stream_publish(porch, packet);
+	av_packet_free(&packet);
+}
+
+/* porch: a keyframe, a sound, a picture; yard: a keyframe; garden: off. */
+static int set_up(void **state)
+{
+	(void)state;
+	next_picture = 0;
+	porch = stream_new("porch");
+	yard = stream_new("yard/sub");
+	(void)stream_new("garden");
+	begin(porch, 2);
+	begin(yard, 1);
+	publish_picture(porch, true, KEY_BYTES);
+	publish_sound(0);
+	publish_picture(porch, false, PICTURE_BYTES);
+	publish_picture(yard, true, PICTURE_BYTES);
+	authenticate_set_users(NULL);
+	server = rtsp_server_new("127.0.0.1:0", true);
+	assert_non_null(server);
+	return 0;
+}
+
+static void turn(void)
+{
+	for (int i = 0; i < 3; i++)
+		(void)event_base_loop(reactor_base(), EVLOOP_NONBLOCK);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	rtsp_server_free(server);
+	while (stream_next(NULL))
+		stream_free(stream_next(NULL));
+	turn();
+	return 0;
+}
+
+/* --- a client --- */
+
+struct client {
+	int fd;
+	uint8_t *input;
+	size_t n;    /* bytes of the input */
+	size_t used; /* of them were looked at */
+	bool closed;
+	unsigned cseq;
+	char session[64];
+};
+
+static struct client *client_new(void)
+{
+	struct client *c = xcalloc(1, sizeof(*c));
+
+	c->fd = http_connect(rtsp_server_address(server));
+	c->input = xmalloc(INPUT_BYTES);
+	return c;
+}
+
+static void client_free(struct client *c)
+{
+	(void)close(c->fd);
+	free(c->input);
+	free(c);
+	turn();
+}
+
+/* Lets the server run, and takes what it sent. */
+static void client_read(struct client *c)
+{
+	struct pollfd wait = { .fd = c->fd, .events = POLLIN };
+	ssize_t n;
+
+	turn();
+	n = recv(c->fd, c->input + c->n, INPUT_BYTES - c->n, 0);
+	if (n > 0)
+		c->n += (size_t)n;
+	else if (n == 0 || errno == ECONNRESET)
+		c->closed = true;
+	else
+		(void)poll(&wait, 1, 1);
+	assert_true(c->n < INPUT_BYTES);
+}
+
+static void client_send(struct client *c, const char *p, size_t n, bool byte_by_byte)
+{
+	while (n > 0) {
+		ssize_t sent = send(c->fd, p, byte_by_byte ? 1 : n, MSG_NOSIGNAL);
+		turn();
+		if (sent < 0 && errno != EAGAIN)
+			return;
+		p += sent < 0 ? 0 : sent;
+		n -= sent < 0 ? 0 : (size_t)sent;
+	}
+}
+
+/* The next interleaved packet; NULL when none comes first, or the server closed. */
+static const uint8_t *client_packet(struct client *c, size_t *bytes)
+{
+	int64_t end_us = reactor_monotonic_us() + LONGEST_US;
+
+	for (;;) {
+		const uint8_t *p = c->input + c->used;
+		size_t n = c->n - c->used;
+		size_t whole = n >= 4 ? 4 + ((size_t)p[2] << 8 | p[3]) : 4;
+		if (n > 0 && p[0] != '$')
+			return NULL;
+		if (n >= 4 && n >= whole) {
+			c->used += whole;
+			*bytes = whole - 4;
+			return p;
+		}
+		if (c->closed)
+			return NULL;
+		if (reactor_monotonic_us() > end_us)
+			fail_msg("no packet came");
+		client_read(c);
+	}
+}
+
+/* The next answer with its body, which the caller frees; packets before it are passed over. */
+static char *client_answer(struct client *c)
+{
+	int64_t end_us = reactor_monotonic_us() + LONGEST_US;
+	size_t bytes;
+
+	for (;;) {
+		while (c->used < c->n && c->input[c->used] == '$')
+			if (!client_packet(c, &bytes))
+				break;
+		const char *p = (const char *)c->input + c->used;
+		const char *end = memmem(p, c->n - c->used, "\r\n\r\n", 4);
+		if (end) {
+			const char *field = memmem(p, (size_t)(end - p), "Content-Length: ", 16);
+			size_t n = (size_t)(end + 4 - p) + (field ? strtoul(field + 16, NULL, 10) : 0);
+			if (c->n - c->used >= n) {
+				c->used += n;
+				return xstrndup(p, n);
+			}
+		}
+		if (c->closed)
+			return xstrdup("closed");
+		if (reactor_monotonic_us() > end_us)
+			fail_msg("no answer came");
+		client_read(c);
+	}
+}
+
+/* --- texts --- */
+
+/* Replaces all of `from` in text. The text is freed, the caller frees the result. */
+static char *replaced(char *text, const char *from, const char *to)
+{
+	char *at;
+
+	if (!*from)
+		return text;
+	while ((at = strstr(text, from))) {
+		*at = '\0';
+		char *next = xasprintf("%s%s%s", text, to, at + strlen(from));
+		free(text);
+		text = next;
+	}
+	return text;
+}
+
+/* The digits behind each `before` become '#'. */
+static void blank_digits(char *text, const char *before)
+{
+	for (char *at = strstr(text, before); at; at = strstr(at, before)) {
+		at += strlen(before);
+		size_t n = strspn(at, "0123456789");
+		if (n > 0) {
+			*at = '#';
+			memmove(at + 1, at + n, strlen(at + n) + 1);
+		}
+	}
+}
+
+/*
+ * Sends "METHOD path|field|field||body" with CSeq, and Session if it has one. @HOST is the server,
+ * @ID the session; the path "-" is "*".
+ */
+static void say(struct client *c, const char *line, bool byte_by_byte)
+{
+	char *text = xstrdup(line);
+	char *body = strstr(text, "||");
+	char *fields, *path;
+
+	if (body) {
+		*body = '\0';
+		body += 2;
+	}
+	fields = strchr(text, '|');
+	if (fields)
+		*fields++ = '\0';
+	path = strchr(text, ' ');
+	assert_non_null(path);
+	*path++ = '\0';
+	char *request = xasprintf("%s %s%s RTSP/1.0|CSeq: %u|%s%s%s", text,
+		*path == '-' ? "*" : "rtsp://@HOST/", *path == '-' ? "" : path, ++c->cseq,
+		fields ? fields : "", fields ? "|" : "", "|");
+	request = replaced(request, "@HOST", rtsp_server_address(server));
+	request = replaced(request, "@ID", c->session);
+	request = replaced(request, "|", "\r\n");
+	client_send(c, request, strlen(request), byte_by_byte);
+	if (body)
+		client_send(c, body, strlen(body), byte_by_byte);
+	free(request);
+	free(text);
+}
+
+static void remember_session(struct client *c, const char *answer)
+{
+	const char *field = strstr(answer, "\r\nSession: ");
+
+	if (field && sscanf(field + 11, "%32[0-9a-f]", c->session) != 1)
+		fail_msg("no session: %s", answer);
+}
+
+/*
+ * The answer as "200 OK|field|field||body", without what every answer has (it is checked), and with
+ * @HOST, @ID and # where it differs each time.
+ */
+static char *hear(struct client *c)
+{
+	char *answer = client_answer(c);
+	char *start = xasprintf("\r\nCSeq: %u\r\nServer: nvrd\r\n", c->cseq);
+
+	if (strncmp(answer, "RTSP/1.0 ", 9) == 0)
+		memmove(answer, answer + 9, strlen(answer + 9) + 1);
+	remember_session(c, answer);
+	answer = replaced(answer, start, "\r\n");
+	answer = replaced(answer, c->session, "@ID");
+	answer = replaced(answer, rtsp_server_address(server), "@HOST");
+	answer = replaced(answer, "\r\n\r\n", "|\r\n");
+	size_t n = strlen(answer);
+	if (n >= 3 && strcmp(answer + n - 3, "|\r\n") == 0)
+		answer[n - 3] = '\0';
+	answer = replaced(answer, "\r\n", "|");
+	blank_digits(answer, "seq=");
+	blank_digits(answer, "rtptime=");
+	blank_digits(answer, "server_port=");
+	blank_digits(answer, "server_port=#-");
+	free(start);
+	return answer;
+}
+
+/* --- conversations --- */
+
+#define PUBLIC "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
+#define TCP01 "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
+#define TCP23 "Transport: RTP/AVP/TCP;unicast;interleaved=2-3"
+#define SESSION "Session: @ID"
+#define NEW_SESSION "Session: @ID;timeout=60"
+#define SET_UP_BOTH                                                                                \
+	"SETUP porch/trackID=0|" TCP01 "\n200 OK|" TCP01 "|" NEW_SESSION "\n"                      \
+	"SETUP porch/trackID=1|" TCP23 "|" SESSION "\n200 OK|" TCP23 "|" NEW_SESSION "\n"
+#define PLAYS                                                                                      \
+	"PLAY porch/|" SESSION "\n"                                                                \
+	"200 OK|Range: npt=now-|RTP-Info: url=rtsp://@HOST/porch/trackID=0;seq=#;rtptime=#,"       \
+	"url=rtsp://@HOST/porch/trackID=1;seq=#;rtptime=#|" SESSION "\n"
+
+// clang-format off
+static const struct {
+	const char *rule;
+	const char *lines; /* a request, its answer, a request, … */
+} conversations[] = {
+	{ "OPTIONS of the server", "OPTIONS -\n200 OK|Public: " PUBLIC "\n" },
+	{ "OPTIONS of a stream", "OPTIONS porch\n200 OK|Public: " PUBLIC "\n" },
+	{ "OPTIONS of what is not there tells nothing", "OPTIONS nowhere\n200 OK|Public: " PUBLIC "\n" },
+	{ "an unknown method", "FETCH porch\n501 Not Implemented|Public: " PUBLIC "\n" },
+	{ "a method that is not for readers", "RECORD porch\n405 Method Not Allowed|Allow: " PUBLIC "\n" },
+	{ "an option that is required", "OPTIONS -|Require: implicit-play\n551 Option not supported|Unsupported: implicit-play\n" },
+	{ "DESCRIBE of what is not there", "DESCRIBE nowhere\n404 Not Found\nDESCRIBE yard\n404 Not Found\n" },
+	{ "DESCRIBE of a camera that is off", "DESCRIBE garden\n503 Service Unavailable|Retry-After: 5\n" },
+	{ "DESCRIBE as something else", "DESCRIBE porch|Accept: text/html\n406 Not Acceptable\n" },
+	{ "a path that climbs", "DESCRIBE ../porch\n400 *\n" },
+	{ "DESCRIBE", "DESCRIBE yard/sub|Accept: application/sdp\n"
+		"200 OK|Content-Base: rtsp://@HOST/yard/sub/|Content-Type: application/sdp|"
+		"Cache-Control: no-cache|Content-Length: #|"
+		"|v=0|o=- 1 1 IN IP4 127.0.0.1|s=yard/sub|c=IN IP4 0.0.0.0|t=0 0|a=tool:nvrd|a=control:*|"
+		"a=range:npt=now-|m=video 0 RTP/AVP 96|a=rtpmap:96 H264/90000|"
+		"a=fmtp:96 packetization-mode=1;profile-level-id=42C01E;sprop-parameter-sets=Z0LAHg==,aM48gA==|"
+		"a=control:trackID=0|\n" },
+	{ "SETUP of all tracks at once", "SETUP porch|" TCP01 "\n459 Aggregate Operation Not Allowed\n" },
+	{ "SETUP of the only track by the stream's name", "SETUP yard/sub|" TCP01 "\n200 OK|" TCP01 "|" NEW_SESSION "\n" },
+	{ "SETUP of a track that is not there", "SETUP porch/trackID=2|" TCP01 "\n404 Not Found\n"
+		"SETUP porch/trackID=x|" TCP01 "\n404 Not Found\n" },
+	{ "SETUP without Transport", "SETUP porch/trackID=0\n461 Unsupported Transport\n" },
+	{ "SETUP of multicast", "SETUP porch/trackID=0|Transport: RTP/AVP;multicast\n461 Unsupported Transport\n" },
+	{ "the first transport that can be had", "SETUP porch/trackID=0|Transport: RTP/SAVP;unicast;client_port=5000-5001,"
+		"RTP/AVP/TCP;unicast;interleaved=6-7\n"
+		"200 OK|Transport: RTP/AVP/TCP;unicast;interleaved=6-7|" NEW_SESSION "\n" },
+	{ "channels when none were asked for", "SETUP porch/trackID=1|Transport: RTP/AVP/TCP\n200 OK|" TCP23 "|" NEW_SESSION "\n" },
+	{ "SETUP over UDP", "SETUP porch/trackID=0|Transport: RTP/AVP;unicast;client_port=50000-50001\n"
+		"200 OK|Transport: RTP/AVP;unicast;client_port=50000-50001;server_port=#-#|" NEW_SESSION "\n" },
+	{ "both transports in one session", "SETUP porch/trackID=0|" TCP01 "\n200 OK|" TCP01 "|" NEW_SESSION "\n"
+		"SETUP porch/trackID=1|Transport: RTP/AVP;unicast;client_port=50000-50001|" SESSION "\n461 Unsupported Transport\n" },
+	{ "two streams in one session", "SETUP porch/trackID=0|" TCP01 "\n200 OK|" TCP01 "|" NEW_SESSION "\n"
+		"SETUP yard/sub/trackID=0|" TCP23 "|" SESSION "\n459 Aggregate Operation Not Allowed\n" },
+	{ "PLAY without a session", "PLAY porch\n454 Session Not Found\n" },
+	{ "a session that is not there", "PLAY porch|Session: 00000000000000000000000000000000\n454 Session Not Found\n"
+		"OPTIONS porch|Session: 1\n454 Session Not Found\n" },
+	{ "SETUP and PLAY", SET_UP_BOTH PLAYS },
+	{ "PLAY again", SET_UP_BOTH PLAYS PLAYS },
+	{ "PLAY of one track of two", SET_UP_BOTH "PLAY porch/trackID=0|" SESSION "\n460 Only Aggregate Operation Allowed|" SESSION "\n" },
+	{ "PLAY of the only track", "SETUP yard/sub/trackID=0|" TCP01 "\n200 OK|" TCP01 "|" NEW_SESSION "\n"
+		"PLAY yard/sub/trackID=0|" SESSION "\n200 OK|Range: npt=now-|"
+		"RTP-Info: url=rtsp://@HOST/yard/sub/trackID=0;seq=#;rtptime=#|" SESSION "\n" },
+	{ "PLAY of another stream", SET_UP_BOTH "PLAY yard/sub|" SESSION "\n455 Method Not Valid in This State|" SESSION "\n" },
+	{ "SETUP while playing", SET_UP_BOTH PLAYS "SETUP porch/trackID=1|" TCP23 "|" SESSION "\n455 Method Not Valid in This State|" SESSION "\n" },
+	{ "PAUSE, and PLAY again", SET_UP_BOTH PLAYS "PAUSE porch|" SESSION "\n200 OK|" SESSION "\n" PLAYS },
+	{ "a session ends by TEARDOWN", SET_UP_BOTH PLAYS "TEARDOWN porch|" SESSION "\n200 OK\nPLAY porch|" SESSION "\n454 Session Not Found\n" },
+	{ "parameters keep alive", "GET_PARAMETER porch\n200 OK\n" SET_UP_BOTH "GET_PARAMETER porch|" SESSION "\n200 OK|" SESSION "\n"
+		"SET_PARAMETER -|" SESSION "\n200 OK|" SESSION "\nOPTIONS -|" SESSION "\n200 OK|Public: " PUBLIC "|" SESSION "\n" },
+	{ "there are no parameters", "GET_PARAMETER porch|Content-Length: 8||jitter\r\n\n451 Parameter Not Understood\n"
+		"SET_PARAMETER porch|Content-Length: 4||a: 1\n451 Parameter Not Understood\nOPTIONS -\n200 OK|Public: " PUBLIC "\n" },
+	{ "the session's field with its timeout", SET_UP_BOTH "PLAY porch/|Session: @ID ; timeout=60\n"
+		"200 OK|Range: npt=now-|RTP-Info: url=rtsp://@HOST/porch/trackID=0;seq=#;rtptime=#,"
+		"url=rtsp://@HOST/porch/trackID=1;seq=#;rtptime=#|" SESSION "\n" },
+	{ "a body that is too long", "SET_PARAMETER porch|Content-Length: 20000||\n413 *\n" },
+	{ "a length that is none", "SET_PARAMETER porch|Content-Length: -1||\n400 *\n" },
+};
+// clang-format on
+
+/* "400 *" stands for anything that begins so. */
+static bool is_as_expected(const char *answer, const char *expected)
+{
+	size_t n = strlen(expected);
+
+	if (n > 0 && expected[n - 1] == '*')
+		return strncmp(answer, expected, n - 1) == 0;
+	return strcmp(answer, expected) == 0;
+}
+
+/* The next line of *lines, in which "\r\n" does not end one; the caller frees it. */
+static char *take_line(const char **lines)
+{
+	const char *end = *lines;
+
+	while (*end != '\n' || (end > *lines && end[-1] == '\r'))
+		end++;
+	char *line = xstrndup(*lines, (size_t)(end - *lines));
+	*lines = end + 1;
+	return line;
+}
+
+static void converse(const char *rule, const char *lines, bool byte_by_byte)
+{
+	struct client *c = client_new();
+
+	while (*lines) {
+		char *request = take_line(&lines), *expected = take_line(&lines);
+		say(c, request, byte_by_byte);
+		char *answer = hear(c);
+		blank_digits(answer, "Content-Length: ");
+		if (!is_as_expected(answer, expected))
+			fail_msg("%s: %s\nanswered:     %s\nand not: %s", rule, request, answer, expected);
+		free(answer);
+		free(expected);
+		free(request);
+	}
+	client_free(c);
+}
+
+static void requests_are_answered_as_the_standard_says(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(conversations); i++)
+		converse(conversations[i].rule, conversations[i].lines, false);
+}
+
+static void requests_may_drip(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(conversations); i++)
+		converse(conversations[i].rule, conversations[i].lines, true);
+}
+
+/* Bytes out, bytes in, to the letter; "closed" follows when the server hangs up. */
+static const struct {
+	const char *request, *answer;
+} exact[] = {
+	{ "OPTIONS * RTSP/1.0\r\nCSeq: 7\r\n\r\n",
+		"RTSP/1.0 200 OK\r\nCSeq: 7\r\nServer: nvrd\r\nPublic: " PUBLIC "\r\n\r\n" },
+	{ "\r\n\r\nOPTIONS * RTSP/1.0\ncseq:007\n\n",
+		"RTSP/1.0 200 OK\r\nCSeq: 007\r\nServer: nvrd\r\nPublic: " PUBLIC "\r\n\r\n" },
+	{ "OPTIONS * RTSP/1.0\r\n\r\n",
+		"RTSP/1.0 400 CSeq is missing or no number\r\nServer: nvrd\r\n\r\n" },
+	{ "OPTIONS * RTSP/1.0\r\nCSeq: x\r\n\r\n",
+		"RTSP/1.0 400 CSeq is missing or no number\r\nServer: nvrd\r\n\r\n" },
+	{ "OPTIONS * RTSP/2.0\r\nCSeq: 7\r\n\r\n",
+		"RTSP/1.0 505 RTSP Version Not Supported\r\nCSeq: 7\r\nServer: nvrd\r\n\r\n" },
+	{ "DESCRIBE /nowhere RTSP/1.0\r\nCSeq: 7\r\n\r\n",
+		"RTSP/1.0 404 Not Found\r\nCSeq: 7\r\nServer: nvrd\r\n\r\n" },
+	{ "$\1\0\4abcdOPTIONS * RTSP/1.0\r\nCSeq: 7\r\n\r\n",
+		"RTSP/1.0 200 OK\r\nCSeq: 7\r\nServer: nvrd\r\nPublic: " PUBLIC "\r\n\r\n" },
+};
+
+static void answers_are_exact(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(exact); i++) {
+		struct client *c = client_new();
+		size_t n = exact[i].request[0] == '$' ? 8 + strlen(exact[i].request + 8)
+						      : strlen(exact[i].request);
+		client_send(c, exact[i].request, n, false);
+		char *answer = client_answer(c);
+		assert_string_equal(answer, exact[i].answer);
+		free(answer);
+		client_free(c);
+	}
+}
+
+static void garbage_is_refused(void **state)
+{
+	static const char *const garbage[] = { "\x16\x03\x01\r\n\r\n", "OPTIONS\r\n\r\n" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(garbage); i++) {
+		struct client *c = client_new();
+		client_send(c, garbage[i], strlen(garbage[i]), false);
+		char *answer = client_answer(c);
+		assert_int_equal(strncmp(answer, "RTSP/1.0 400 ", 13), 0);
+		free(answer);
+		answer = client_answer(c);
+		assert_string_equal(answer, "closed");
+		free(answer);
+		client_free(c);
+	}
+}
+
+static void a_head_without_end_is_refused(void **state)
+{
+	struct client *c = client_new();
+	char *long_line = xmalloc(60000);
+
+	(void)state;
+	memset(long_line, 'a', 60000);
+	client_send(c, "OPTIONS * RTSP/1.0\r\nX: ", 23, false);
+	client_send(c, long_line, 60000, false);
+	char *answer = client_answer(c);
+	assert_int_equal(strncmp(answer, "RTSP/1.0 400 ", 13), 0);
+	free(answer);
+	free(long_line);
+	client_free(c);
+}
+
+/* --- media over TCP --- */
+
+static void expect(struct client *c, const char *request, const char *expected)
+{
+	say(c, request, false);
+	char *answer = hear(c);
+	if (!is_as_expected(answer, expected))
+		fail_msg("%s\nanswered: %s", request, answer);
+	free(answer);
+}
+
+/* PLAY; writes the RTP-Info of both tracks. */
+static void play(struct client *c, const char *path, unsigned sequences[2], uint32_t times[2])
+{
+	char *request = xasprintf("PLAY %s|" SESSION, path);
+
+	say(c, request, false);
+	char *answer = client_answer(c);
+	assert_int_equal(strncmp(answer, "RTSP/1.0 200 OK\r\n", 17), 0);
+	const char *at = strstr(answer, "RTP-Info: ");
+	for (int i = 0; i < 2 && at && (at = strstr(at, ";seq=")); i++)
+		assert_int_equal(sscanf(at++, ";seq=%u;rtptime=%u", &sequences[i], &times[i]), 2);
+	free(answer);
+	free(request);
+}
+
+struct packet {
+	uint8_t channel;
+	struct rtp_packet rtp;
+};
+
+static struct packet next_rtp(struct client *c)
+{
+	struct packet ret = { 0 };
+	const char *why;
+	size_t n;
+
+	do {
+		const uint8_t *p = client_packet(c, &n);
+		assert_non_null(p);
+		ret.channel = p[1];
+		assert_int_equal(rtp_parse(&ret.rtp, p + 4, n, &why), 0);
+	} while (ret.rtp.payload_type >= 72 && ret.rtp.payload_type <= 76); /* RTCP */
+	return ret;
+}
+
+static struct rtcp_sender_report next_report(struct client *c, uint8_t channel)
+{
+	struct rtcp_compound report;
+	const char *why;
+	size_t n;
+	const uint8_t *p = client_packet(c, &n);
+
+	assert_non_null(p);
+	assert_int_equal(p[1], channel);
+	assert_int_equal(rtcp_parse(&report, p + 4, n, &why), 0);
+	assert_true(report.has_sender_report);
+	return report.sender;
+}
+
+/* Reports come first, then the group of pictures as RTP-Info said, then what is new. */
+static void check_media(uint8_t video_channel, uint8_t audio_channel)
+{
+	struct client *c = client_new();
+	unsigned sequences[2] = { 0 };
+	uint32_t times[2] = { 0 };
+	char *line = xasprintf("SETUP porch/trackID=0|Transport: RTP/AVP/TCP;interleaved=%u-%u",
+		video_channel, video_channel + 1);
+
+	expect(c, line, "200 OK*");
+	free(line);
+	line = xasprintf("SETUP porch/trackID=1|Transport: RTP/AVP/TCP;interleaved=%u-%u|" SESSION,
+		audio_channel, audio_channel + 1);
+	expect(c, line, "200 OK*");
+	free(line);
+	play(c, "porch", sequences, times);
+
+	/* The keyframe, the sound, and with it the media, are at the very start. */
+	struct rtcp_sender_report video = next_report(c, (uint8_t)(video_channel + 1));
+	struct rtcp_sender_report audio = next_report(c, (uint8_t)(audio_channel + 1));
+	assert_int_equal(rtcp_us_of_ntp(video.ntp), SYNTHETIC_START_US);
+	assert_int_equal(rtcp_us_of_ntp(audio.ntp), SYNTHETIC_START_US);
+	assert_int_equal(video.timestamp, times[0]);
+	assert_int_equal(audio.timestamp, times[1]);
+
+	publish_picture(porch, false, PICTURE_BYTES);
+	publish_sound(1);
+	/* SPS, PPS, three pieces of the keyframe; a sound; two pictures; a sound */
+	static const struct {
+		unsigned track, type, time;
+		bool marker;
+	} expected[] = {
+		{ 0, 0x67, 0, false },   { 0, 0x68, 0, false },    { 0, 0x7c, 0, false },
+		{ 0, 0x7c, 0, false },   { 0, 0x7c, 0, true },     { 1, 0x00, 0, true },
+		{ 0, 0x41, 3600, true }, { 0, 0x41, 7200, true },  { 1, 0x00, 1024, true },
+	};
+	for (size_t i = 0; i < ARRAY_LENGTH(expected); i++) {
+		unsigned track = expected[i].track;
+		struct packet p = next_rtp(c);
+		assert_int_equal(p.channel, track == 0 ? video_channel : audio_channel);
+		assert_int_equal(p.rtp.payload_type, 96 + track);
+		assert_int_equal(p.rtp.ssrc, track == 0 ? video.ssrc : audio.ssrc);
+		assert_int_equal(p.rtp.sequence, (uint16_t)sequences[track]++);
+		assert_int_equal(p.rtp.timestamp, times[track] + expected[i].time);
+		assert_int_equal(p.rtp.marker, expected[i].marker);
+		assert_int_equal(p.rtp.payload[0], expected[i].type);
+	}
+	client_free(c);
+}
+
+static void tcp_readers_get_the_group_of_pictures(void **state)
+{
+	(void)state;
+	check_media(0, 2);
+}
+
+static void tcp_readers_may_choose_channels(void **state)
+{
+	(void)state;
+	check_media(7, 20);
+}
+
+static void a_session_of_one_track_gets_that_track(void **state)
+{
+	struct client *c = client_new();
+	unsigned sequences[2] = { 0 };
+	uint32_t times[2] = { 0 };
+
+	(void)state;
+	expect(c, "SETUP porch/trackID=1|" TCP01, "200 OK*");
+	play(c, "porch", sequences, times);
+	(void)next_report(c, 1);
+	publish_picture(porch, true, PICTURE_BYTES);
+	publish_sound(1);
+	for (unsigned i = 0; i < 2; i++) {
+		struct packet p = next_rtp(c);
+		assert_int_equal(p.channel, 0);
+		assert_int_equal(p.rtp.payload_type, 97);
+		assert_int_equal(p.rtp.sequence, (uint16_t)(sequences[0] + i));
+		assert_int_equal(p.rtp.timestamp, times[0] + 1024 * i);
+	}
+	client_free(c);
+}
+
+static void pause_stops_media(void **state)
+{
+	struct client *c = client_new();
+
+	(void)state;
+	expect(c, "SETUP yard/sub|" TCP01, "200 OK*");
+	expect(c, "PLAY yard/sub|" SESSION, "200 OK*");
+	assert_int_equal(stream_readers(yard), 1);
+	expect(c, "PAUSE yard/sub|" SESSION, "200 OK*");
+	assert_int_equal(stream_readers(yard), 0);
+	expect(c, "PLAY yard/sub|" SESSION, "200 OK*");
+	client_free(c);
+	assert_int_equal(stream_readers(yard), 0); /* the connection took the session along */
+}
+
+/* A run that ends, or tracks that change: BYE, and the connection is closed. */
+static void check_end(bool changes)
+{
+	struct client *c = client_new();
+	const uint8_t *p;
+	size_t n, byes = 0;
+
+	expect(c, "SETUP porch/trackID=0|" TCP01, "200 OK*");
+	expect(c, "SETUP porch/trackID=1|" TCP23 "|" SESSION, "200 OK*");
+	expect(c, "PLAY porch|" SESSION, "200 OK*");
+	if (changes)
+		begin(porch, 1);
+	else
+		stream_end(porch);
+	while ((p = client_packet(c, &n)))
+		byes += (p[1] == 1 || p[1] == 3) && p[5] == 203 && n == 8;
+	assert_int_equal(byes, 2);
+	assert_true(c->closed);
+	client_free(c);
+}
+
+static void a_run_that_ends_ends_the_session(void **state)
+{
+	(void)state;
+	check_end(false);
+}
+
+static void changed_tracks_end_the_session(void **state)
+{
+	(void)state;
+	check_end(true);
+}
+
+static void tracks_that_changed_before_play_are_not_played(void **state)
+{
+	struct client *c = client_new();
+
+	(void)state;
+	expect(c, "SETUP porch/trackID=0|" TCP01, "200 OK*");
+	begin(porch, 2);
+	expect(c, "PLAY porch|" SESSION, "503 Service Unavailable|Retry-After: 5");
+	expect(c, "PLAY porch|" SESSION, "454 Session Not Found");
+	client_free(c);
+}
+
+/* --- a slow reader --- */
+
+static double skipped(void)
+{
+	return metric_value(metric_get(METRIC_READER_SKIPPED, "rtsp"));
+}
+
+/*
+ * Does not read while 64 MiB are published: most of it is left out. What comes goes on with a
+ * keyframe after each gap, and is far less.
+ */
+static void a_slow_reader_skips_to_a_keyframe(void **state)
+{
+	enum { GROUPS = 64, PICTURES = 16, BYTES = 65536 };
+	struct client *c = client_new();
+	double before = skipped();
+	unsigned sequences[2] = { 0 }, gaps = 0;
+	uint32_t times[2] = { 0 };
+	uint16_t due = 0;
+
+	(void)state;
+	expect(c, "SETUP porch/trackID=0|" TCP01, "200 OK*");
+	play(c, "porch", sequences, times);
+	for (unsigned i = 0; i < GROUPS * PICTURES; i++) {
+		publish_picture(porch, i % PICTURES == 0, BYTES);
+		turn();
+	}
+	assert_true(skipped() - before > GROUPS * PICTURES / 4);
+	for (unsigned i = 0; i < 1000; i++) {
+		client_read(c); /* catches up */
+		if (i % 100 == 0)
+			publish_picture(porch, true, PICTURE_BYTES);
+	}
+	expect(c, "TEARDOWN porch|" SESSION, "200 OK");
+	assert_true(c->n < 24 << 20);
+	assert_true(metric_value(metric_get(METRIC_SESSIONS, "rtsp")) == 0);
+
+	/* From the beginning again: every gap is followed by the SPS before a keyframe. */
+	const char *body = memmem(c->input, c->n, "\r\nRTP-Info", 10);
+	assert_non_null(body);
+	body = memmem(body, c->n - (size_t)(body - (char *)c->input), "\r\n\r\n", 4);
+	c->used = (size_t)(body + 4 - (char *)c->input);
+	for (due = (uint16_t)sequences[0]; c->input[c->used] == '$';) {
+		struct packet p = next_rtp(c);
+		if (p.rtp.sequence != due) {
+			gaps++;
+			assert_int_equal(p.rtp.payload[0], 0x67);
+		}
+		due = (uint16_t)(p.rtp.sequence + 1);
+	}
+	assert_true(gaps > 0);
+	client_free(c);
+}
+
+/* --- UDP --- */
+
+struct udp_client {
+	int fds[2];
+	uint16_t port;
+};
+
+static struct udp_client udp_open(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET };
+	socklen_t n = sizeof(any);
+	struct udp_client u;
+
+	any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	for (int i = 0; i < 2; i++) {
+		u.fds[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		any.sin_port = 0;
+		assert_int_equal(bind(u.fds[i], (struct sockaddr *)&any, n), 0);
+	}
+	return u;
+}
+
+static uint16_t udp_port(int fd)
+{
+	struct sockaddr_in address;
+	socklen_t n = sizeof(address);
+
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &n), 0);
+	return ntohs(address.sin_port);
+}
+
+static size_t udp_receive(int fd, uint8_t *p, size_t size)
+{
+	int64_t end_us = reactor_monotonic_us() + LONGEST_US;
+
+	for (;;) {
+		struct pollfd wait = { .fd = fd, .events = POLLIN };
+		ssize_t n = recv(fd, p, size, 0);
+		if (n >= 0)
+			return (size_t)n;
+		if (reactor_monotonic_us() > end_us)
+			fail_msg("no datagram came");
+		turn();
+		(void)poll(&wait, 1, 1);
+	}
+}
+
+static struct rtp_packet udp_packet(int fd, uint8_t *p, size_t size)
+{
+	struct rtp_packet packet;
+	const char *why;
+	size_t n = udp_receive(fd, p, size);
+
+	assert_int_equal(rtp_parse(&packet, p, n, &why), 0);
+	return packet;
+}
+
+static void udp_readers_get_the_same_packets(void **state)
+{
+	struct client *c = client_new();
+	struct udp_client u = udp_open();
+	unsigned sequences[2] = { 0 };
+	uint32_t times[2] = { 0 };
+	static uint8_t bytes[65536];
+	const char *why;
+
+	(void)state;
+	char *line = xasprintf("SETUP porch/trackID=0|Transport: RTP/AVP;unicast;client_port=%u-%u",
+		udp_port(u.fds[0]), udp_port(u.fds[1]));
+	expect(c, line, "200 OK*");
+	free(line);
+	play(c, "porch", sequences, times);
+	struct rtcp_compound report;
+	size_t n = udp_receive(u.fds[1], bytes, sizeof(bytes));
+	assert_int_equal(rtcp_parse(&report, bytes, n, &why), 0);
+	assert_true(report.has_sender_report);
+	assert_int_equal(report.sender.timestamp, times[0]);
+	publish_picture(porch, true, 200000); /* more than goes at once */
+	for (unsigned i = 0; i < 6 + 2 + 144; i++) {
+		struct rtp_packet p = udp_packet(u.fds[0], bytes, sizeof(bytes));
+		assert_int_equal(p.sequence, (uint16_t)(sequences[0] + i));
+		assert_int_equal(p.ssrc, report.sender.ssrc);
+	}
+
+	/* The session outlives its connection, and can be reached by another. */
+	struct client *other = client_new();
+	memcpy(other->session, c->session, sizeof(c->session));
+	client_free(c);
+	publish_picture(porch, false, PICTURE_BYTES);
+	(void)udp_packet(u.fds[0], bytes, sizeof(bytes));
+	expect(other, "GET_PARAMETER porch|" SESSION, "200 OK|" SESSION);
+
+	stream_end(porch);
+	n = udp_receive(u.fds[1], bytes, sizeof(bytes));
+	assert_int_equal(n, 8);
+	assert_int_equal(bytes[1], 203); /* BYE */
+	expect(other, "PLAY porch|" SESSION, "454 Session Not Found");
+	client_free(other);
+	(void)close(u.fds[0]);
+	(void)close(u.fds[1]);
+}
+
+/* What opens a hole in a NAT tells where to send; another host would be ignored. */
+static void udp_goes_where_the_client_sends_from(void **state)
+{
+	struct client *c = client_new();
+	struct udp_client u = udp_open();
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	static uint8_t bytes[65536];
+	unsigned port = 0;
+
+	(void)state;
+	say(c, "SETUP yard/sub|Transport: RTP/AVP;unicast;client_port=9-10", false);
+	char *answer = client_answer(c);
+	remember_session(c, answer);
+	const char *field = strstr(answer, "server_port=");
+	assert_non_null(field);
+	assert_int_equal(sscanf(field, "server_port=%u", &port), 1);
+	free(answer);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	to.sin_port = htons((uint16_t)port);
+	assert_int_equal(sendto(u.fds[0], "\xce\xfa\xed\xfe", 4, 0, (struct sockaddr *)&to, sizeof(to)), 4);
+	turn();
+	expect(c, "PLAY yard/sub|" SESSION, "200 OK*");
+	struct rtp_packet p = udp_packet(u.fds[0], bytes, sizeof(bytes));
+	assert_int_equal(p.payload[0], 0x67);
+	client_free(c);
+	(void)close(u.fds[0]);
+	(void)close(u.fds[1]);
+}
+
+/* --- limits, users --- */
+
+static void sessions_have_a_limit(void **state)
+{
+	struct client *c = client_new();
+
+	(void)state;
+	for (unsigned i = 0; i < 256; i++)
+		expect(c, "SETUP yard/sub|" TCP01, "200 OK*");
+	assert_true(metric_value(metric_get(METRIC_SESSIONS, "rtsp")) == 256);
+	expect(c, "SETUP yard/sub|" TCP01, "503 Service Unavailable|Retry-After: 5");
+	client_free(c);
+	c = client_new();
+	expect(c, "SETUP yard/sub|" TCP01, "200 OK*");
+	client_free(c);
+}
+
+static void interleaved_sessions_belong_to_their_connection(void **state)
+{
+	struct client *c = client_new(), *other = client_new();
+
+	(void)state;
+	expect(c, "SETUP yard/sub|" TCP01, "200 OK*");
+	memcpy(other->session, c->session, sizeof(c->session));
+	expect(other, "PLAY yard/sub|" SESSION, "454 Session Not Found");
+	expect(c, "PLAY yard/sub|" SESSION, "200 OK*");
+	client_free(c);
+	client_free(other);
+}
+
+#define ANNA "Authorization: Basic YW5uYTpzZWNyZXQ=" /* anna:secret */
+#define NAS "Authorization: Basic bmFzOnA6dw=="       /* nas:p:w */
+
+static void users_see_their_cameras(void **state)
+{
+	struct auth_users users;
+	struct client *c = client_new();
+	double failures = metric_value(metric_get(METRIC_AUTH_FAILURES, "rtsp"));
+
+	(void)state;
+	http_test_users_init(&users);
+	authenticate_set_users(&users);
+	expect(c, "OPTIONS -", "200 OK*");
+	say(c, "DESCRIBE porch", false);
+	char *answer = hear(c);
+	assert_int_equal(strncmp(answer, "401 Unauthorized|", 17), 0);
+	const char *md5 = strstr(answer, "|WWW-Authenticate: Digest "), *sha = strstr(answer, "SHA-256");
+	const char *basic = strstr(answer, "|WWW-Authenticate: Basic ");
+	assert_true(md5 && sha && basic && md5 < sha && sha < basic);
+	free(answer);
+	expect(c, "DESCRIBE nowhere", "401 *"); /* who is not known learns nothing */
+	expect(c, "SETUP porch/trackID=0|" TCP01, "401 *");
+	expect(c, "DESCRIBE porch|" ANNA, "200 OK*");
+	expect(c, "DESCRIBE porch|" NAS, "200 OK*");
+	expect(c, "DESCRIBE yard/sub|" NAS, "404 Not Found");
+	expect(c, "SETUP yard/sub|" NAS "|" TCP01, "404 Not Found");
+	expect(c, "SETUP yard/sub|" ANNA "|" TCP01, "200 OK*");
+	expect(c, "PLAY yard/sub|" NAS "|" SESSION, "404 Not Found");
+	expect(c, "PLAY porch|" NAS "|" SESSION, "455 *"); /* not by another's name */
+	expect(c, "PLAY yard/sub|" SESSION, "401 *");
+	assert_true(metric_value(metric_get(METRIC_AUTH_FAILURES, "rtsp")) == failures);
+	expect(c, "DESCRIBE porch|Authorization: Basic YW5uYTp3cm9uZw==", "401 *");
+	assert_true(metric_value(metric_get(METRIC_AUTH_FAILURES, "rtsp")) == failures + 1);
+	client_free(c);
+	authenticate_set_users(NULL);
+	http_test_users_fini(&users);
+}
+
+static int init(void **state)
+{
+	(void)state;
+	log_setup(LOG_ERROR, LOG_TEXT);
+	reactor_init();
+	return 0;
+}
+
+static int fini(void **state)
+{
+	(void)state;
+	reactor_fini();
+	metrics_fini();
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(requests_are_answered_as_the_standard_says),
+		TEST(requests_may_drip),
+		TEST(answers_are_exact),
+		TEST(garbage_is_refused),
+		TEST(a_head_without_end_is_refused),
+		TEST(tcp_readers_get_the_group_of_pictures),
+		TEST(tcp_readers_may_choose_channels),
+		TEST(a_session_of_one_track_gets_that_track),
+		TEST(pause_stops_media),
+		TEST(a_run_that_ends_ends_the_session),
+		TEST(changed_tracks_end_the_session),
+		TEST(tracks_that_changed_before_play_are_not_played),
+		TEST(a_slow_reader_skips_to_a_keyframe),
+		TEST(udp_readers_get_the_same_packets),
+		TEST(udp_goes_where_the_client_sends_from),
+		TEST(sessions_have_a_limit),
+		TEST(interleaved_sessions_belong_to_their_connection),
+		TEST(users_see_their_cameras),
+	};
+
+	return cmocka_run_group_tests(tests, init, fini);
+}
