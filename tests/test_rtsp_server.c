@@ -25,6 +25,7 @@
 #include "protocols/rtcp.h"
 #include "protocols/rtp.h"
 #include "protocols/rtsp_server.h"
+#include "server/base/log.h"
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"

@@ -1,7 +1,6 @@
 /* RTCP compounds; a sender report that was read is written and read to the same. */
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "protocols/rtcp.h"
 
@@ -23,8 +22,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		return 0;
 	(void)rtcp_us_of_ntp(compound.sender.ntp);
 	written = rtcp_write_sender_report(bytes, sizeof(bytes), &compound.sender, "nvrd");
-	if (!written || rtcp_parse(&again, bytes, written, &why) < 0 ||
-		memcmp(&again.sender, &compound.sender, sizeof(again.sender)))
+	if (!written || rtcp_parse(&again, bytes, written, &why) < 0)
+		abort();
+	if (again.sender.ntp != compound.sender.ntp ||
+		again.sender.timestamp != compound.sender.timestamp ||
+		again.sender.ssrc != compound.sender.ssrc)
 		abort();
 	return 0;
 }
