@@ -106,6 +106,7 @@ struct rtsp_session {
 	 */
 	STAILQ_HEAD(, rtsp_queued) queue;
 	size_t queued_bytes, limit_bytes;
+	int64_t pace_start_us, pace_media_us; /* UDP: when it started, and with which instant */
 	bool skipping;
 	uint64_t written;  /* TCP: bytes given to the output */
 	uint64_t consumed; /* of these the socket took, when last looked */

@@ -20,9 +20,15 @@ enum {
 	BEHIND_US = 5000000,
 	STALLED_US = 20000000,
 	MARK_US = 500000,
-	/* UDP: packets at a time and the time between, about 100 Mbit/s; a burst would be lost. */
+	/*
+	 * UDP: packets at a time and the time between, about 100 Mbit/s. The group of pictures that
+	 * waits at the start goes at so many times its own speed: the socket buffer of a player that
+	 * just opens its decoders would not hold it.
+	 */
 	PACE_PACKETS = 32,
 	PACE_US = 4000,
+	PACE_SPEED = 4,
+	PACE_LONGEST_US = 500000,
 	REPORT_BYTES = 256,
 	BYE_BYTES = 8,
 };
@@ -335,13 +341,29 @@ static size_t session_send_packets(struct rtsp_session *s, struct rtsp_queued *q
 	return n;
 }
 
+/* How long the unit is still to wait: its place in the media, at PACE_SPEED since the start. */
+static int64_t session_pace_wait_us(
+	const struct rtsp_session *s, const struct rtp_unit_packets *unit, int64_t now_us)
+{
+	int64_t due_us = s->pace_start_us + (unit->utc_us - s->pace_media_us) / PACE_SPEED;
+	int64_t wait_us = due_us - now_us;
+
+	return wait_us < PACE_LONGEST_US ? wait_us : PACE_LONGEST_US;
+}
+
 /* UDP: sends a portion of the queue, the rest a little later. */
 static void session_pace(struct rtsp_session *s)
 {
+	int64_t now_us = reactor_monotonic_us(), wait_us = PACE_US;
 	struct rtsp_queued *queued;
 	size_t left = PACE_PACKETS;
 
 	while ((queued = STAILQ_FIRST(&s->queue)) && left > 0) {
+		int64_t unit_us = session_pace_wait_us(s, queued->unit, now_us);
+		if (queued->sent == 0 && unit_us > PACE_US) {
+			wait_us = unit_us;
+			break;
+		}
 		left -= session_send_packets(s, queued, left);
 		if (queued->sent < queued->unit->n)
 			break;
@@ -351,7 +373,7 @@ static void session_pace(struct rtsp_session *s)
 		free(queued);
 	}
 	if (queued)
-		reactor_timer_start(s->pace_timer, PACE_US);
+		reactor_timer_start(s->pace_timer, wait_us);
 }
 
 static void session_on_pace(evutil_socket_t fd, short what, void *arg)
@@ -517,7 +539,9 @@ void rtsp_session_flush(struct rtsp_session *s)
 	s->skipping = false;
 	s->limit_bytes = BEHIND_BYTES + s->queued_bytes;
 	s->progress_us = reactor_monotonic_us();
-	session_send_reports(s, s->reader.sender, session_start_us(s));
+	s->pace_start_us = s->progress_us;
+	s->pace_media_us = session_start_us(s);
+	session_send_reports(s, s->reader.sender, s->pace_media_us);
 	if (s->udp) {
 		session_pace(s);
 		return;

@@ -14,8 +14,7 @@ struct kept_fragment {
 
 struct fragmenter {
 	LIST_ENTRY(fragmenter) entry;
-	struct stream *source; /* the key; NULL once the stream is freed */
-	struct stream_reader reader;
+	struct stream_reader reader; /* its stream is the key; NULL once that is freed */
 	TAILQ_HEAD(, fragment_reader) readers;
 	struct fragment_reader *cursor; /* the next to be told, while telling */
 	unsigned telling;               /* depth of calls to readers */
@@ -54,6 +53,8 @@ static void fragmenter_keep(struct fragmenter *f, struct fragment *fragment)
 	if (fragment->keyframe || f->kept_bytes + fragment->bytes > STREAM_CACHE_BYTES)
 		fragmenter_forget(f);
 	if (!fragment->keyframe && STAILQ_EMPTY(&f->kept))
+		return;
+	if (fragment->bytes > STREAM_CACHE_BYTES)
 		return;
 	kept = xcalloc(1, sizeof(*kept));
 	kept->fragment = fragment_ref(fragment);

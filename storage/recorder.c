@@ -70,15 +70,29 @@ void recorder_path(char *ret, size_t size, const char *camera, int64_t start_us)
 	snprintf(ret, size, "recordings/%s/%s/%s.mp4", camera, date, name);
 }
 
-int64_t recorder_boundary(int64_t start_us, int64_t segment_us)
+static int64_t utc_offset_us(int64_t at_us)
 {
-	time_t seconds = (time_t)(start_us / 1000000);
-	int64_t offset_us;
+	time_t seconds = (time_t)(at_us / 1000000);
 	struct tm tm;
 
 	localtime_r(&seconds, &tm);
-	offset_us = (int64_t)tm.tm_gmtoff * 1000000;
-	return ((start_us + offset_us) / segment_us + 1) * segment_us - offset_us;
+	return (int64_t)tm.tm_gmtoff * 1000000;
+}
+
+int64_t recorder_boundary(int64_t start_us, int64_t segment_us)
+{
+	int64_t offset_us = utc_offset_us(start_us);
+	int64_t next_us = ((start_us + offset_us) / segment_us + 1) * segment_us - offset_us;
+	int64_t new_offset_us = utc_offset_us(next_us), last_us;
+
+	if (new_offset_us == offset_us)
+		return next_us;
+	/* the clock is changed until then: its new time counts, from the change on */
+	last_us = (next_us + new_offset_us) / segment_us * segment_us - new_offset_us;
+	if (last_us > start_us && utc_offset_us(last_us) == new_offset_us)
+		return last_us;
+	/* put forward, it skipped the boundary; put back, it has yet to come */
+	return new_offset_us > offset_us ? next_us : last_us + segment_us;
 }
 
 /* --- trouble: said once, counted always --- */

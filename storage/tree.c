@@ -117,16 +117,18 @@ static struct tree_path tree_parse(const char *text)
 {
 	static const char recordings[] = "/recordings";
 	struct tree_path path = { .place = PLACE_NONE };
-	const char *at = text + strlen(recordings), *slash;
+	const char *at, *slash;
 	size_t n;
 
 	if (!strcmp(text, "/"))
 		path.place = PLACE_ROOT;
 	else if (!strcmp(text, recordings))
 		path.place = PLACE_RECORDINGS;
-	if (path.place != PLACE_NONE || strncmp(text, recordings, strlen(recordings)) || *at != '/')
+	if (path.place != PLACE_NONE || strncmp(text, recordings, strlen(recordings)) ||
+		text[strlen(recordings)] != '/')
 		return path;
-	slash = strchrnul(++at, '/');
+	at = text + strlen(recordings) + 1;
+	slash = strchrnul(at, '/');
 	n = (size_t)(slash - at);
 	if (!tree_is_camera(at, n))
 		return path;
@@ -220,11 +222,13 @@ static void request_fail(struct tree_request *request, int error)
 
 static void request_on_fail_timer(evutil_socket_t fd, short what, void *arg)
 {
+	struct tree_request *request = arg;
+
 	(void)fd, (void)what;
-	request_fail(arg, -ENOENT);
+	request_fail(request, request->path.place == PLACE_NONE ? -ENOENT : -EAGAIN);
 }
 
-/* Answers "not there" without asking anybody, but not before the caller has returned. */
+/* Answers "not there" or "busy" without asking anybody, but not before the caller has returned. */
 static void request_fail_soon(struct tree_request *request)
 {
 	request->answer_timer = reactor_timer_new(request_on_fail_timer, request);
@@ -487,6 +491,8 @@ struct tree_request *tree_open(struct tree *tree, const char *path, const struct
 	if (request->path.place == PLACE_FILE)
 		request->query = catalogue_find(
 			tree->catalogue, request_volume_path(request), open_on_segments, request);
+	else
+		request->path.place = PLACE_NONE; /* nothing that can be opened */
 	return request_started(request);
 }
 

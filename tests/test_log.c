@@ -58,8 +58,8 @@ static bool is_time(const char *text)
 	static const char shape[] = "dddd-dd-ddTdd:dd:dd.ddd+05:30";
 
 	for (size_t i = 0; i < TIME_BYTES; i++) {
-		bool same = shape[i] == 'd' ? text[i] >= '0' && text[i] <= '9'
-					    : text[i] == shape[i];
+		bool same =
+			shape[i] == 'd' ? text[i] >= '0' && text[i] <= '9' : text[i] == shape[i];
 
 		if (!same)
 			return false;
@@ -72,11 +72,11 @@ static const struct log_name client = { &camera, "rtsp", "192.0.2.10", "DESCRIBE
 static const struct log_name nameless = { &camera, "recorder", NULL, NULL };
 static const struct log_name hostile = { .kind = "camera", .name = "a\n\"b\\" };
 
+// clang-format off
 static const struct {
 	const struct log_name *who;
 	const char *message, *text, *json;
 } lines[] = {
-	// clang-format off
 	{ NULL, "started", "started", "\"message\":\"started\"}" },
 	{ NULL, "", "", "\"message\":\"\"}" },
 	{ &client, "401 Unauthorized",
@@ -90,8 +90,8 @@ static const struct {
 	{ NULL, "\x1b[2J\x7f", "\\x1b[2J\\x7f", "\"message\":\"\\u001b[2J\\u007f\"}" },
 	{ NULL, "gr\xc3\xbc\xc3\x9f \xf0\x9f\x93\xb7", "gr\xc3\xbc\xc3\x9f \xf0\x9f\x93\xb7",
 	  "\"message\":\"gr\xc3\xbc\xc3\x9f \xf0\x9f\x93\xb7\"}" },
-	// clang-format on
 };
+// clang-format on
 
 static void test_a_line_names_who_and_what(void **state)
 {
@@ -165,9 +165,8 @@ static void check_cut(const char *unit, enum log_format format, const char *end)
 	for (size_t at = 0; at + strlen(unit) < sizeof(long_text); at += strlen(unit))
 		memcpy(long_text + at, unit, strlen(unit) + 1);
 	for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
-		names[i] = (struct log_name){
-			i ? &names[i - 1] : NULL, "camera", long_text, long_text
-		};
+		names[i] = (struct log_name){ i ? &names[i - 1] : NULL, "camera", long_text,
+			long_text };
 	for (size_t depth = 0; depth <= ARRAY_LENGTH(names); depth++) {
 		log_begin(LOG_INFO, format);
 		log_info(depth ? &names[depth - 1] : NULL, "%s", long_text);
@@ -212,10 +211,10 @@ static void test_a_returning_message_is_counted(void **state)
 	log_end();
 }
 
+// clang-format off
 static const struct {
 	const char *bytes, *escaped;
 } escapes[] = {
-	// clang-format off
 	{ "", "" },
 	{ "plain text", "plain text" },
 	{ "a\tb", "a\\x09b" },
@@ -230,8 +229,8 @@ static const struct {
 	{ "\xc2\x9b", "\\xc2\\x9b" },                /* CSI, a control character */
 	{ "\xc2\xa0", "\xc2\xa0" },
 	{ "\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf", "\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf" },
-	// clang-format on
 };
+// clang-format on
 
 static void test_bytes_of_a_peer_are_escaped(void **state)
 {

@@ -115,15 +115,16 @@ static void test_a_loop_that_does_not_turn_is_seen(void **state)
 	struct evbuffer *out = evbuffer_new();
 
 	(void)state;
+	/* holds the loop up; the timer stood at 0.1 s or less */
 	while (reactor_monotonic_us() < end_us)
-		; /* holds the loop up */
-	REACTOR_UNTIL(metric_value(worst) > 0.15); /* the timer stood at 0.1 s or less */
+		;
+	REACTOR_UNTIL(metric_value(worst) > 0.15);
 	metrics_write(out);
 	(void)evbuffer_add(out, "", 1);
 	assert_non_null(strstr((char *)evbuffer_pullup(out, -1),
 		"nvrd_reactor_lag_seconds_bucket{le=\"0.1\"} 0\n"));
-	assert_null(strstr((char *)evbuffer_pullup(out, -1),
-		"nvrd_reactor_lag_seconds_bucket{le=\"1\"} 0\n"));
+	assert_null(strstr(
+		(char *)evbuffer_pullup(out, -1), "nvrd_reactor_lag_seconds_bucket{le=\"1\"} 0\n"));
 	evbuffer_free(out);
 }
 
@@ -162,8 +163,8 @@ static void on_lookup(int error, struct evutil_addrinfo *list, void *arg)
 	lookup->ended = true;
 	lookup->error = error;
 	if (list && list->ai_family == AF_INET)
-		lookup->address = ntohl(
-			((struct sockaddr_in *)(void *)list->ai_addr)->sin_addr.s_addr);
+		lookup->address =
+			ntohl(((struct sockaddr_in *)(void *)list->ai_addr)->sin_addr.s_addr);
 	if (list)
 		evutil_freeaddrinfo(list);
 }
@@ -178,8 +179,7 @@ static void test_names_of_the_hosts_file_need_no_server(void **state)
 	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
 		struct lookup lookup = { 0 };
 
-		(void)evdns_getaddrinfo(
-			reactor_dns(), names[i], "554", &hints, on_lookup, &lookup);
+		(void)evdns_getaddrinfo(reactor_dns(), names[i], "554", &hints, on_lookup, &lookup);
 		REACTOR_UNTIL(lookup.ended);
 		assert_int_equal(lookup.error, 0);
 		assert_int_equal(lookup.address, INADDR_LOOPBACK);

@@ -86,10 +86,24 @@ static struct {
 	struct event *timer;
 } pace = { .connections = TAILQ_HEAD_INITIALIZER(pace.connections) };
 
+static void connection_on_output(
+	struct evbuffer *output, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct connection *c = arg;
+
+	(void)output;
+	if (!info->n_deleted)
+		return;
+	c->active_us = reactor_monotonic_us();
+	metric_add(c->sent, (double)info->n_deleted);
+}
+
 static void connection_fini(void *object)
 {
 	struct connection *c = object;
 
+	/* libevent keeps its part for as long as a look-up goes on */
+	(void)evbuffer_remove_cb(bufferevent_get_output(c->bev), connection_on_output, c);
 	bufferevent_free(c->bev);
 	reactor_timer_free(&c->idle_timer);
 	reactor_timer_free(&c->state_timer);
@@ -179,7 +193,7 @@ void connection_release(struct connection **c)
 	it->events = NULL;
 	if (it->state == CONNECTION_OPEN)
 		connection_finish(it);
-	else
+	else if (it->state == CONNECTION_CONNECTING)
 		connection_end(it, CLOSE_DONE, NULL);
 }
 
@@ -231,18 +245,6 @@ static void connection_on_written(struct bufferevent *bev, void *arg)
 		connection_linger(c);
 	else if (c->state == CONNECTION_OPEN && c->events && c->events->on_drained)
 		c->events->on_drained(c->arg);
-}
-
-static void connection_on_output(
-	struct evbuffer *output, const struct evbuffer_cb_info *info, void *arg)
-{
-	struct connection *c = arg;
-
-	(void)output;
-	if (!info->n_deleted)
-		return;
-	c->active_us = reactor_monotonic_us();
-	metric_add(c->sent, (double)info->n_deleted);
 }
 
 static enum close_reason connection_reason_of(int error)
@@ -321,12 +323,14 @@ static void connection_read_now(struct connection *c)
 	static uint8_t
 		block[SINGLE_READ_BYTES]; /* of the reactor's thread: stays warm in the cache */
 	struct evbuffer *input = bufferevent_get_input(c->bev);
+	size_t held = evbuffer_get_length(input);
+	size_t room = c->input_limit > held ? c->input_limit - held : 0;
 	ssize_t n;
 
-	if (c->pauses || c->state != CONNECTION_OPEN ||
-		evbuffer_get_length(input) >= c->input_limit)
+	if (c->pauses || c->state != CONNECTION_OPEN || room == 0)
 		return;
-	n = recv(bufferevent_getfd(c->bev), block, sizeof(block), MSG_DONTWAIT);
+	n = recv(bufferevent_getfd(c->bev), block, room < sizeof(block) ? room : sizeof(block),
+		MSG_DONTWAIT);
 	if (n > 0) {
 		evbuffer_unfreeze(input, 0); /* the bufferevent keeps it for itself */
 		evbuffer_add(input, block, (size_t)n);
@@ -413,13 +417,17 @@ struct connection *connection_connect(const char *host, uint16_t port, int64_t t
 	void *arg)
 {
 	struct connection *c = connection_new(-1, server, parent, events, arg);
+	size_t n = strlen(host);
+	char *bare =
+		host[0] == '[' && host[n - 1] == ']' ? xstrndup(host + 1, n - 2) : xstrdup(host);
 
-	snprintf(c->peer, sizeof(c->peer), strchr(host, ':') ? "[%.50s]:%u" : "%.50s:%u", host,
+	snprintf(c->peer, sizeof(c->peer), strchr(bare, ':') ? "[%.50s]:%u" : "%.50s:%u", bare,
 		port);
 	c->state = CONNECTION_CONNECTING;
 	reactor_timer_start(c->state_timer, timeout_us);
 	/* a failure here comes as a deferred event too */
-	(void)bufferevent_socket_connect_hostname(c->bev, reactor_dns(), AF_UNSPEC, host, port);
+	(void)bufferevent_socket_connect_hostname(c->bev, reactor_dns(), AF_UNSPEC, bare, port);
+	free(bare);
 	return c;
 }
 

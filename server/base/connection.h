@@ -41,8 +41,8 @@ bool close_reason_is_error(enum close_reason reason);
 
 struct connection_events {
 	void (*on_open)(void *arg); /* a client's connection stands */
-	void (*on_data)(
-		void *arg); /* the input buffer grew; also after the last pause reason went */
+	/* The input buffer grew; also after the last pause reason went. */
+	void (*on_data)(void *arg);
 	void (*on_drained)(void *arg); /* the output fell to the low-water mark; may be NULL */
 	/*
 	 * The connection ended, by whomever, and is about to be freed: called exactly once, the owner
@@ -91,7 +91,10 @@ void connection_write(struct connection *c, const void *p, size_t n);
 void connection_pause(struct connection *c, enum connection_pause why);
 void connection_resume(struct connection *c, enum connection_pause why);
 
-/* At most this much unread input is held (reading stops above it). Default 256 KiB. */
+/*
+ * At most this much unread input is held (reading stops above it). Default 256 KiB. An owner that
+ * cannot go on with a full input pauses or closes: else it is told of it again and again.
+ */
 void connection_set_input_limit(struct connection *c, size_t bytes);
 /* on_drained is called when the output falls to this. Default 0. */
 void connection_set_low_water(struct connection *c, size_t bytes);

@@ -38,7 +38,7 @@ static int listener_parse(const char *text, struct sockaddr_storage *ret)
 	struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
 	const char *colon = strrchr(text, ':');
-	char host[ADDRESS_BYTES], *end;
+	char host[ADDRESS_BYTES], *bracket, *end;
 	unsigned long port;
 
 	if (!colon || colon[1] < '0' || colon[1] > '9')
@@ -57,8 +57,11 @@ static int listener_parse(const char *text, struct sockaddr_storage *ret)
 		v4->sin_port = htons((uint16_t)port);
 		return sizeof(*v4);
 	}
-	host[strcspn(host, "]")] = '\0';
-	if (host[0] != '[' || evutil_inet_pton(AF_INET6, host + 1, &v6->sin6_addr) != 1)
+	bracket = strchr(host, ']');
+	if (host[0] != '[' || !bracket || bracket[1])
+		return 0;
+	*bracket = '\0';
+	if (evutil_inet_pton(AF_INET6, host + 1, &v6->sin6_addr) != 1)
 		return 0;
 	v6->sin6_family = AF_INET6;
 	v6->sin6_port = htons((uint16_t)port);

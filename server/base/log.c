@@ -14,8 +14,13 @@
 enum {
 	LINE_BYTES = 4096,
 	NAME_DEPTH = 8,
+	NAME_BYTES = 192, /* of one name, or step: with all of them the message has room still */
+	END_BYTES = 3,    /* what closes a line: "} and LF */
 	REPEAT_US = 60000000
 };
+
+/* Stands where something was cut. */
+#define ELLIPSIS "\xe2\x80\xa6"
 
 static const char *const log_levels[] = { "error", "warn", "info", "debug" };
 
@@ -43,22 +48,21 @@ int log_enabled(enum log_level level)
 	return (int)level <= log_level;
 }
 
-static void log_put(struct log_line *line, const char *s, size_t n)
+/* Static text and numbers of ours; the limits of the rest leave room for all of it. */
+static void log_puts(struct log_line *line, const char *s)
 {
-	size_t room = sizeof(line->text) - 8 - line->n; /* the end of the line fits always */
+	size_t n = strlen(s);
 
-	if (n > room)
-		n = room;
+	if (n > sizeof(line->text) - line->n)
+		n = sizeof(line->text) - line->n;
 	memcpy(line->text + line->n, s, n);
 	line->n += n;
 }
 
-static void log_puts(struct log_line *line, const char *s)
-{
-	log_put(line, s, strlen(s));
-}
-
-/* The length of the UTF-8 sequence at p (of n bytes), or 0 when it is none. */
+/*
+ * The length of the UTF-8 sequence at p (of n bytes), or 0 when it is none (RFC 3629 section 4) or
+ * a control character of two bytes.
+ */
 static size_t log_utf8(const unsigned char *p, size_t n)
 {
 	size_t length = p[0] < 0x80                   ? 1
@@ -73,15 +77,23 @@ static size_t log_utf8(const unsigned char *p, size_t n)
 		if ((p[i] & 0xc0) != 0x80)
 			return 0;
 	}
+	if ((p[0] == 0xc2 && p[1] < 0xa0) || (p[0] == 0xe0 && p[1] < 0xa0) ||
+		(p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+		(p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
 	return length;
 }
 
-/* Escapes control characters and bytes that are not UTF-8; for JSON also quotes and backslashes. */
-static size_t log_escape_into(char *ret, size_t size, const unsigned char *p, size_t n, bool json)
+/*
+ * Escapes control characters and bytes that are not UTF-8; for JSON also quotes and backslashes.
+ * Returns the length; *rest is how many of the n bytes had no room.
+ */
+static size_t log_escape_into(
+	char *ret, size_t size, const unsigned char *p, size_t n, bool json, size_t *rest)
 {
-	size_t used = 0;
+	size_t used = 0, i = 0;
 
-	for (size_t i = 0; i < n && used + 8 < size;) {
+	while (i < n && used + 8 < size) {
 		size_t length = log_utf8(p + i, n - i);
 
 		if (length == 0 || p[i] < 0x20 || p[i] == 0x7f) {
@@ -97,24 +109,32 @@ static size_t log_escape_into(char *ret, size_t size, const unsigned char *p, si
 		i += length;
 	}
 	ret[used] = '\0';
+	*rest = n - i;
 	return used;
 }
 
 void log_escape(char *ret, size_t size, const void *bytes, size_t n)
 {
+	size_t rest;
+
 	if (size)
 		ret[0] = '\0';
 	if (size > 8)
-		(void)log_escape_into(ret, size, bytes, n, false);
+		(void)log_escape_into(ret, size, bytes, n, false, &rest);
 }
 
-static void log_put_escaped(struct log_line *line, const char *s, bool json)
+/* At most `limit` bytes of it, and the ellipsis when that is not all. */
+static void log_put_escaped(struct log_line *line, const char *s, size_t limit, bool json)
 {
-	char escaped[LINE_BYTES];
-	size_t n = log_escape_into(
-		escaped, sizeof(escaped), (const unsigned char *)s, strlen(s), json);
+	size_t room = sizeof(line->text) - END_BYTES - line->n, rest;
 
-	log_put(line, escaped, n);
+	if (room < sizeof(ELLIPSIS))
+		return;
+	room -= sizeof(ELLIPSIS) - 1;
+	line->n += log_escape_into(line->text + line->n, limit < room ? limit : room,
+		(const unsigned char *)s, strlen(s), json, &rest);
+	if (rest)
+		log_puts(line, ELLIPSIS);
 }
 
 /* RFC 3339 in local time with milliseconds. */
@@ -161,30 +181,28 @@ static void log_put_text(struct log_line *line, enum log_level level, const stru
 		log_puts(line, " ");
 	}
 	for (size_t i = 0; i < depth; i++) {
-		const char *parts[] = { chain[i]->kind, chain[i]->name };
-
 		if (chain[i]->kind)
-			log_puts(line, parts[0]);
+			log_puts(line, chain[i]->kind);
 		if (chain[i]->kind && chain[i]->name)
 			log_puts(line, " ");
 		if (chain[i]->name)
-			log_put_escaped(line, parts[1], false);
+			log_put_escaped(line, chain[i]->name, NAME_BYTES, false);
 		if (chain[i]->kind || chain[i]->name)
 			log_puts(line, ": ");
 		if (chain[i]->doing) {
-			log_put_escaped(line, chain[i]->doing, false);
+			log_put_escaped(line, chain[i]->doing, NAME_BYTES, false);
 			log_puts(line, ": ");
 		}
 	}
-	log_put_escaped(line, message, false);
+	log_put_escaped(line, message, LINE_BYTES, false);
 }
 
-static void log_put_member(struct log_line *line, const char *key, const char *value)
+static void log_put_member(struct log_line *line, const char *key, const char *value, size_t limit)
 {
 	log_puts(line, ",\"");
-	log_put_escaped(line, key, true);
+	log_puts(line, key);
 	log_puts(line, "\":\"");
-	log_put_escaped(line, value, true);
+	log_put_escaped(line, value, limit, true);
 	log_puts(line, "\"");
 }
 
@@ -197,14 +215,15 @@ static void log_put_json(struct log_line *line, enum log_level level, const stru
 	log_puts(line, "{\"time\":\"");
 	log_put_time(line);
 	log_puts(line, "\"");
-	log_put_member(line, "level", log_levels[level]);
+	log_put_member(line, "level", log_levels[level], NAME_BYTES);
 	for (size_t i = 0; i < depth; i++) {
 		if (chain[i]->kind)
-			log_put_member(line, chain[i]->kind, chain[i]->name ? chain[i]->name : "");
+			log_put_member(line, chain[i]->kind, chain[i]->name ? chain[i]->name : "",
+				NAME_BYTES);
 		if (chain[i]->doing && i + 1 == depth)
-			log_put_member(line, "doing", chain[i]->doing);
+			log_put_member(line, "doing", chain[i]->doing, NAME_BYTES);
 	}
-	log_put_member(line, "message", message);
+	log_put_member(line, "message", message, LINE_BYTES);
 	log_puts(line, "}");
 }
 
@@ -213,7 +232,7 @@ static void log_writev(
 	enum log_level level, const struct log_name *who, const char *format, va_list args)
 {
 	struct log_line line = { .n = 0 };
-	char message[LINE_BYTES / 2];
+	char message[LINE_BYTES];
 
 	metric_add(metric_get(METRIC_LOG_MESSAGES, log_levels[level]), 1);
 	if (vsnprintf(message, sizeof(message), format, args) < 0)
@@ -249,7 +268,7 @@ void log_write_repeated(struct log_repeated *again, enum log_level level,
 	const struct log_name *who, const char *format, ...)
 {
 	int64_t now = log_monotonic_us();
-	char message[LINE_BYTES / 2];
+	char message[LINE_BYTES];
 	va_list args;
 
 	if (!log_enabled(level))

@@ -184,7 +184,7 @@ static void metrics_write_value(struct evbuffer *out, double value)
 	if (value == floor(value) && fabs(value) < 1e15)
 		evbuffer_add_printf(out, " %.0f\n", value);
 	else
-		evbuffer_add_printf(out, " %.9g\n", value);
+		evbuffer_add_printf(out, " %.12g\n", value);
 }
 
 /* {a="x",b="y",le="0.1"}, or nothing. */
@@ -294,6 +294,29 @@ static double process_open_fds(void)
 	return n;
 }
 
+/* When the process was started, since 1970. */
+static double process_start_seconds(void)
+{
+	FILE *f = fopen("/proc/self/stat", "re");
+	char line[1024] = "", *at;
+	struct timespec now, up;
+
+	if (!f)
+		return 0;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	(void)fclose(f);
+	at = strrchr(line, ')'); /* the end of the second field; the start is the 22nd: proc(5) */
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	if (!at)
+		return 0;
+	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_BOOTTIME, &up);
+	return (double)(now.tv_sec - up.tv_sec) + (double)(now.tv_nsec - up.tv_nsec) / 1e9 +
+	       strtod(at, NULL) / (double)sysconf(_SC_CLK_TCK);
+}
+
 static double process_cpu_seconds(void)
 {
 	struct timespec used;
@@ -304,8 +327,15 @@ static double process_cpu_seconds(void)
 
 void metrics_write(struct evbuffer *out)
 {
+	static double started; /* kept: a clock that is set must not look like a restart */
 	struct rlimit files;
 
+	if (started == 0)
+		started = process_start_seconds();
+	for (enum metric_id id = 0; id < METRIC_COUNT; id++) {
+		if (!families[id].labels[0]) /* shown from the start: 0 */
+			(void)metric_get(id);
+	}
 	pthread_mutex_lock(&series_mutex);
 	for (enum metric_id id = 0; id < METRIC_COUNT; id++)
 		metrics_write_family(out, id);
@@ -314,6 +344,8 @@ void metrics_write(struct evbuffer *out)
 		process_cpu_seconds());
 	metrics_write_process(out, "process_resident_memory_bytes", "gauge", "Memory in use.",
 		process_resident_bytes());
+	metrics_write_process(out, "process_start_time_seconds", "gauge",
+		"Start of the process since 1970.", started);
 	metrics_write_process(
 		out, "process_open_fds", "gauge", "Open file descriptors.", process_open_fds());
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0)

@@ -121,14 +121,16 @@ void reactor_init(void)
 
 void reactor_fini(void)
 {
+	if (reactor.dns)
+		evdns_base_free(reactor.dns, 1);
+	reactor.dns = NULL;
+	/* whoever waited for a name is told that there will be none, and lets go */
+	(void)event_base_loop(reactor.base, EVLOOP_NONBLOCK);
 	reactor_on_bury(-1, 0, NULL);
 	reactor_timer_free(&reactor.lag_timer);
 	event_free(reactor.bury);
-	if (reactor.dns)
-		evdns_base_free(reactor.dns, 0);
 	event_base_free(reactor.base);
 	reactor.base = NULL;
-	reactor.dns = NULL;
 	libevent_global_shutdown();
 }
 

@@ -28,7 +28,7 @@ struct worker {
 	pthread_mutex_t mutex; /* guards the two queues and `stop`, nothing else */
 	pthread_cond_t wake;
 	struct worker_jobs todo, finished;
-	bool stop;
+	bool stop; /* set by the reactor */
 
 	/* reactor */
 	_Atomic size_t jobs, bytes; /* changed by the reactor only; read by anyone */
@@ -169,7 +169,7 @@ void worker_free(struct worker *worker)
 int worker_post(struct worker *worker, struct worker_job *job)
 {
 	/* a job larger than the limit may still pass alone */
-	if (worker->jobs >= worker->limit_jobs ||
+	if (worker->stop || worker->jobs >= worker->limit_jobs ||
 		(worker->bytes && worker->bytes + job->bytes > worker->limit_bytes)) {
 		metric_add(worker->refused_metric, 1);
 		return -EAGAIN;

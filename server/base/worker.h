@@ -28,7 +28,10 @@ struct worker *worker_new(const char *name, size_t limit_jobs, size_t limit_byte
 /* Runs what is queued, joins the thread, then calls the `done` of everything that finished. */
 void worker_free(struct worker *worker);
 
-/* Gives the job to the worker. Returns 0, or -EAGAIN when the queue is full: the caller keeps it. */
+/*
+ * Gives the job to the worker. Returns 0, or -EAGAIN when the queue is full or worker_free() has
+ * begun: the caller keeps it.
+ */
 int worker_post(struct worker *worker, struct worker_job *job) MUST_CHECK;
 
 /* Bytes and jobs that wait, run or have finished without their done() called. */
