@@ -155,7 +155,7 @@ static void segment_on_close(void *arg, int error, uint64_t bytes)
 	struct recorder_segment *segment = arg;
 	struct recorder *recorder = segment->recorder;
 
-	if (error)
+	if (error && !recorder->failed_since_us) /* else it was said */
 		log_error(&recorder->log, "closing a recording: %s", strerror(-error));
 	if (segment->id)
 		catalogue_finish(recorder->catalogue, segment->id, bytes);

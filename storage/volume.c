@@ -186,6 +186,14 @@ static void file_free(struct volume_file *file)
 	free(file);
 }
 
+/* Refuses when half of the jobs are there: the other half is for closing, which never is refused. */
+static int file_post(struct volume_file *file, struct volume_job *job)
+{
+	if (worker_queued_jobs(file->volume->writer) >= WRITER_JOBS / 2)
+		return -EAGAIN;
+	return worker_post(file->volume->writer, &job->job);
+}
+
 static struct volume_job *job_new(struct volume_file *file, void (*run)(struct worker_job *),
 	void (*done)(struct worker_job *), size_t bytes)
 {
@@ -279,7 +287,7 @@ struct volume_file *volume_create(
 	file->arg = arg;
 	file->path = xstrdup(path);
 	file->fd = -1;
-	if (worker_post(volume->writer, &job->job) < 0) {
+	if (file_post(file, job) < 0) {
 		job_free(job);
 		file_free(file);
 		return NULL;
@@ -380,7 +388,7 @@ static void append_done(struct worker_job *worker_job)
 
 static int append_post(struct volume_job *job)
 {
-	if (worker_post(job->file->volume->writer, &job->job) == 0)
+	if (file_post(job->file, job) == 0)
 		return 0;
 	job_free(job);
 	return -EAGAIN;
@@ -462,7 +470,6 @@ void volume_file_close(struct volume_file *file)
 	struct volume_job *job = job_new(file, close_run, close_done, 0);
 	int error = worker_post(file->volume->writer, &job->job);
 
-	assert(error ==
-		0); /* no bytes, and the limit of bytes ends the queue before that of jobs */
+	assert(error == 0); /* no bytes, and file_post() keeps room for the job */
 	(void)error;
 }
