@@ -460,7 +460,7 @@ static void test_an_open_file_keeps_its_length(void **state)
 	assert_string_equal(a.entry.path, OPEN);
 	assert_int_equal(a.entry.bytes, 700);
 	assert_reads(a.file, 0, 2000, 700);
-	write_file(OPEN + 1, 1500);
+	write_file(&OPEN[1], 1500);
 	grow(open_id, 700, 1500);
 	later = open_file(OPEN, NULL);
 	assert_int_equal(later.entry.bytes, 1500);
