@@ -138,7 +138,7 @@ static int catalogue_post(
 	if (worker_post(catalogue->worker, &job->job) == 0)
 		return 0;
 	log_write_repeated(&catalogue->again, LOG_ERROR, &catalogue->log,
-		"the queue is full: the next start finds what is missing");
+		"the queue is full: recordings are made but not listed");
 	catalogue_job_done(&job->job);
 	return -EAGAIN;
 }
