@@ -553,7 +553,8 @@ static void client_connect(struct rtsp_client *client)
 		strchr(client->uri.host, ':') ? "[%s]:%u" : "%s:%u", client->uri.host, port);
 	uri_write(client->base, sizeof(client->base), &client->uri);
 	client->seen = 0;
-	client->connection = connection_connect(client->uri.host, port, STEP_US, "rtsp_client",
+	client->connection = connection_connect(
+		&(struct connection_target){ client->uri.host, port, STEP_US, NULL }, "rtsp_client",
 		&client->log, &client_connection_events, client);
 	connection_set_input_limit(client->connection, TEXT_BYTES + BODY_BYTES + WAKEUP_BYTES);
 	client_enter(client, RTSP_CONNECTING);

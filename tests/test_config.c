@@ -216,10 +216,10 @@ static const struct {
 		"nvrd.yaml:1: users.a.password: holds a control character\n" },
 	{ "users: {a: {password: $nvrd$1$00}}\n",
 		"nvrd.yaml:1: users.a.password: is not a whole hash as nvrd --hash-password prints it\n" },
-	{ "cameras: {a: {source: 'http://u:hunter2@h/'}}\n",
-		"nvrd.yaml:1: cameras.a.source: must begin with rtsp://, or be test: (nothing else is supported yet)\n" },
+	{ "cameras: {a: {source: 'ftp://u:hunter2@h/'}}\n",
+		"nvrd.yaml:1: cameras.a.source: must begin with rtsp://, rtsps://, rtsp+http://, rtsp+https://, http://, https:// or av:, or be test:\n" },
 	{ "cameras: {a: {source: 'rtsp:///hunter2'}}\n",
-		"nvrd.yaml:1: cameras.a.source: names no host after rtsp://\n" },
+		"nvrd.yaml:1: cameras.a.source: names no host after ://\n" },
 	{ "cameras: {a: {source: 'rtsp://h/hunter 2'}}\n",
 		"nvrd.yaml:1: cameras.a.source: holds a blank or another byte that a URI may not have\n" },
 	/* YAML */

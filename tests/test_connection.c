@@ -105,7 +105,8 @@ static void on_accept(void *arg, int fd, const struct sockaddr *peer, int peer_b
 
 static void dial(const char *host, uint16_t port, int64_t timeout_us)
 {
-	here.c = connection_connect(host, port, timeout_us, "here", NULL, &side_events, &here);
+	here.c = connection_connect(&(struct connection_target){ host, port, timeout_us, NULL },
+		"here", NULL, &side_events, &here);
 	assert_int_equal(here.opened + here.closed, 0);
 }
 

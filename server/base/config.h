@@ -21,6 +21,15 @@ enum config_transport {
 	TRANSPORT_TCP,
 	TRANSPORT_UDP
 };
+enum config_audio {
+	AUDIO_COPY, /* as the camera sends it, where MP4 can carry it */
+	AUDIO_AAC,  /* made AAC where it is not */
+	AUDIO_OFF
+};
+enum config_tls {
+	TLS_MODERN,
+	TLS_LEGACY /* TLS 1.0 and weak ciphers too */
+};
 enum config_record {
 	RECORD_CONTINUOUS,
 	RECORD_OFF
@@ -32,6 +41,14 @@ struct config_camera {
 	char *source; /* secret: may hold a password */
 	enum config_transport transport;
 	enum config_record record;
+	enum config_audio audio;
+	int64_t interval_us;   /* between two requests of a camera that gives single pictures */
+	bool loop;             /* av: files begin again at their end */
+	char *substream;       /* secret as source; NULL: none */
+	bool substream_always; /* pulled even while nobody needs it */
+	bool tls_verify;       /* check the camera's certificate */
+	char *tls_fingerprint; /* "sha256:<hex>" of the certificate that is right, or NULL */
+	enum config_tls tls;
 	bool enabled;
 	int line; /* where it stands in the file */
 };

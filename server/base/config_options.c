@@ -47,6 +47,17 @@ static const struct config_word transport_words[] = {
 	{ "udp", TRANSPORT_UDP },
 	{ NULL,  0             },
 };
+static const struct config_word audio_words[] = {
+	{"copy", AUDIO_COPY},
+	{ "aac", AUDIO_AAC },
+	{ "off", AUDIO_OFF },
+	{ NULL,  0         },
+};
+static const struct config_word tls_words[] = {
+	{"modern",  TLS_MODERN},
+	{ "legacy", TLS_LEGACY},
+	{ NULL,     0         },
+};
 static const struct config_word record_words[] = {
 	{"continuous", RECORD_CONTINUOUS},
 	{ "off",       RECORD_OFF       },
@@ -82,24 +93,59 @@ static const char *check_password(const char *text)
 	return NULL;
 }
 
+/* What sources may look like; `network`: a host follows, in a URI's letters. */
+static const struct {
+	const char *prefix;
+	bool network;
+} source_schemes[] = {
+	{"rtsp://",        true },
+	{ "rtsps://",      true },
+	{ "rtsp+http://",  true },
+	{ "rtsp+https://", true },
+	{ "http://",       true },
+	{ "https://",      true },
+	{ "av:",           false},
+};
+
 static const char *check_source(const char *text)
 {
-	static const char rtsp[] = "rtsp://";
-
 	if (strcmp(text, "test:") == 0)
 		return NULL;
-	if (strncasecmp(text, rtsp, strlen(rtsp)) != 0)
-		return "must begin with rtsp://, or be test: (nothing else is supported yet)";
 	if (strlen(text) > SOURCE_BYTES)
 		return "is longer than 2048 bytes";
-	text += strlen(rtsp);
-	if (!*text || strchr("/?#@:", *text))
-		return "names no host after rtsp://";
-	for (; *text; text++) {
-		if (!isgraph((unsigned char)*text))
-			return "holds a blank or another byte that a URI may not have";
+	for (size_t i = 0; i < ARRAY_LENGTH(source_schemes); i++) {
+		size_t n = strlen(source_schemes[i].prefix);
+
+		if (strncasecmp(text, source_schemes[i].prefix, n) != 0)
+			continue;
+		if (!text[n] || (source_schemes[i].network && strchr("/?#@:", text[n])))
+			return source_schemes[i].network ? "names no host after ://"
+							 : "names nothing after av:";
+		for (; source_schemes[i].network && *text; text++) {
+			if (!isgraph((unsigned char)*text))
+				return "holds a blank or another byte that a URI may not have";
+		}
+		return NULL;
 	}
-	return NULL;
+	return "must begin with rtsp://, rtsps://, rtsp+http://, rtsp+https://, http://, https:// "
+	       "or av:, or be test:";
+}
+
+/* "sha256:" and 64 hexadecimal digits, which may stand in pairs with colons. */
+static const char *check_fingerprint(const char *text)
+{
+	static const char prefix[] = "sha256:";
+	unsigned digits = 0;
+
+	if (strncasecmp(text, prefix, strlen(prefix)) != 0)
+		return "must begin with sha256:";
+	for (const char *p = text + strlen(prefix); *p; p++) {
+		if (isxdigit((unsigned char)*p))
+			digits++;
+		else if (*p != ':')
+			return "holds something else than hexadecimal digits and colons";
+	}
+	return digits == 64 ? NULL : "must have 64 hexadecimal digits after sha256:";
 }
 
 /* The field of an object, for `offset`. */
@@ -206,8 +252,28 @@ const struct config_option config_options[] = {
 		.required = true,
 		.applies = APPLIES_CAMERA,
 		.check = check_source,
-		.help = "Where the pictures come from: rtsp://user:password@host:port/path, or test: for "
-			"a built-in moving picture.",
+		.help = "Where the pictures come from: rtsp://user:password@host:port/path; rtsps:// for "
+			"TLS, rtsp+http:// or rtsp+https:// through an HTTP tunnel; http:// or https:// for "
+			"a camera that gives JPEG pictures or an MJPEG stream; av: and anything that "
+			"libavformat opens (rtmp://, srt://, udp://, a file); test: for a built-in moving "
+			"picture.",
+	},
+	{
+		.key = "cameras.*.substream",
+		.type = OPTION_SECRET,
+		.offset = IN_CAMERA(substream),
+		.applies = APPLIES_CAMERA,
+		.check = check_source,
+		.help = "A smaller stream of the same camera, served as NAME/sub. It is pulled only while "
+			"somebody needs it.",
+	},
+	{
+		.key = "cameras.*.substream_always",
+		.type = OPTION_BOOL,
+		.offset = IN_CAMERA(substream_always),
+		.standard = "no",
+		.applies = APPLIES_CAMERA,
+		.help = "Pull the substream all the time.",
 	},
 	{
 		.key = "cameras.*.transport",
@@ -226,6 +292,61 @@ const struct config_option config_options[] = {
 		.applies = APPLIES_CAMERA,
 		.words = record_words,
 		.help = "Whether the camera is recorded; it is served live in any case.",
+	},
+	{
+		.key = "cameras.*.audio",
+		.type = OPTION_ENUM,
+		.offset = IN_CAMERA(audio),
+		.standard = "copy",
+		.applies = APPLIES_CAMERA,
+		.words = audio_words,
+		.help = "The camera's sound: as it comes, where MP4 can carry it; made AAC where it is "
+			"something else; or left out.",
+	},
+	{
+		.key = "cameras.*.interval",
+		.type = OPTION_DURATION,
+		.offset = IN_CAMERA(interval_us),
+		.standard = "1s",
+		.applies = APPLIES_CAMERA,
+		.min = "100ms",
+		.max = "1h",
+		.help = "How often a camera that gives one JPEG picture per request is asked.",
+	},
+	{
+		.key = "cameras.*.loop",
+		.type = OPTION_BOOL,
+		.offset = IN_CAMERA(loop),
+		.standard = "no",
+		.applies = APPLIES_CAMERA,
+		.help = "Whether a file given as av: begins again at its end.",
+	},
+	{
+		.key = "cameras.*.tls_verify",
+		.type = OPTION_BOOL,
+		.offset = IN_CAMERA(tls_verify),
+		.standard = "yes",
+		.applies = APPLIES_CAMERA,
+		.help = "Whether the certificate of a camera behind rtsps:// or https:// is checked "
+			"against the system's authorities and its host name.",
+	},
+	{
+		.key = "cameras.*.tls_fingerprint",
+		.type = OPTION_STRING,
+		.offset = IN_CAMERA(tls_fingerprint),
+		.applies = APPLIES_CAMERA,
+		.check = check_fingerprint,
+		.help = "The SHA-256 fingerprint of the camera's own certificate, as sha256: and 64 "
+			"hexadecimal digits. Then no authority is asked; any other certificate is refused.",
+	},
+	{
+		.key = "cameras.*.tls",
+		.type = OPTION_ENUM,
+		.offset = IN_CAMERA(tls),
+		.standard = "modern",
+		.applies = APPLIES_CAMERA,
+		.words = tls_words,
+		.help = "Allow old cameras TLS 1.0 and weak ciphers.",
 	},
 	{
 		.key = "cameras.*.enabled",

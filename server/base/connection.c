@@ -12,6 +12,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/dns.h>
 
 #include "server/base/memory.h"
@@ -62,6 +63,8 @@ enum connection_state {
 
 struct connection {
 	struct bufferevent *bev;
+	SSL *ssl; /* the bufferevent's, or NULL */
+	struct tls_client tls;
 	enum connection_state state;
 	const struct connection_events *events; /* NULL when the owner left */
 	void *arg;
@@ -164,6 +167,8 @@ void connection_abandon(struct connection **c)
 static void connection_linger(struct connection *c)
 {
 	c->state = CONNECTION_LINGERING;
+	if (c->ssl)
+		tls_shutdown(c->ssl);
 	(void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
 	evbuffer_drain(
 		bufferevent_get_input(c->bev), evbuffer_get_length(bufferevent_get_input(c->bev)));
@@ -286,7 +291,12 @@ static void connection_on_connected(struct connection *c)
 	struct sockaddr_storage peer = { 0 };
 	socklen_t n = sizeof(peer);
 	int one = 1, fd = bufferevent_getfd(c->bev);
+	const char *why = c->ssl ? tls_client_check(&c->tls, c->ssl) : NULL;
 
+	if (why) {
+		connection_end(c, CLOSE_UNTRUSTED, why);
+		return;
+	}
 	c->state = CONNECTION_OPEN;
 	reactor_timer_stop(c->state_timer);
 	if (getpeername(fd, (struct sockaddr *)&peer, &n) == 0)
@@ -296,6 +306,19 @@ static void connection_on_connected(struct connection *c)
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	if (c->events)
 		c->events->on_open(c->arg);
+}
+
+/* The socket broke, or TLS found something wrong. */
+static void connection_on_error(struct connection *c, int error)
+{
+	unsigned long tls_error = c->ssl ? bufferevent_get_openssl_error(c->bev) : 0;
+
+	if (tls_error)
+		connection_end(c, tls_is_untrusted(c->ssl) ? CLOSE_UNTRUSTED : CLOSE_ERROR,
+			tls_failure(c->ssl, tls_error));
+	else
+		connection_end(
+			c, connection_reason_of(error), evutil_socket_error_to_string(error));
 }
 
 static void connection_on_event(struct bufferevent *bev, short what, void *arg)
@@ -311,8 +334,7 @@ static void connection_on_event(struct bufferevent *bev, short what, void *arg)
 	else if (dns)
 		connection_end(c, CLOSE_NOT_FOUND, evutil_gai_strerror(dns));
 	else if (what & BEV_EVENT_ERROR)
-		connection_end(
-			c, connection_reason_of(error), evutil_socket_error_to_string(error));
+		connection_on_error(c, error);
 }
 
 /* --- pace --- */
@@ -358,7 +380,7 @@ static void connection_on_beat(evutil_socket_t fd, short what, void *arg)
 
 void connection_set_paced(struct connection *c)
 {
-	if (c->paced || c->state != CONNECTION_OPEN)
+	if (c->paced || c->ssl || c->state != CONNECTION_OPEN)
 		return;
 	bufferevent_disable(c->bev, EV_READ);
 	if (TAILQ_EMPTY(&pace.connections)) {
@@ -371,15 +393,27 @@ void connection_set_paced(struct connection *c)
 
 /* --- beginnings --- */
 
-static struct connection *connection_new(int fd, const char *server, const struct log_name *parent,
-	const struct connection_events *events, void *arg)
+static struct bufferevent *connection_new_bufferevent(int fd, SSL *ssl)
+{
+	int options = BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS;
+	struct bufferevent *bev = ssl ? bufferevent_openssl_socket_new(reactor_base(), fd, ssl,
+						BUFFEREVENT_SSL_CONNECTING, options)
+				      : bufferevent_socket_new(reactor_base(), fd, options);
+
+	if (!bev)
+		abort();
+	if (ssl) /* cameras end without saying so by TLS */
+		bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+	return bev;
+}
+
+static struct connection *connection_new(int fd, SSL *ssl, const char *server,
+	const struct log_name *parent, const struct connection_events *events, void *arg)
 {
 	struct connection *c = xcalloc(1, sizeof(*c));
 
-	c->bev = bufferevent_socket_new(
-		reactor_base(), fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-	if (!c->bev)
-		abort();
+	c->ssl = ssl;
+	c->bev = connection_new_bufferevent(fd, ssl);
 	c->events = events;
 	c->arg = arg;
 	c->server = server;
@@ -403,7 +437,7 @@ struct connection *connection_accept(int fd, const struct sockaddr *peer, int pe
 	const char *server, const struct log_name *parent, const struct connection_events *events,
 	void *arg)
 {
-	struct connection *c = connection_new(fd, server, parent, events, arg);
+	struct connection *c = connection_new(fd, NULL, server, parent, events, arg);
 
 	(void)peer_bytes;
 	connection_set_peer(c, peer);
@@ -412,21 +446,25 @@ struct connection *connection_accept(int fd, const struct sockaddr *peer, int pe
 	return c;
 }
 
-struct connection *connection_connect(const char *host, uint16_t port, int64_t timeout_us,
-	const char *server, const struct log_name *parent, const struct connection_events *events,
-	void *arg)
+struct connection *connection_connect(const struct connection_target *target, const char *server,
+	const struct log_name *parent, const struct connection_events *events, void *arg)
 {
-	struct connection *c = connection_new(-1, server, parent, events, arg);
+	const char *host = target->host;
 	size_t n = strlen(host);
 	char *bare =
 		host[0] == '[' && host[n - 1] == ']' ? xstrndup(host + 1, n - 2) : xstrdup(host);
+	SSL *ssl = target->tls ? tls_client_new(target->tls, bare) : NULL;
+	struct connection *c = connection_new(-1, ssl, server, parent, events, arg);
 
+	if (ssl)
+		c->tls = *target->tls;
 	snprintf(c->peer, sizeof(c->peer), strchr(bare, ':') ? "[%.50s]:%u" : "%.50s:%u", bare,
-		port);
+		target->port);
 	c->state = CONNECTION_CONNECTING;
-	reactor_timer_start(c->state_timer, timeout_us);
+	reactor_timer_start(c->state_timer, target->timeout_us);
 	/* a failure here comes as a deferred event too */
-	(void)bufferevent_socket_connect_hostname(c->bev, reactor_dns(), AF_UNSPEC, bare, port);
+	(void)bufferevent_socket_connect_hostname(
+		c->bev, reactor_dns(), AF_UNSPEC, bare, target->port);
 	free(bare);
 	return c;
 }

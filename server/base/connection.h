@@ -7,6 +7,7 @@
 
 #include "server/base/attributes.h"
 #include "server/base/log.h"
+#include "server/base/tls.h"
 
 struct evbuffer;
 
@@ -28,6 +29,7 @@ struct connection;
 	X(CLOSE_NOT_FOUND, "not_found", true, "the host name is unknown")            \
 	X(CLOSE_REFUSED, "refused", true, "connection refused")                      \
 	X(CLOSE_TIMEOUT, "timeout", true, "no answer in time")                       \
+	X(CLOSE_UNTRUSTED, "untrusted", true, "the certificate is not trusted")      \
 	X(CLOSE_ERROR, "error", true, "the connection broke")
 
 enum close_reason {
@@ -64,13 +66,20 @@ struct connection *connection_accept(int fd, const struct sockaddr *peer, int pe
 	const char *server, const struct log_name *parent, const struct connection_events *events,
 	void *arg);
 
+/* What to connect to. */
+struct connection_target {
+	const char *host; /* a name, or an address with or without brackets */
+	uint16_t port;
+	int64_t timeout_us;           /* for all until on_open */
+	const struct tls_client *tls; /* NULL: plain; its fingerprint outlives the connection */
+};
+
 /*
- * Looks up the name (evdns), connects to host:port, then calls on_open, or on_close when that
- * fails or takes longer than timeout_us. Never calls back before it returns.
+ * Looks up the name (evdns), connects, shakes hands by TLS if that is asked for, then calls
+ * on_open, or on_close when that fails or takes too long. Never calls back before it returns.
  */
-struct connection *connection_connect(const char *host, uint16_t port, int64_t timeout_us,
-	const char *server, const struct log_name *parent, const struct connection_events *events,
-	void *arg);
+struct connection *connection_connect(const struct connection_target *target, const char *server,
+	const struct log_name *parent, const struct connection_events *events, void *arg);
 
 /* Closes now; on_close is called from here (unless it was already). NULL is fine. */
 void connection_close(struct connection *c, enum close_reason reason);
@@ -100,7 +109,7 @@ void connection_set_input_limit(struct connection *c, size_t bytes);
 void connection_set_low_water(struct connection *c, size_t bytes);
 /*
  * For a peer that sends all day in many small pieces: from now on reads once in CONNECTION_PACE_US,
- * all such connections with one wake-up of the process.
+ * all such connections with one wake-up of the process. Nothing happens to a connection with TLS.
  */
 enum {
 	CONNECTION_PACE_US = 8000

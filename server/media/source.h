@@ -1,9 +1,12 @@
 #pragma once
 
 #include "server/base/attributes.h"
+#include "server/base/config.h"
+#include "server/base/log.h"
+#include "server/media/stream.h"
 
 /*
- * What every source (RTSP client, test picture, later HTTP and libavformat) has in common: it
+ * What every source (RTSP client, HTTP camera, libavformat, test picture) has in common: it
  * publishes into a stream, tells once that media flows, and ends once with a reason. Whoever
  * supervises it (server/camera) decides when to try again.
  */
@@ -36,4 +39,18 @@ struct source_events {
 	void (*on_up)(void *arg); /* the first complete access unit was published */
 	/* It is over; called once, never from inside source_new/start. `detail` may be NULL. */
 	void (*on_end)(void *arg, enum source_end end, const char *detail);
+};
+
+/*
+ * What a source is made for. Everything outlives the source, but for the order itself, which is
+ * copied.
+ */
+struct source_order {
+	const char *url;                    /* what to pull: the camera's source or substream */
+	const struct config_camera *config; /* its other options */
+	struct stream *stream;
+	const char *camera;         /* the label of metrics: "porch", "porch/sub" */
+	const struct log_name *log; /* the parent of the source's own name */
+	const struct source_events *events;
+	void *arg;
 };
