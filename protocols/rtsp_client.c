@@ -39,7 +39,7 @@ void rtsp_client_end(struct rtsp_client *client, enum source_end end, const char
 		return;
 	client_enter(client, RTSP_ENDED);
 	connection_abandon(&client->connection);
-	client->events->on_end(client->arg, end, detail);
+	client->order.events->on_end(client->order.arg, end, detail);
 }
 
 /* Ends with what the camera answered, as "DESCRIBE: 404 Not Found". */
@@ -621,32 +621,30 @@ static void client_on_reorder_timer(evutil_socket_t fd, short what, void *arg)
 
 /* --- life --- */
 
-struct rtsp_client *rtsp_client_new(const char *source, enum config_transport transport,
-	struct rtsp_client_memory *memory, struct stream *stream, const char *camera,
-	const struct log_name *parent, const struct source_events *events, void *arg,
-	const char **why)
+struct rtsp_client *rtsp_client_new(
+	const struct source_order *order, struct rtsp_client_memory *memory, const char **why)
 {
 	struct rtsp_client *client = xcalloc(1, sizeof(*client));
+	enum config_transport transport = order->config->transport;
 
-	if (uri_parse(&client->uri, source, strlen(source), why) < 0 || !client->uri.host[0]) {
+	if (uri_parse(&client->uri, order->url, strlen(order->url), why) < 0 ||
+		!client->uri.host[0]) {
 		explicit_bzero(&client->uri, sizeof(client->uri));
 		free(client);
 		return NULL;
 	}
-	client->log = (struct log_name){ .parent = parent, .kind = "rtsp", .name = client->peer };
-	snprintf(client->camera, sizeof(client->camera), "%s", camera);
-	client->events = events;
-	client->arg = arg;
-	client->stream = stream;
+	client->order = *order;
+	client->log =
+		(struct log_name){ .parent = order->log, .kind = "rtsp", .name = client->peer };
 	client->memory = memory;
 	client->may_switch = transport == TRANSPORT_AUTO;
 	client->transport = client->may_switch ? memory->transport : transport;
 	if (client->transport == TRANSPORT_AUTO)
 		client->transport = TRANSPORT_TCP; /* nothing is lost on the way */
 	client->session_timeout_s = TIMEOUT_S;
-	client->bytes = metric_get(METRIC_CAMERA_BYTES, camera);
-	client->lost = metric_get(METRIC_CAMERA_LOST_PACKETS, camera);
-	client->dropped = metric_get(METRIC_CAMERA_DROPPED_FRAMES, camera);
+	client->bytes = metric_get(METRIC_CAMERA_BYTES, order->camera);
+	client->lost = metric_get(METRIC_CAMERA_LOST_PACKETS, order->camera);
+	client->dropped = metric_get(METRIC_CAMERA_DROPPED_FRAMES, order->camera);
 	client->step_timer = reactor_timer_new(client_on_step_timer, client);
 	client->keepalive_timer = reactor_timer_new(client_on_keepalive_timer, client);
 	client->tick_timer = reactor_timer_new(client_on_tick_timer, client);

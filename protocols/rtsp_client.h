@@ -2,9 +2,7 @@
 
 #include "server/base/attributes.h"
 #include "server/base/config.h"
-#include "server/base/log.h"
 #include "server/media/source.h"
-#include "server/media/stream.h"
 
 /*
  * Pulls one camera by RTSP (RFC 2326) and publishes what it sends into a stream: OPTIONS, DESCRIBE,
@@ -18,14 +16,9 @@ struct rtsp_client_memory {
 		transport; /* what worked last; TRANSPORT_AUTO when nothing is known */
 };
 
-/*
- * Starts pulling `source` ("rtsp://user:pass@host:554/path"). `stream` must outlive the client.
- * `camera` is the label for metrics. Returns NULL and a static *why when the URL makes no sense.
- */
-struct rtsp_client *rtsp_client_new(const char *source, enum config_transport transport,
-	struct rtsp_client_memory *memory, struct stream *stream, const char *camera,
-	const struct log_name *parent, const struct source_events *events, void *arg,
-	const char **why) MUST_CHECK;
+/* Starts pulling order->url. Returns NULL and a static *why when it makes no sense. */
+struct rtsp_client *rtsp_client_new(const struct source_order *order,
+	struct rtsp_client_memory *memory, const char **why) MUST_CHECK;
 
 /* Says TEARDOWN and ends without calling on_end. NULL is fine. */
 void rtsp_client_free(struct rtsp_client *client);

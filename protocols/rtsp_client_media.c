@@ -107,7 +107,7 @@ static void media_begin_run(struct rtsp_client *client)
 		tracks[n++] = (struct stream_track){ track->parameters, track->time_base };
 	}
 	client->running = true;
-	stream_begin(client->stream, tracks, n);
+	stream_begin(client->order.stream, tracks, n);
 }
 
 static void track_publish(struct rtsp_track *track, const struct rtp_unit *unit, int64_t pts)
@@ -129,7 +129,7 @@ static void track_publish(struct rtsp_track *track, const struct rtp_unit *unit,
 	packet->flags = unit->keyframe ? AV_PKT_FLAG_KEY : 0;
 	track->last_dts = dts;
 	metric_add(track->frames, 1);
-	stream_publish(client->stream, packet);
+	stream_publish(client->order.stream, packet);
 	av_packet_free(&packet);
 }
 
@@ -161,7 +161,7 @@ static void track_on_unit(void *arg, const struct rtp_unit *unit)
 		client->up = true;
 		if (client->may_switch)
 			client->memory->transport = client->transport;
-		client->events->on_up(client->arg);
+		client->order.events->on_up(client->order.arg);
 	}
 }
 
@@ -403,8 +403,8 @@ static bool track_init(struct rtsp_client *client, const struct rtsp_encoding *e
 	if (!track->depacketiser)
 		return false;
 	track->last_dts = AV_NOPTS_VALUE;
-	track->frames =
-		metric_get(METRIC_CAMERA_FRAMES, client->camera, track->video ? "video" : "audio");
+	track->frames = metric_get(
+		METRIC_CAMERA_FRAMES, client->order.camera, track->video ? "video" : "audio");
 	if (!track->video && !track_make_parameters(track)) {
 		rtp_depacketiser_free(track->depacketiser);
 		*why = "its configuration makes no sense";

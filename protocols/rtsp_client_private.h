@@ -60,11 +60,8 @@ enum rtsp_client_state {
 struct rtsp_client {
 	struct log_name log;
 	char peer[URI_HOST_BYTES + 8];
-	char camera[64];
+	struct source_order order;
 	enum rtsp_client_state state;
-	const struct source_events *events;
-	void *arg;
-	struct stream *stream;
 	struct rtsp_client_memory *memory;
 	struct connection *connection;
 	struct uri uri;                                       /* of the camera, as connected to */

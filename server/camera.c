@@ -1,199 +1,118 @@
-/* One camera: its source and when to try it again, its stream, its recorder. */
+/* One camera: its streams and their pulls, its recorder. */
 #include "server/camera.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "protocols/hls.h"
-#include "protocols/rtsp_client.h"
-#include "server/base/auth.h"
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
-#include "server/media/source.h"
 #include "server/media/stream.h"
-#include "server/media/test_source.h"
+#include "server/pull.h"
 #include "storage/recorder.h"
 
 enum {
-	RETRY_MIN_US = 1000000,
-	RETRY_MAX_US = 60000000
+	LINGER_US = 10000000, /* a substream is pulled so much longer than it is needed */
+	SUB_NAME_BYTES = 72
 };
 
-enum camera_state {
-	CAMERA_OFF,
-	CAMERA_CONNECTING,
-	CAMERA_UP,
-	CAMERA_WAITING,
-	CAMERA_STOPPING
+/* A stream of the camera and what fills it. */
+struct camera_feed {
+	struct stream *stream; /* NULL: there is none */
+	struct pull *pull;
 };
 
 struct camera {
-	char *name, *source;
-	enum config_transport transport;
-	enum config_record record;
-	bool enabled;
+	struct config_camera *config;
 	int64_t segment_us;
 	struct volume *volume;
 	struct catalogue *catalogue;
 
-	struct log_name log;
-	struct log_repeated again;
-	enum camera_state state;
-	struct stream *stream;
-	struct recorder *recorder; /* while it records */
-	unsigned closing;          /* recorders stopped whose files are not on disk yet */
-	const struct camera_source *kind;
-	void *running; /* the source, of that kind; NULL between attempts */
-	struct rtsp_client_memory memory;
-	enum source_end last_end;
-	int64_t retry_us; /* the next wait, before jitter */
-	struct event *retry_timer;
-	struct metric *up, *connects;
+	struct log_name log, sub_log;
+	char sub_name[SUB_NAME_BYTES];
+	struct camera_feed main, sub;
+	struct event *linger_timer; /* until the substream is let go */
+	struct recorder *recorder;  /* while it records */
+	unsigned closing;           /* recorders stopped whose files are not on disk yet */
 
-	void (*on_stopped)(void *arg);
+	void (*on_stopped)(void *arg); /* set when the end has begun */
 	void *on_stopped_arg;
 };
 
-static void camera_on_up(void *arg);
-static void camera_on_end(void *arg, enum source_end end, const char *detail);
+/* --- the substream, pulled while it is wanted --- */
 
-static const struct source_events camera_source_events = {
-	.on_up = camera_on_up,
-	.on_end = camera_on_end,
-};
-
-/* --- the kinds of sources --- */
-
-static void *camera_start_rtsp(struct camera *camera, const char **why)
+static void camera_update_sub(struct camera *camera)
 {
-	return rtsp_client_new(camera->source, camera->transport, &camera->memory, camera->stream,
-		camera->name, &camera->log, &camera_source_events, camera, why);
+	if (!camera->sub.stream)
+		return;
+	reactor_timer_stop(camera->linger_timer);
+	if (!camera->config->enabled)
+		pull_stop(camera->sub.pull);
+	else if (camera->config->substream_always || stream_is_wanted(camera->sub.stream))
+		pull_start(camera->sub.pull);
+	else
+		reactor_timer_start(camera->linger_timer, LINGER_US);
 }
 
-static void camera_stop_rtsp(void *running)
+static void camera_on_sub_wanted(void *arg)
 {
-	rtsp_client_free(running);
+	camera_update_sub(arg);
 }
 
-static void *camera_start_test(struct camera *camera, const char **why)
+static void camera_on_linger_timer(evutil_socket_t fd, short what, void *arg)
 {
-	(void)why;
-	return test_source_new(
-		camera->stream, camera->name, &camera->log, &camera_source_events, camera);
-}
+	struct camera *camera = arg;
 
-static void camera_stop_test(void *running)
-{
-	test_source_free(running);
-}
-
-static const struct camera_source {
-	const char *prefix; /* of the URL */
-	void *(*start)(struct camera *camera, const char **why);
-	void (*stop)(void *running);
-} camera_sources[] = {
-	{"rtsp://", camera_start_rtsp, camera_stop_rtsp},
-	{ "test:",  camera_start_test, camera_stop_test},
-};
-
-static const struct camera_source *camera_find_source(const char *source)
-{
-	for (size_t i = 0; i < ARRAY_LENGTH(camera_sources); i++) {
-		if (!strncasecmp(
-			    source, camera_sources[i].prefix, strlen(camera_sources[i].prefix)))
-			return &camera_sources[i];
-	}
-	return NULL;
-}
-
-/* --- attempts --- */
-
-static void camera_enter(struct camera *camera, enum camera_state state)
-{
-	static const char *const names[] = { "off", "connecting", "up", "waiting", "stopping" };
-
-	log_debug(&camera->log, "%s -> %s", names[camera->state], names[state]);
-	camera->state = state;
-	metric_set(camera->up, state == CAMERA_UP);
-}
-
-static void camera_connect(struct camera *camera)
-{
-	const char *why = "no such kind of source";
-
-	camera_enter(camera, CAMERA_CONNECTING);
-	metric_add(camera->connects, 1);
-	camera->kind = camera_find_source(camera->source);
-	camera->running = camera->kind ? camera->kind->start(camera, &why) : NULL;
-	if (!camera->running)
-		camera_on_end(camera, SOURCE_FAILED, why);
-}
-
-static void camera_disconnect(struct camera *camera)
-{
-	reactor_timer_stop(camera->retry_timer);
-	if (camera->running)
-		camera->kind->stop(camera->running);
-	camera->running = NULL;
-	stream_end(camera->stream);
-}
-
-static void camera_on_retry(evutil_socket_t fd, short what, void *arg)
-{
 	(void)fd, (void)what;
-	camera_connect(arg);
+	pull_stop(camera->sub.pull);
 }
 
-static void camera_on_up(void *arg)
-{
-	struct camera *camera = arg;
+/* --- feeds --- */
 
-	camera_enter(camera, CAMERA_UP);
-	camera->retry_us = RETRY_MIN_US;
-	camera->again = (struct log_repeated){ 0 };
-	log_info(&camera->log, "media arrives");
+static void feed_start(struct camera_feed *feed, const char *name, const char *url,
+	const struct camera *camera, const struct log_name *log)
+{
+	if (!feed->stream)
+		feed->stream = stream_new(name);
+	feed->pull = pull_new(name, url, camera->config, feed->stream, log);
 }
 
-/*
- * Waits grow slowly when the camera is merely away, so that it is back within a quarter of the time
- * that it was gone, and fast when it answered no: repeated logins lock accounts.
- */
-static int64_t camera_next_retry(int64_t retry_us, enum source_end end)
+static void feed_free(struct camera_feed *feed)
 {
-	bool said_no = end == SOURCE_UNAUTHORIZED || end == SOURCE_NOT_FOUND ||
-		       end == SOURCE_NO_VIDEO || end == SOURCE_UNSUPPORTED || end == SOURCE_BUSY;
-	int64_t next = said_no ? retry_us * 2 : retry_us * 5 / 4;
-
-	return next > RETRY_MAX_US ? RETRY_MAX_US : next;
+	pull_free(feed->pull);
+	feed->pull = NULL;
+	if (!feed->stream)
+		return;
+	hls_forget_stream(feed->stream);
+	metrics_forget("camera", stream_name(feed->stream));
+	stream_free(feed->stream);
+	feed->stream = NULL;
 }
 
-/* The wait and up to a fifth more, so that many cameras behind one switch do not come at once. */
-static int64_t camera_jitter(int64_t wait_us)
+/* Starts what the configuration says; streams that were there go on. */
+static void camera_start_feeds(struct camera *camera)
 {
-	uint32_t random;
+	const struct config_camera *config = camera->config;
 
-	evutil_secure_rng_get_bytes(&random, sizeof(random));
-	return wait_us + (int64_t)(random % 1000) * wait_us / 5000;
+	feed_start(&camera->main, config->name, config->source, camera, &camera->log);
+	if (config->enabled)
+		pull_start(camera->main.pull);
+	if (!config->substream) {
+		feed_free(&camera->sub);
+		return;
+	}
+	feed_start(&camera->sub, camera->sub_name, config->substream, camera, &camera->sub_log);
+	stream_on_wanted(camera->sub.stream, camera_on_sub_wanted, camera);
+	camera_update_sub(camera);
 }
 
-static void camera_on_end(void *arg, enum source_end end, const char *detail)
+static void camera_stop_feeds(struct camera *camera)
 {
-	struct camera *camera = arg;
-	int64_t wait_us;
-
-	camera_disconnect(camera);
-	if (camera->state == CAMERA_UP || end != camera->last_end)
-		camera->again = (struct log_repeated){ 0 };
-	camera->last_end = end;
-	wait_us = camera_jitter(camera->retry_us);
-	camera->retry_us = camera_next_retry(camera->retry_us, end);
-	log_write_repeated(&camera->again, LOG_WARN, &camera->log, "%s%s%s; trying again in %.1f s",
-		source_end_words(end), detail ? ": " : "", detail ? detail : "",
-		(double)wait_us / 1e6);
-	metric_add(metric_get(METRIC_CAMERA_FAILURES, camera->name, source_end_metric(end)), 1);
-	camera_enter(camera, CAMERA_WAITING);
-	reactor_timer_start(camera->retry_timer, wait_us);
+	reactor_timer_stop(camera->linger_timer);
+	pull_free(camera->main.pull);
+	pull_free(camera->sub.pull);
+	camera->main.pull = camera->sub.pull = NULL;
 }
 
 /* --- recording --- */
@@ -205,7 +124,7 @@ static void camera_on_recorder_closed(void *arg)
 	struct camera *camera = arg;
 
 	camera->closing--;
-	if (camera->state == CAMERA_STOPPING)
+	if (camera->on_stopped)
 		camera_finish(camera);
 }
 
@@ -222,10 +141,11 @@ static void camera_stop_recorder(struct camera *camera)
 
 static void camera_update_recorder(struct camera *camera)
 {
-	bool wanted = camera->enabled && camera->record == RECORD_CONTINUOUS;
+	const struct config_camera *config = camera->config;
+	bool wanted = config->enabled && config->record == RECORD_CONTINUOUS;
 
 	if (wanted && !camera->recorder)
-		camera->recorder = recorder_new(camera->stream, camera->name, camera->volume,
+		camera->recorder = recorder_new(camera->main.stream, config->name, camera->volume,
 			camera->catalogue, camera->segment_us, &camera->log);
 	if (!wanted)
 		camera_stop_recorder(camera);
@@ -233,24 +153,12 @@ static void camera_update_recorder(struct camera *camera)
 
 /* --- life --- */
 
+/* Takes a copy of the configuration; what refers to the old one was stopped before. */
 static void camera_set_config(struct camera *camera, const struct config_camera *config)
 {
-	memory_free_secret(camera->source);
-	camera->source = xstrdup(config->source);
-	camera->transport = config->transport;
-	camera->record = config->record;
-	camera->enabled = config->enabled;
-	camera->memory = (struct rtsp_client_memory){ .transport = TRANSPORT_AUTO };
-	camera->retry_us = RETRY_MIN_US;
-}
-
-static void camera_run(struct camera *camera)
-{
-	camera_update_recorder(camera);
-	if (camera->enabled)
-		camera_connect(camera);
-	else
-		camera_enter(camera, CAMERA_OFF);
+	config_camera_free(camera->config);
+	camera->config = config_camera_copy(config);
+	camera->log = (struct log_name){ .kind = "camera", .name = camera->config->name };
 }
 
 struct camera *camera_new(const struct config_camera *config, int64_t segment_us,
@@ -258,41 +166,33 @@ struct camera *camera_new(const struct config_camera *config, int64_t segment_us
 {
 	struct camera *camera = xcalloc(1, sizeof(*camera));
 
-	camera->name = xstrdup(config->name);
 	camera->segment_us = segment_us;
 	camera->volume = volume;
 	camera->catalogue = catalogue;
-	camera->log = (struct log_name){ .kind = "camera", .name = camera->name };
-	camera->stream = stream_new(camera->name);
-	camera->retry_timer = reactor_timer_new(camera_on_retry, camera);
-	camera->up = metric_get(METRIC_CAMERA_UP, camera->name);
-	camera->connects = metric_get(METRIC_CAMERA_CONNECTS, camera->name);
+	snprintf(camera->sub_name, sizeof(camera->sub_name), "%s/sub", config->name);
+	camera->sub_log = (struct log_name){ .kind = "camera", .name = camera->sub_name };
+	camera->linger_timer = reactor_timer_new(camera_on_linger_timer, camera);
 	camera_set_config(camera, config);
-	camera_run(camera);
+	camera_start_feeds(camera);
+	camera_update_recorder(camera);
 	return camera;
-}
-
-static bool camera_same_source(const struct camera *camera, const struct config_camera *config)
-{
-	return !strcmp(camera->source, config->source) && camera->transport == config->transport &&
-	       camera->enabled == config->enabled;
 }
 
 void camera_apply(struct camera *camera, const struct config_camera *config, int64_t segment_us)
 {
-	bool same_source = camera_same_source(camera, config);
+	bool same = config_camera_equal(camera->config, config);
 
-	if (segment_us != camera->segment_us)
+	if (segment_us != camera->segment_us || !config->enabled)
 		camera_stop_recorder(camera); /* goes on below, in a new file */
 	camera->segment_us = segment_us;
-	if (same_source) {
-		camera->record = config->record;
-		camera_update_recorder(camera);
-		return;
+	if (same) {
+		camera->config->record = config->record;
+	} else {
+		camera_stop_feeds(camera);
+		camera_set_config(camera, config);
+		camera_start_feeds(camera);
 	}
-	camera_disconnect(camera);
-	camera_set_config(camera, config);
-	camera_run(camera);
+	camera_update_recorder(camera);
 }
 
 /* The last step of stopping: nothing of the camera is on its way any more. */
@@ -300,14 +200,11 @@ static void camera_finish(struct camera *camera)
 {
 	if (camera->closing)
 		return;
-	hls_forget_stream(camera->stream);
-	stream_free(camera->stream);
-	metrics_forget("camera", camera->name);
-	metrics_forget("stream", camera->name);
+	feed_free(&camera->main);
+	feed_free(&camera->sub);
 	camera->on_stopped(camera->on_stopped_arg);
-	reactor_timer_free(&camera->retry_timer);
-	memory_free_secret(camera->source);
-	free(camera->name);
+	reactor_timer_free(&camera->linger_timer);
+	config_camera_free(camera->config);
 	free(camera);
 }
 
@@ -315,13 +212,12 @@ void camera_stop(struct camera *camera, void (*on_stopped)(void *arg), void *arg
 {
 	camera->on_stopped = on_stopped;
 	camera->on_stopped_arg = arg;
-	camera_disconnect(camera);
-	camera_enter(camera, CAMERA_STOPPING);
+	camera_stop_feeds(camera);
 	camera_stop_recorder(camera);
 	camera_finish(camera);
 }
 
 const char *camera_name(const struct camera *camera)
 {
-	return camera->name;
+	return camera->config->name;
 }

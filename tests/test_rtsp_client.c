@@ -134,7 +134,8 @@ static void on_end(void *arg, enum source_end end, const char *detail)
 	snprintf(told.detail, sizeof(told.detail), "%s", detail ? detail : "");
 }
 
-static const struct source_events source_events = { on_up, on_end };
+static const struct source_events source_events = { .on_up = on_up, .on_end = on_end };
+static const struct config_camera tcp_config = { .transport = TRANSPORT_TCP };
 
 static struct rtsp_client *start(const char *user, const struct line *script)
 {
@@ -149,8 +150,12 @@ static struct rtsp_client *start(const char *user, const struct line *script)
 	camera.torn_down = false;
 	told = (struct told){ 0 };
 	snprintf(url, sizeof(url), "rtsp://%s127.0.0.1:%u/x", user, listener_port(camera.listener));
-	client = rtsp_client_new(
-		url, TRANSPORT_TCP, &memory, stream, "porch", NULL, &source_events, NULL, &why);
+	client = rtsp_client_new(&(struct source_order){ .url = url,
+					 .config = &tcp_config,
+					 .stream = stream,
+					 .camera = "porch",
+					 .events = &source_events },
+		&memory, &why);
 	assert_non_null(client);
 	return client;
 }
@@ -276,8 +281,8 @@ static void test_a_url_without_sense_is_refused(void **state)
 	const char *why = NULL;
 
 	(void)state;
-	assert_null(rtsp_client_new("rtsp://", TRANSPORT_TCP, &memory, stream, "porch", NULL,
-		&source_events, NULL, &why));
+	assert_null(rtsp_client_new(
+		&(struct source_order){ .url = "rtsp://", .config = &tcp_config }, &memory, &why));
 	assert_non_null(why);
 }
 

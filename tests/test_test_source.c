@@ -76,7 +76,7 @@ static void watcher_on_end(void *arg, enum source_end end, const char *detail)
 	reactor_stop();
 }
 
-static const struct source_events source_events = { watcher_on_up, watcher_on_end };
+static const struct source_events source_events = { .on_up = watcher_on_up, .on_end = watcher_on_end };
 
 static void on_patience(evutil_socket_t fd, short what, void *arg)
 {
@@ -93,7 +93,13 @@ static void watcher_start(struct watcher *w)
 	reactor_init();
 	w->stream = stream_new("porch");
 	stream_subscribe(w->stream, &w->reader, &reader_events, true);
-	w->source = test_source_new(w->stream, "porch", &camera, &source_events, w);
+	w->source = test_source_new(&(struct source_order){
+		.stream = w->stream,
+		.camera = "porch",
+		.log = &camera,
+		.events = &source_events,
+		.arg = w,
+	});
 	assert_non_null(w->source);
 }
 

@@ -136,8 +136,20 @@ void *config_add_camera(struct config *config, const char *name, int line)
 	return camera;
 }
 
-static void camera_free(struct config_camera *camera)
+struct config_camera *config_camera_copy(const struct config_camera *camera)
 {
+	struct config_camera *copy = xcalloc(1, sizeof(*copy));
+
+	copy->name = xstrdup(camera->name);
+	copy->line = camera->line;
+	config_options_copy("cameras.*.", copy, camera);
+	return copy;
+}
+
+void config_camera_free(struct config_camera *camera)
+{
+	if (!camera)
+		return;
 	config_options_clear("cameras.*.", camera);
 	free(camera->name);
 	free(camera);
@@ -156,7 +168,7 @@ void config_free(struct config *config)
 	}
 	while ((camera = TAILQ_FIRST(&config->cameras))) {
 		TAILQ_REMOVE(&config->cameras, camera, entry);
-		camera_free(camera);
+		config_camera_free(camera);
 	}
 	config_options_clear("listen.", config);
 	config_options_clear("storage.", config);

@@ -91,7 +91,10 @@ void config_free(struct config *config);
 struct config *config_demo(const char *store);
 
 struct config_camera *config_find_camera(const struct config *config, const char *name);
-/* Whether two cameras' options differ in anything that needs a restart of the camera. */
+/* A copy of its own, for whoever outlives a reload; the caller frees it. */
+struct config_camera *config_camera_copy(const struct config_camera *camera) MUST_CHECK;
+void config_camera_free(struct config_camera *camera); /* NULL is fine */
+/* Whether two cameras' options differ in nothing that needs a restart of the camera. */
 bool config_camera_equal(const struct config_camera *a, const struct config_camera *b);
 /* The same for what all cameras share (storage.segment, storage.sync): else every camera restarts. */
 bool config_shared_equal(const struct config *a, const struct config *b);

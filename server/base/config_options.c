@@ -289,7 +289,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_ENUM,
 		.offset = IN_CAMERA(record),
 		.standard = "continuous",
-		.applies = APPLIES_CAMERA,
+		.applies = APPLIES_RECORDER,
 		.words = record_words,
 		.help = "Whether the camera is recorded; it is served live in any case.",
 	},
@@ -636,6 +636,52 @@ void config_options_clear(const char *prefix, void *object)
 	}
 }
 
+static char **copy_names(char **names)
+{
+	size_t n = 0;
+	char **copy;
+
+	if (!names)
+		return NULL;
+	while (names[n])
+		n++;
+	copy = xcalloc(n + 1, sizeof(*copy));
+	for (size_t i = 0; i < n; i++)
+		copy[i] = xstrdup(names[i]);
+	return copy;
+}
+
+void config_options_copy(const char *prefix, void *to, const void *from)
+{
+	for (const struct config_option *o = config_options; o->key; o++) {
+		void *field = (char *)to + o->offset;
+		const void *value = (const char *)from + o->offset;
+
+		if (!config_option_has_prefix(o, prefix))
+			continue;
+		switch (o->type) {
+		case OPTION_STRING:
+		case OPTION_SECRET:
+		case OPTION_ADDRESS:
+			if (*(char *const *)value)
+				*(char **)field = xstrdup(*(char *const *)value);
+			break;
+		case OPTION_NAMES:
+			*(char ***)field = copy_names(*(char **const *)value);
+			break;
+		case OPTION_DURATION:
+			memcpy(field, value, sizeof(int64_t));
+			break;
+		case OPTION_ENUM:
+			memcpy(field, value, sizeof(int));
+			break;
+		case OPTION_BOOL:
+			memcpy(field, value, sizeof(bool));
+			break;
+		}
+	}
+}
+
 static bool strings_equal(const char *a, const char *b)
 {
 	return a && b ? strcmp(a, b) == 0 : a == b;
@@ -709,6 +755,7 @@ void config_write_manual(struct evbuffer *out)
 		[APPLIES_NOTHING] = "A reload applies it at once.",
 		[APPLIES_LISTENER] = "A change needs a restart of nvrd.",
 		[APPLIES_CAMERA] = "A reload that changes it restarts the camera.",
+		[APPLIES_RECORDER] = "A reload applies it by a new recording.",
 		[APPLIES_PROCESS] = "A change needs a restart of nvrd.",
 	};
 

@@ -70,6 +70,7 @@ enum config_applies {
 	APPLIES_NOTHING,
 	APPLIES_LISTENER,
 	APPLIES_CAMERA,
+	APPLIES_RECORDER,
 	APPLIES_PROCESS
 };
 
@@ -111,6 +112,8 @@ const char *config_option_set(const struct config_option *option, void *object, 
 void config_options_set_defaults(const char *prefix, void *object);
 /* Frees what the rows with this prefix own inside of object. */
 void config_options_clear(const char *prefix, void *object);
+/* Sets the fields of the rows with this prefix, which are empty in `to`, to copies. */
+void config_options_copy(const char *prefix, void *to, const void *from);
 bool config_option_equal(const struct config_option *option, const void *a, const void *b);
 
 /* "10s", "5m", "250ms", "2h", "1d", or "0". Returns 0 or -EINVAL. */

@@ -17,6 +17,7 @@
 	X(SOURCE_HOST_UNKNOWN, "host_unknown", "the host name is unknown")     \
 	X(SOURCE_REFUSED, "refused", "connection refused")                     \
 	X(SOURCE_TIMEOUT, "timeout", "no answer in time")                      \
+	X(SOURCE_UNTRUSTED, "untrusted", "the camera's certificate is not trusted")     \
 	X(SOURCE_UNAUTHORIZED, "unauthorized", "wrong user or password")       \
 	X(SOURCE_NOT_FOUND, "not_found", "the camera does not know this path") \
 	X(SOURCE_NO_VIDEO, "no_video", "the camera offers no video track")     \
@@ -24,6 +25,7 @@
 	X(SOURCE_PROTOCOL, "protocol", "the camera's answer makes no sense")   \
 	X(SOURCE_BUSY, "busy", "the camera has no room for one more reader")   \
 	X(SOURCE_STALLED, "stalled", "media stopped arriving")                 \
+	X(SOURCE_NO_KEYFRAME, "no_keyframe", "no picture to begin with arrived") \
 	X(SOURCE_CLOSED, "closed", "the camera ended the connection")          \
 	X(SOURCE_FAILED, "failed", "the source failed")
 
@@ -37,6 +39,8 @@ const char *source_end_words(enum source_end end);
 
 struct source_events {
 	void (*on_up)(void *arg); /* the first complete access unit was published */
+	/* Media arrives, but something is wrong with it: static words, or NULL when all is well again. */
+	void (*on_degraded)(void *arg, const char *why);
 	/* It is over; called once, never from inside source_new/start. `detail` may be NULL. */
 	void (*on_end)(void *arg, enum source_end end, const char *detail);
 };
@@ -53,4 +57,6 @@ struct source_order {
 	const struct log_name *log; /* the parent of the source's own name */
 	const struct source_events *events;
 	void *arg;
+	/* Set before on_end: how long the camera wants no visit (Retry-After); else left alone. */
+	int64_t *retry_after_us;
 };

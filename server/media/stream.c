@@ -41,6 +41,8 @@ struct stream {
 	struct stream_track tracks[STREAM_TRACKS];
 	TAILQ_HEAD(, stream_reader) readers;
 	struct stream_walk *walk; /* the innermost, NULL when none */
+	void (*on_wanted)(void *arg);
+	void *on_wanted_arg;
 
 	/*
 	 * The group of pictures; limit STREAM_CACHE_BYTES, when full it is dropped until the next
@@ -203,6 +205,7 @@ void stream_free(struct stream *stream)
 		return;
 	assert(!stream->walk);
 	TAILQ_REMOVE(&streams, stream, entry);
+	stream->on_wanted = NULL;
 	stream_forget_tracks(stream);
 	while ((reader = TAILQ_FIRST(&stream->readers))) {
 		stream_tell_end(reader, NULL);
@@ -333,6 +336,23 @@ unsigned stream_run(const struct stream *stream)
 	return stream->run;
 }
 
+bool stream_is_wanted(const struct stream *stream)
+{
+	return !TAILQ_EMPTY(&stream->readers);
+}
+
+void stream_on_wanted(struct stream *stream, void (*on_wanted)(void *arg), void *arg)
+{
+	stream->on_wanted = on_wanted;
+	stream->on_wanted_arg = arg;
+}
+
+static void stream_tell_wanted(struct stream *stream)
+{
+	if (stream->on_wanted)
+		stream->on_wanted(stream->on_wanted_arg);
+}
+
 void stream_subscribe(struct stream *stream, struct stream_reader *reader,
 	const struct stream_reader_events *events, bool replay)
 {
@@ -340,6 +360,8 @@ void stream_subscribe(struct stream *stream, struct stream_reader *reader,
 	reader->events = events;
 	/* At the head: a walk in progress does not reach it, it has what the replay gave. */
 	TAILQ_INSERT_HEAD(&stream->readers, reader, entry);
+	if (!TAILQ_NEXT(reader, entry))
+		stream_tell_wanted(stream);
 	if (!stream->tracks_count)
 		return;
 	if (replay)
@@ -362,6 +384,8 @@ void stream_unsubscribe(struct stream_reader *reader)
 	}
 	TAILQ_REMOVE(&stream->readers, reader, entry);
 	reader->stream = NULL;
+	if (TAILQ_EMPTY(&stream->readers))
+		stream_tell_wanted(stream);
 }
 
 size_t stream_readers(const struct stream *stream)

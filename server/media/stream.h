@@ -89,6 +89,14 @@ void stream_unsubscribe(
 	struct stream_reader *reader); /* fine when not subscribed; fine inside a callback */
 size_t stream_readers(const struct stream *stream);
 
+/*
+ * Some streams are pulled only while somebody wants them: who reads them, or waits for them to come
+ * up. on_wanted is called when the first came and when the last left; it may not change
+ * the stream's run from there.
+ */
+bool stream_is_wanted(const struct stream *stream);
+void stream_on_wanted(struct stream *stream, void (*on_wanted)(void *arg), void *arg);
+
 /* The current group of pictures is kept up to this many bytes. */
 enum {
 	STREAM_CACHE_BYTES = 8 << 20

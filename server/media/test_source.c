@@ -489,23 +489,22 @@ static void test_source_on_beat(evutil_socket_t fd, short what, void *arg)
 	test_source_post(source);
 }
 
-struct test_source *test_source_new(struct stream *stream, const char *camera,
-	const struct log_name *parent, const struct source_events *events, void *arg)
+struct test_source *test_source_new(const struct source_order *order)
 {
 	struct test_source *source = xcalloc(1, sizeof(*source));
 
-	source->log = (struct log_name){ .parent = parent, .kind = "test" };
-	source->stream = stream;
-	source->events = events;
-	source->arg = arg;
+	source->log = (struct log_name){ .parent = order->log, .kind = "test" };
+	source->stream = order->stream;
+	source->events = order->events;
+	source->arg = order->arg;
 	source->start_us = reactor_monotonic_us();
 	source->beat = -1;
 	source->maker = xcalloc(1, sizeof(*source->maker));
 	source->maker->utc_us = reactor_now_us();
 	source->worker = worker_new("test", 1, TEST_JOB_BYTES);
-	source->bytes_metric = metric_get(METRIC_CAMERA_BYTES, camera);
-	source->video_metric = metric_get(METRIC_CAMERA_FRAMES, camera, "video");
-	source->audio_metric = metric_get(METRIC_CAMERA_FRAMES, camera, "audio");
+	source->bytes_metric = metric_get(METRIC_CAMERA_BYTES, order->camera);
+	source->video_metric = metric_get(METRIC_CAMERA_FRAMES, order->camera, "video");
+	source->audio_metric = metric_get(METRIC_CAMERA_FRAMES, order->camera, "audio");
 	source->beat_timer = reactor_timer_new(test_source_on_beat, source);
 	reactor_timer_start(source->beat_timer, 0);
 	return source;

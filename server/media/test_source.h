@@ -1,9 +1,7 @@
 #pragma once
 
 #include "server/base/attributes.h"
-#include "server/base/log.h"
 #include "server/media/source.h"
-#include "server/media/stream.h"
 
 /*
  * The camera behind `source: "test:"`: a moving picture with a wall clock and a frame counter,
@@ -11,6 +9,5 @@
  */
 struct test_source;
 
-struct test_source *test_source_new(struct stream *stream, const char *camera,
-	const struct log_name *parent, const struct source_events *events, void *arg) MUST_CHECK;
+struct test_source *test_source_new(const struct source_order *order) MUST_CHECK;
 void test_source_free(struct test_source *source); /* NULL is fine; on_end is not called */

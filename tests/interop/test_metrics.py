@@ -5,7 +5,7 @@ import subprocess
 
 from daemon import Nvrd, finish, report, skip, wait_for
 
-WANTED = ("nvrd_camera_up", "nvrd_camera_received_bytes_total", "nvrd_camera_frames_total", "nvrd_camera_lost_packets_total",
+WANTED = ("nvrd_camera_up", "nvrd_camera_received_bytes_total", "nvrd_camera_frames_total", "nvrd_rtp_packets_lost_total",
           "nvrd_camera_connects_total", "nvrd_recorder_segments_total", "nvrd_recorder_fragments_total", "nvrd_sessions",
           "nvrd_worker_queue_bytes", "nvrd_worker_queue_jobs", "nvrd_reactor_lag_seconds_bucket", "nvrd_stream_cache_bytes",
           "nvrd_build_info", "process_resident_memory_bytes")

@@ -75,7 +75,7 @@ def main():
     frames = 'nvrd_camera_frames_total{camera="%s",kind="video"}'
     done = wait_for(lambda: all(nvrd.metric(frames % c) >= SECONDS * 25 for c in ("tcp", "udp", "hevc")), SECONDS + 30)
     report(done, "a minute of every camera arrived", nvrd.log()[-2000:])
-    lost = [nvrd.metric(f'nvrd_camera_lost_packets_total{{camera="{c}"}}') for c in ("tcp", "udp", "hevc")]
+    lost = [nvrd.metric(f'nvrd_rtp_packets_lost_total{{camera="{c}"}}') for c in ("tcp", "udp", "hevc")]
     report(lost == [0, 0, 0], "no packet was lost", lost)
     report(nvrd.stop() == 0, "SIGTERM ends it with status 0")
     for name, source in (("tcp", h264), ("udp", h264), ("hevc", h265)):

@@ -1,0 +1,330 @@
+/* One pull: its source, its states, and when to try again. */
+#include "server/pull.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocols/rtsp_client.h"
+#include "server/base/auth.h"
+#include "server/base/memory.h"
+#include "server/base/metrics.h"
+#include "server/base/reactor.h"
+#include "server/media/source.h"
+#include "server/media/test_source.h"
+
+#define SECOND_US INT64_C(1000000)
+#define RETRY_MIN_US SECOND_US
+#define RETRY_MAX_US (60 * SECOND_US)
+#define RETRY_AFTER_MAX_US (3600 * SECOND_US)
+#define GOOD_US (60 * SECOND_US)
+/* Between two starts, of whatever pulls: after a power cut not all cameras are visited at once. */
+#define TURN_US INT64_C(50000)
+
+/* id, name (metric label and log) */
+#define PULL_STATES(X)                   \
+	X(PULL_OFF, "off")               \
+	X(PULL_CONNECTING, "connecting") \
+	X(PULL_PLAYING, "playing")       \
+	X(PULL_DEGRADED, "degraded")     \
+	X(PULL_DOWN, "down")
+
+enum pull_state {
+#define X(id, name) id,
+	PULL_STATES(X)
+#undef X
+	PULL_STATE_COUNT
+};
+
+static const char *const pull_state_names[] = {
+#define X(id, name) [id] = (name),
+	PULL_STATES(X)
+#undef X
+};
+
+struct pull {
+	const char *name, *url;
+	const struct config_camera *config;
+	struct stream *stream;
+	const struct log_name *log;
+	struct log_repeated again;
+	enum pull_state state;
+	const struct pull_source *kind;
+	void *running; /* the source, of that kind; NULL between attempts */
+	struct rtsp_client_memory memory;
+	enum source_end last_end;
+	int64_t wait_us;        /* the next one, before jitter */
+	int64_t retry_after_us; /* what the camera asked for */
+	struct event *start_timer, *good_timer;
+	struct metric *up, *connects, *states[PULL_STATE_COUNT];
+};
+
+/* --- the kinds of sources --- */
+
+static void *start_rtsp(struct pull *pull, const struct source_order *order, const char **why)
+{
+	return rtsp_client_new(order, &pull->memory, why);
+}
+
+static void stop_rtsp(void *running)
+{
+	rtsp_client_free(running);
+}
+
+static void *start_test(struct pull *pull, const struct source_order *order, const char **why)
+{
+	(void)pull, (void)why;
+	return test_source_new(order);
+}
+
+static void stop_test(void *running)
+{
+	test_source_free(running);
+}
+
+static const struct pull_source {
+	const char *prefix; /* of the URL */
+	void *(*start)(struct pull *pull, const struct source_order *order, const char **why);
+	void (*stop)(void *running);
+} pull_sources[] = {
+	{"rtsp://",        start_rtsp, stop_rtsp},
+	{ "rtsps://",      start_rtsp, stop_rtsp},
+	{ "rtsp+http://",  start_rtsp, stop_rtsp},
+	{ "rtsp+https://", start_rtsp, stop_rtsp},
+	{ "test:",         start_test, stop_test},
+};
+
+static const struct pull_source *pull_find_source(const char *url)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(pull_sources); i++) {
+		if (!strncasecmp(url, pull_sources[i].prefix, strlen(pull_sources[i].prefix)))
+			return &pull_sources[i];
+	}
+	return NULL;
+}
+
+/* --- how long to wait --- */
+
+/*
+ * Waits grow slowly when the camera is merely away, so that it is back within a quarter of the time
+ * that it was gone, and fast when it answered no. Repeated logins lock accounts and addresses out.
+ */
+static const struct pull_patience {
+	enum source_end end;
+	int64_t least_us, most_us;
+	int percent; /* growth */
+} patience[] = {
+	{SOURCE_UNAUTHORIZED, 150 * SECOND_US, 900 * SECOND_US, 200},
+	{ SOURCE_UNTRUSTED,   10 * SECOND_US,  RETRY_MAX_US,    200},
+	{ SOURCE_BUSY,        5 * SECOND_US,   RETRY_MAX_US,    200},
+	{ SOURCE_NOT_FOUND,   RETRY_MIN_US,    RETRY_MAX_US,    200},
+	{ SOURCE_NO_VIDEO,    RETRY_MIN_US,    RETRY_MAX_US,    200},
+	{ SOURCE_UNSUPPORTED, RETRY_MIN_US,    RETRY_MAX_US,    200},
+	{ SOURCE_NO_KEYFRAME, RETRY_MIN_US,    RETRY_MAX_US,    200},
+	{ SOURCE_STOPPED,     RETRY_MIN_US,    RETRY_MAX_US,    125}, /* all others */
+};
+
+static const struct pull_patience *pull_patience(enum source_end end)
+{
+	const struct pull_patience *row = patience;
+
+	while (row->end != end && row->end != SOURCE_STOPPED)
+		row++;
+	return row;
+}
+
+/* How long to wait after this end, with up to a fifth more so that no two cameras stay in step. */
+static int64_t pull_next_wait(struct pull *pull, enum source_end end)
+{
+	const struct pull_patience *row = pull_patience(end);
+	int64_t wait_us = pull->wait_us;
+	uint32_t random;
+
+	if (wait_us < row->least_us)
+		wait_us = row->least_us;
+	if (wait_us > row->most_us)
+		wait_us = row->most_us;
+	pull->wait_us = wait_us * row->percent / 100;
+	if (wait_us < pull->retry_after_us)
+		wait_us = pull->retry_after_us < RETRY_AFTER_MAX_US ? pull->retry_after_us
+								    : RETRY_AFTER_MAX_US;
+	evutil_secure_rng_get_bytes(&random, sizeof(random));
+	return wait_us + (int64_t)(random % 1000) * wait_us / 5000;
+}
+
+/* How long until it is this pull's turn to start, after those that asked before it. */
+static int64_t pull_turn(void)
+{
+	static int64_t next_us;
+	int64_t now_us = reactor_monotonic_us();
+	int64_t at_us = now_us > next_us ? now_us : next_us;
+
+	next_us = at_us + TURN_US;
+	return at_us - now_us;
+}
+
+/* --- attempts --- */
+
+static void pull_enter(struct pull *pull, enum pull_state state)
+{
+	log_debug(pull->log, "%s -> %s", pull_state_names[pull->state], pull_state_names[state]);
+	metric_set(pull->states[pull->state], 0);
+	pull->state = state;
+	metric_set(pull->states[state], 1);
+	metric_set(pull->up, state == PULL_PLAYING || state == PULL_DEGRADED);
+	if (state == PULL_PLAYING)
+		reactor_timer_start(pull->good_timer, GOOD_US);
+	else
+		reactor_timer_stop(pull->good_timer);
+}
+
+static void pull_on_up(void *arg)
+{
+	struct pull *pull = arg;
+
+	pull_enter(pull, PULL_PLAYING);
+	pull->again = (struct log_repeated){ 0 };
+	log_info(pull->log, "media arrives");
+}
+
+static void pull_on_degraded(void *arg, const char *why)
+{
+	struct pull *pull = arg;
+
+	if (why && pull->state == PULL_PLAYING) {
+		log_warn(pull->log, "degraded: %s", why);
+		pull_enter(pull, PULL_DEGRADED);
+	} else if (!why && pull->state == PULL_DEGRADED) {
+		log_info(pull->log, "all is well again");
+		pull_enter(pull, PULL_PLAYING);
+	}
+}
+
+static void pull_end_attempt(struct pull *pull)
+{
+	if (pull->running)
+		pull->kind->stop(pull->running);
+	pull->running = NULL;
+	stream_end(pull->stream);
+}
+
+static void pull_on_end(void *arg, enum source_end end, const char *detail)
+{
+	struct pull *pull = arg;
+	bool was_up = pull->state == PULL_PLAYING || pull->state == PULL_DEGRADED;
+	int64_t wait_us;
+
+	pull_end_attempt(pull);
+	if (was_up || end != pull->last_end)
+		pull->again = (struct log_repeated){ 0 };
+	pull->last_end = end;
+	wait_us = pull_next_wait(pull, end);
+	log_write_repeated(&pull->again, LOG_WARN, pull->log, "%s%s%s; trying again in %.1f s",
+		source_end_words(end), detail ? ": " : "", detail ? detail : "",
+		(double)wait_us / 1e6);
+	metric_add(metric_get(METRIC_CAMERA_FAILURES, pull->name, source_end_metric(end)), 1);
+	pull_enter(pull, PULL_DOWN);
+	reactor_timer_start(pull->start_timer, wait_us);
+}
+
+static const struct source_events pull_source_events = {
+	.on_up = pull_on_up,
+	.on_degraded = pull_on_degraded,
+	.on_end = pull_on_end,
+};
+
+static void pull_connect(struct pull *pull)
+{
+	const char *why = "no such kind of source";
+	struct source_order order = {
+		.url = pull->url,
+		.config = pull->config,
+		.stream = pull->stream,
+		.camera = pull->name,
+		.log = pull->log,
+		.events = &pull_source_events,
+		.arg = pull,
+		.retry_after_us = &pull->retry_after_us,
+	};
+
+	metric_add(pull->connects, 1);
+	pull->retry_after_us = 0;
+	pull->kind = pull_find_source(pull->url);
+	pull->running = pull->kind ? pull->kind->start(pull, &order, &why) : NULL;
+	if (!pull->running)
+		pull_on_end(pull, SOURCE_FAILED, why);
+}
+
+/* Queues for its turn. */
+static void pull_queue(struct pull *pull)
+{
+	pull_enter(pull, PULL_CONNECTING);
+	reactor_timer_start(pull->start_timer, pull_turn());
+}
+
+/* A wait is over, or the turn has come. */
+static void pull_on_start_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct pull *pull = arg;
+
+	(void)fd, (void)what;
+	if (pull->state == PULL_DOWN)
+		pull_queue(pull);
+	else
+		pull_connect(pull);
+}
+
+static void pull_on_good_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct pull *pull = arg;
+
+	(void)fd, (void)what;
+	pull->wait_us = RETRY_MIN_US;
+}
+
+/* --- life --- */
+
+struct pull *pull_new(const char *name, const char *url, const struct config_camera *config,
+	struct stream *stream, const struct log_name *log)
+{
+	struct pull *pull = xcalloc(1, sizeof(*pull));
+
+	pull->name = name;
+	pull->url = url;
+	pull->config = config;
+	pull->stream = stream;
+	pull->log = log;
+	pull->wait_us = RETRY_MIN_US;
+	pull->start_timer = reactor_timer_new(pull_on_start_timer, pull);
+	pull->good_timer = reactor_timer_new(pull_on_good_timer, pull);
+	pull->up = metric_get(METRIC_CAMERA_UP, name);
+	pull->connects = metric_get(METRIC_CAMERA_CONNECTS, name);
+	for (size_t i = 0; i < PULL_STATE_COUNT; i++)
+		pull->states[i] = metric_get(METRIC_CAMERA_STATE, name, pull_state_names[i]);
+	pull_enter(pull, PULL_OFF);
+	return pull;
+}
+
+void pull_free(struct pull *pull)
+{
+	if (!pull)
+		return;
+	pull_stop(pull);
+	reactor_timer_free(&pull->start_timer);
+	reactor_timer_free(&pull->good_timer);
+	free(pull);
+}
+
+void pull_start(struct pull *pull)
+{
+	if (pull->state == PULL_OFF)
+		pull_queue(pull);
+}
+
+void pull_stop(struct pull *pull)
+{
+	if (pull->state == PULL_OFF)
+		return;
+	reactor_timer_stop(pull->start_timer);
+	pull_end_attempt(pull);
+	pull_enter(pull, PULL_OFF);
+}
