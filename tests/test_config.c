@@ -571,7 +571,7 @@ static void a_reload_sees_what_changed(void **state)
 		{PORCH,						true,  true,  NULL          },
 		{ "log: {level: debug}\n" PORCH,                       true,  true,  NULL          },
 		{ "users: {a: {password: x}}\n" PORCH,                 true,  true,  NULL          },
-		{ PORCH "    record: off\n",                           false, true,  NULL          },
+		{ PORCH "    record: off\n",                           true,  true,  NULL          },
 		{ PORCH "    enabled: off\n",                          false, true,  NULL          },
 		{ PORCH "    transport: udp\n",                        false, true,  NULL          },
 		{ "cameras: {porch: {source: 'rtsp://h'}}",            false, true,  NULL          },
