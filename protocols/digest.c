@@ -39,6 +39,21 @@ static bool digest_word(struct digest_text *t, char *ret, size_t size)
 	return digest_copy(ret, size, start, (size_t)(t->at - start));
 }
 
+/* Whether a quote ends its string: cameras write realm="the "front" door". */
+static bool digest_is_closing(const struct digest_text *t)
+{
+	struct digest_text rest = { t->at + 1, t->end };
+	bool blank;
+
+	digest_skip(&rest, " \t");
+	if (rest.at == rest.end || *rest.at == ',')
+		return true;
+	blank = rest.at > t->at + 1;
+	while (rest.at < rest.end && *rest.at && !strchr(" \t=,\"", *rest.at))
+		rest.at++;
+	return blank && rest.at < rest.end && *rest.at == '=';
+}
+
 /* A quoted string (with \ escapes), or a bare value up to ',' or space. */
 static bool digest_value(struct digest_text *t, char *ret, size_t size)
 {
@@ -51,7 +66,7 @@ static bool digest_value(struct digest_text *t, char *ret, size_t size)
 			t->at++;
 		return digest_copy(ret, size, start, (size_t)(t->at - start));
 	}
-	for (t->at++; t->at < t->end && *t->at != '"'; t->at++) {
+	for (t->at++; t->at < t->end && !(*t->at == '"' && digest_is_closing(t)); t->at++) {
 		if (*t->at == '\\' && t->at + 1 < t->end)
 			t->at++;
 		if (n + 1 >= size || !*t->at)
@@ -105,7 +120,7 @@ static bool digest_offers_auth(const char *list)
 	return false;
 }
 
-/* "MD5", "SHA-256"; -1 for those that we do not speak (MD5-sess, SHA-512-256). */
+/* "MD5", "SHA-256"; -1 for those that we do not speak (SHA-512-256). */
 static int digest_algorithm(const char *name)
 {
 	if (!strcasecmp(name, "MD5"))
@@ -113,6 +128,23 @@ static int digest_algorithm(const char *name)
 	if (!strcasecmp(name, "SHA-256") || !strcasecmp(name, "SHA256"))
 		return AUTH_SHA256;
 	return -1;
+}
+
+/* With "-sess", which only our side of a challenge speaks. */
+static bool challenge_take_algorithm(struct digest_challenge *c, const char *name)
+{
+	size_t n = strlen(name);
+	char base[sizeof(c->algorithm_name)];
+
+	if (n >= sizeof(base))
+		return false;
+	c->session = n > 5 && !strcasecmp(name + n - 5, "-sess");
+	snprintf(base, sizeof(base), "%.*s", (int)(c->session ? n - 5 : n), name);
+	if (digest_algorithm(base) < 0)
+		return false;
+	memcpy(c->algorithm_name, name, n + 1);
+	c->algorithm = (enum auth_algorithm)digest_algorithm(base);
+	return true;
 }
 
 /* --- challenges --- */
@@ -130,10 +162,8 @@ static void challenge_take(
 		c->qop_auth = digest_offers_auth(value);
 	else if (!strcasecmp(name, "stale"))
 		c->stale = !strcasecmp(value, "true");
-	else if (!strcasecmp(name, "algorithm") && digest_algorithm(value) < 0)
-		*known = false;
-	else if (!strcasecmp(name, "algorithm"))
-		c->algorithm = (enum auth_algorithm)digest_algorithm(value);
+	else if (!strcasecmp(name, "algorithm") && value[0])
+		*known = challenge_take_algorithm(c, value);
 }
 
 int digest_parse_challenge(
@@ -166,6 +196,19 @@ int digest_parse_challenge(
 	*at = t.at > p + *at ? (size_t)(t.at - p) : n;
 	*ret = c;
 	return 1;
+}
+
+int digest_strength(const struct digest_challenge *c)
+{
+	switch (c->scheme) {
+	case DIGEST_NONE:
+		return 0;
+	case DIGEST_BASIC:
+		return 1;
+	case DIGEST_DIGEST:
+		return c->algorithm == AUTH_SHA256 ? 3 : 2;
+	}
+	return 0;
 }
 
 /* --- credentials --- */
@@ -316,8 +359,7 @@ int digest_write_credentials(char *ret, size_t size, const struct digest_challen
 	const char *user, const char *password, const char *method, const char *uri,
 	unsigned nonce_count, const char *cnonce)
 {
-	static const char *const algorithms[] = { [AUTH_MD5] = "MD5", [AUTH_SHA256] = "SHA-256" };
-	char ha1[AUTH_HASH_HEX_BYTES], response[AUTH_HASH_HEX_BYTES], count[9];
+	char ha1[AUTH_HASH_HEX_BYTES], plain[AUTH_HASH_HEX_BYTES], response[AUTH_HASH_HEX_BYTES], count[9];
 	size_t n = 0;
 	bool fits = true;
 
@@ -326,6 +368,11 @@ int digest_write_credentials(char *ret, size_t size, const struct digest_challen
 	snprintf(count, sizeof(count), "%08x", nonce_count);
 	auth_hash(challenge->algorithm, ha1,
 		(const char *const[]){ user, challenge->realm, password, NULL });
+	if (challenge->session) { /* RFC 7616 section 3.4.2 */
+		memcpy(plain, ha1, sizeof(plain));
+		auth_hash(challenge->algorithm, ha1,
+			(const char *const[]){ plain, challenge->nonce, cnonce, NULL });
+	}
 	auth_digest_response(challenge->algorithm, ha1, method, uri, challenge->nonce,
 		challenge->qop_auth ? count : NULL, cnonce, response);
 	digest_put_quoted(ret, size, &n, &fits, "Digest username=\"", user);
@@ -333,13 +380,14 @@ int digest_write_credentials(char *ret, size_t size, const struct digest_challen
 	digest_put_quoted(ret, size, &n, &fits, ", nonce=\"", challenge->nonce);
 	digest_put(ret, size, &n, &fits, ", uri=\"", uri, "\"");
 	digest_put(ret, size, &n, &fits, ", response=\"", response, "\"");
-	if (challenge->algorithm != AUTH_MD5)
-		digest_put(
-			ret, size, &n, &fits, ", algorithm=", algorithms[challenge->algorithm], "");
+	if (challenge->algorithm_name[0] || challenge->algorithm != AUTH_MD5)
+		digest_put(ret, size, &n, &fits, ", algorithm=",
+			challenge->algorithm_name[0] ? challenge->algorithm_name : "SHA-256", "");
 	if (challenge->opaque[0])
 		digest_put_quoted(ret, size, &n, &fits, ", opaque=\"", challenge->opaque);
-	if (challenge->qop_auth) {
+	if (challenge->qop_auth)
 		digest_put(ret, size, &n, &fits, ", qop=auth, nc=", count, "");
+	if (challenge->qop_auth || challenge->session) {
 		digest_put_quoted(ret, size, &n, &fits, ", cnonce=\"", cnonce);
 	}
 	return fits ? 0 : -ENAMETOOLONG;

@@ -24,6 +24,8 @@ enum digest_scheme {
 struct digest_challenge {
 	enum digest_scheme scheme; /* DIGEST_NONE: a scheme or an algorithm that we do not speak */
 	enum auth_algorithm algorithm;
+	bool session; /* "MD5-sess", "SHA-256-sess" */
+	char algorithm_name[16]; /* as written, for it is echoed; "" when unsaid */
 	char realm[DIGEST_VALUE_BYTES], nonce[DIGEST_VALUE_BYTES], opaque[DIGEST_VALUE_BYTES];
 	bool qop_auth; /* qop offered with "auth" in its list */
 	bool stale;
@@ -46,13 +48,17 @@ struct digest_credentials {
 int digest_parse_challenge(struct digest_challenge *ret, const char *p, size_t n, size_t *at,
 	const char **why) MUST_CHECK;
 
+/* 0 for a challenge that we do not speak; what to prefer is greater: Basic, MD5, SHA-256. */
+int digest_strength(const struct digest_challenge *challenge);
+
 /* Parses an Authorization value. Returns 0, or -EBADMSG and a static *why. */
 int digest_parse_credentials(
 	struct digest_credentials *ret, const char *p, size_t n, const char **why) MUST_CHECK;
 
 /*
  * Writes the Authorization value of a client for this challenge. `uri` is byte for byte the request
- * line's; nonce_count starts at 1; cnonce is the caller's random text. Returns 0 or -ENAMETOOLONG.
+ * line's; nonce_count starts at 1 with each nonce, and cnonce is the caller's random text, the same
+ * for all requests with that nonce ("-sess" may count on it). Returns 0 or -ENAMETOOLONG.
  */
 int digest_write_credentials(char *ret, size_t size, const struct digest_challenge *challenge,
 	const char *user, const char *password, const char *method, const char *uri,

@@ -184,11 +184,11 @@ static void hls_on_init(struct fragment_reader *reader, struct fragment_init *in
 
 	hls_close_segment(hls);
 	hls->broken = hls->next_number > 0;
-	if (last && fragment_init_equal(last->init, init))
+	if (!init->web || (last && fragment_init_equal(last->init, init->web)))
 		return;
 	made = xcalloc(1, sizeof(*made));
 	made->number = ++hls->next_init;
-	made->init = fragment_init_ref(init);
+	made->init = fragment_init_ref(init->web);
 	TAILQ_INSERT_TAIL(&hls->inits, made, entry);
 }
 
@@ -199,10 +199,13 @@ static bool hls_is_boundary(const struct hls_segment *open, const struct fragmen
 	       open->n == SEGMENT_FRAGMENTS;
 }
 
-static void hls_on_fragment(struct fragment_reader *reader, struct fragment *fragment)
+static void hls_on_fragment(struct fragment_reader *reader, struct fragment *full)
 {
 	struct hls *hls = CONTAINER_OF(reader, struct hls, reader);
+	struct fragment *fragment = fragment_web(full);
 
+	if (!fragment)
+		return;
 	if (hls->open && hls_is_boundary(hls->open, fragment))
 		hls_close_segment(hls);
 	if (!hls->has_origin) {

@@ -9,21 +9,25 @@
 #include "protocols/http_server.h"
 #include "protocols/mp4_live.h"
 #include "server/media/stream.h"
+#include "storage/fragment.h"
 
 enum {
 	CAMERA_NAME_BYTES = 64
 };
 
+// clang-format off
 /* What a camera's folder holds; `file` is a whole name, or a prefix when it ends with '-'. */
 static const struct live_file {
 	const char *file;
 	void (*get)(struct http_request *request, struct stream *stream, const char *file);
+	bool is_mp4; /* needs tracks that browsers play in MP4 */
 } live_files[] = {
-	{"index.m3u8", hls_get     },
-	{ "init-",     hls_get     },
-	{ "seg-",      hls_get     },
-	{ "live.mp4",  mp4_live_get},
+	{ "index.m3u8", hls_get,      true },
+	{ "init-",      hls_get,      true },
+	{ "seg-",       hls_get,      true },
+	{ "live.mp4",   mp4_live_get, true },
 };
+// clang-format on
 
 static const struct live_file *live_find_file(const char *name)
 {
@@ -35,6 +39,17 @@ static const struct live_file *live_find_file(const char *name)
 			return &live_files[i];
 	}
 	return NULL;
+}
+
+/* Why a stream that is up cannot be had as MP4, or NULL. */
+static const char *live_refusal(const struct stream *stream)
+{
+	struct stream_track tracks[STREAM_TRACKS];
+	size_t n = stream_tracks(stream);
+
+	for (size_t i = 0; i < n; i++)
+		tracks[i] = *stream_track(stream, i);
+	return n ? fragment_web_refusal(tracks, n) : NULL;
 }
 
 /* The cameras as a list of links: for people, and for the page, which reads it. */
@@ -69,6 +84,7 @@ void live_get(struct http_request *request)
 	char camera[CAMERA_NAME_BYTES];
 	struct stream *stream;
 	const struct live_file *file;
+	const char *refusal;
 
 	if (!*rest || !strcmp(rest, "/")) {
 		live_list(request);
@@ -87,5 +103,9 @@ void live_get(struct http_request *request)
 		http_answer_error(request, 404, "There is no such live resource.");
 		return;
 	}
-	file->get(request, stream, slash + 1);
+	refusal = file->is_mp4 ? live_refusal(stream) : NULL;
+	if (refusal)
+		http_answer_error(request, 415, "%s", refusal);
+	else
+		file->get(request, stream, slash + 1);
 }

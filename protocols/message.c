@@ -307,6 +307,21 @@ bool message_text_has_token(struct message_text t, const char *token)
 	return false;
 }
 
+struct message_text message_text_trim(struct message_text t)
+{
+	return t.n ? message_trim(t.p, t.p + t.n) : t;
+}
+
+struct message_text message_text_cut(struct message_text *rest, char separator)
+{
+	const char *end = rest->n ? memchr(rest->p, separator, rest->n) : NULL;
+	struct message_text part = { rest->p, end ? (size_t)(end - rest->p) : rest->n };
+
+	rest->p = rest->n ? rest->p + part.n + (end ? 1 : 0) : rest->p;
+	rest->n -= part.n + (end ? 1 : 0);
+	return message_text_trim(part);
+}
+
 char *message_text_copy(char *ret, size_t size, struct message_text t)
 {
 	size_t n = t.n < size ? t.n : size - 1;

@@ -60,6 +60,10 @@ bool message_text_is(struct message_text t, const char *s);          /* any case
 bool message_text_starts(struct message_text t, const char *prefix); /* any case */
 /* Whether a comma-separated list holds the token (any case). */
 bool message_text_has_token(struct message_text t, const char *token);
+/* Without the blanks around it. */
+struct message_text message_text_trim(struct message_text t);
+/* Cuts what stands before the separator (or all) off *rest, and the separator; trimmed. */
+struct message_text message_text_cut(struct message_text *rest, char separator);
 /* Copies with NUL, cut to size. Returns ret. */
 char *message_text_copy(char *ret, size_t size, struct message_text t);
 /* A decimal number up to max; false when it is anything else. */

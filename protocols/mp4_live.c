@@ -28,7 +28,8 @@ enum mp4_live_state {
 struct mp4_live {
 	struct fragment_reader reader;
 	struct http_request *request;
-	struct fragment_init *init; /* what was sent; NULL before */
+	struct fragment_init
+		*init; /* what was sent, of the tracks that browsers play; NULL before */
 	int64_t origin_us;
 	enum mp4_live_state state;
 	bool has_origin;
@@ -57,9 +58,9 @@ static void mp4_live_on_init(struct fragment_reader *reader, struct fragment_ini
 	struct fragment_init *sent = live->init;
 
 	live->state = MP4_LIVE_SKIPPING;
-	if (!sent) {
-		mp4_live_send_init(live, init);
-	} else if (!fragment_init_equal(sent, init)) {
+	if (!sent && init->web) {
+		mp4_live_send_init(live, init->web);
+	} else if (sent && (!init->web || !fragment_init_equal(sent, init->web))) {
 		fragmenter_unsubscribe(reader);
 		http_end(live->request); /* another codec or size: the player starts anew */
 	}
@@ -76,12 +77,15 @@ static bool mp4_live_is_stuck(struct mp4_live *live, size_t unsent)
 	return now - live->progress_us > STUCK_US;
 }
 
-static void mp4_live_on_fragment(struct fragment_reader *reader, struct fragment *fragment)
+static void mp4_live_on_fragment(struct fragment_reader *reader, struct fragment *full)
 {
 	struct mp4_live *live = CONTAINER_OF(reader, struct mp4_live, reader);
 	size_t unsent = http_unsent(live->request);
+	const struct fragment *fragment = fragment_web(full);
 	struct evbuffer *body;
 
+	if (!fragment)
+		return;
 	if (mp4_live_is_stuck(live, unsent)) {
 		http_abort(live->request);
 		return;

@@ -11,8 +11,12 @@ enum {
 	RECEIVER_REPORT = 201,
 	SOURCE_DESCRIPTION = 202,
 	BYE = 203,
+	TYPE_LAST = 207, /* extended reports */
 	CNAME_ITEM = 1,
 	CNAME_MOST = 64,
+	RTCP_BYTES = 8, /* the shortest packet that says anything */
+	FIRST_TYPE = 200,
+	LAST_TYPE = 207,
 };
 
 static const int64_t ntp_epoch_s = 2208988800; /* 1900 to 1970 */
@@ -33,44 +37,66 @@ int64_t rtcp_us_of_ntp(uint64_t ntp)
 	return seconds * 1000000 + (int64_t)(((ntp & UINT32_MAX) * 1000000 + (1U << 31)) >> 32);
 }
 
-static void parse_sender(struct rtcp_compound *ret, struct reader *r, unsigned blocks)
+bool rtcp_is(const uint8_t *p, size_t n)
 {
-	ret->sender.ssrc = reader_u32(r);
-	ret->sender.ntp = reader_u64(r);
-	ret->sender.timestamp = reader_u32(r);
-	ret->sender.packets = reader_u32(r);
-	ret->sender.octets = reader_u32(r);
-	ret->has_sender_report = !r->why;
+	return n >= 4 && p[0] >> 6 == 2 && p[1] >= SENDER_REPORT && p[1] <= TYPE_LAST;
+}
+
+static bool parse_sender(struct rtcp_compound *ret, struct reader *r, unsigned blocks)
+{
+	struct rtcp_sender_report sender;
+
+	sender.ssrc = reader_u32(r);
+	sender.ntp = reader_u64(r);
+	sender.timestamp = reader_u32(r);
+	sender.packets = reader_u32(r);
+	sender.octets = reader_u32(r);
+	if (r->why)
+		return false;
+	ret->sender = sender;
+	ret->has_sender_report = true;
 	ret->has_receiver_report |= blocks > 0;
+	return true;
+}
+
+/* One packet of the compound, of which `content` was there. False when it was broken. */
+static bool parse_packet(
+	struct rtcp_compound *ret, uint8_t flags, uint8_t type, struct reader *content)
+{
+	switch (type) {
+	case SENDER_REPORT:
+		return parse_sender(ret, content, flags & 0x1f);
+	case RECEIVER_REPORT:
+		ret->has_receiver_report = true;
+		return true;
+	case BYE:
+		ret->has_bye = true;
+		return true;
+	default:
+		return true;
+	}
 }
 
 int rtcp_parse(struct rtcp_compound *ret, const uint8_t *p, size_t n, const char **why)
 {
 	struct reader r = reader_of(p, n);
 	struct rtcp_compound compound = { 0 };
+	bool any = false;
 
-	if (n == 0)
-		reader_fail(&r, "empty");
 	while (reader_left(&r) > 0) {
 		uint8_t first = reader_u8(&r);
 		uint8_t type = reader_u8(&r);
 		size_t bytes = reader_u16(&r) * (size_t)4;
-		const uint8_t *content = reader_bytes(&r, bytes);
-		struct reader packet = reader_of(content, content ? bytes : 0);
+		size_t there = bytes < reader_left(&r) ? bytes : reader_left(&r);
+		struct reader content = reader_of(r.at, there);
 
-		if (first >> 6 != 2)
-			reader_fail(&r, "version is not 2");
-		if (type == SENDER_REPORT)
-			parse_sender(&compound, &packet, first & 0x1f);
-		else if (type == RECEIVER_REPORT)
-			compound.has_receiver_report = true;
-		else if (type == BYE)
-			compound.has_bye = true;
-		if (packet.why)
-			reader_fail(&r, packet.why);
+		if (r.why || first >> 6 != 2)
+			break;
+		any |= parse_packet(&compound, first, type, &content);
+		reader_skip(&r, there);
 	}
-	if (r.why) {
-		*why = r.why;
+	if (!any) {
+		*why = "no RTCP packet in it is whole";
 		return -EBADMSG;
 	}
 	*ret = compound;

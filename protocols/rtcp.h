@@ -22,7 +22,23 @@ struct rtcp_compound {
 	bool has_bye;
 };
 
-/* Parses a compound packet; unknown packet types are skipped. Returns 0, or -EBADMSG and *why. */
+/*
+ * Whether the bytes are RTCP and not RTP, which cameras send on each other's channels (RFC 5761
+ * section 4: the packet types that no payload type with a marker may take).
+ */
+bool rtcp_is(const uint8_t *p, size_t n);
+
+/*
+ * Whether the n bytes are RTCP and not RTP, on whatever channel or port they came: cameras mix them
+ * up (RFC 5761 section 4 for how they are told apart).
+ */
+bool rtcp_is(const uint8_t *p, size_t n);
+
+/*
+ * Parses a compound packet; unknown packet types are skipped. It is read up to the first packet that
+ * is broken, which costs only itself and those behind it; one that is cut short counts when what
+ * we need of it is there. Returns 0, or -EBADMSG and *why when nothing at all can be read.
+ */
 int rtcp_parse(struct rtcp_compound *ret, const uint8_t *p, size_t n, const char **why) MUST_CHECK;
 
 /* Writes SR + SDES(CNAME), or an RR + SDES. Returns the bytes, 0 when ret is too small. */

@@ -16,11 +16,18 @@ enum {
 	HBR_SIZE_BITS = 13,
 	HBR_INDEX_BITS = 3
 };
-/* AUs of one packet; the largest AU; the widest field of a header. */
+/* Object types of HE-AAC; greater ones are not known here (low delay, xHE-AAC). */
+enum {
+	AAC_SBR = 5,
+	AAC_PS = 29
+};
+/* AUs of one packet; the largest AU; the widest field of a header; 90 kHz is no rate of a sound. */
 enum {
 	AUS = 64,
-	AU_BYTES = 65536,
-	FIELD_BITS = 32
+	AU_BYTES = RTP_AAC_UNIT_BYTES,
+	FIELD_BITS = 32,
+	PICTURE_HZ = 90000,
+	GUESSED_HZ = 48000
 };
 
 static unsigned aac_number(const char *fmtp, const char *name, unsigned otherwise, unsigned max)
@@ -42,7 +49,7 @@ static int aac_hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static size_t aac_parse_hex(uint8_t *ret, size_t size, const char *p)
+size_t rtp_aac_parse_hex(uint8_t *ret, size_t size, const char *p)
 {
 	size_t n = 0;
 
@@ -53,31 +60,64 @@ static size_t aac_parse_hex(uint8_t *ret, size_t size, const char *p)
 	return n;
 }
 
-/* The AudioSpecificConfig of the fmtp; without one, what the rtpmap says. */
-static int aac_start_config(struct rtp_aac *a, const struct rtp_format *format, const char **why)
+size_t rtp_aac_guess_config(
+	uint8_t ret[RTP_AAC_CONFIG_BYTES], uint32_t sample_rate, uint8_t channels)
 {
-	char hex[2 * sizeof(a->config) + 1];
-	struct aac_config config;
+	struct aac_config config = {
+		.object_type = 2,
+		.sample_rate = sample_rate == PICTURE_HZ ? GUESSED_HZ : sample_rate,
+		.channels = channels ? channels : 1,
+		.frame_samples = 1024,
+	};
 
-	if (sdp_fmtp_value(format->fmtp, "config", hex, sizeof(hex)) > 0)
-		a->config_bytes = aac_parse_hex(a->config, sizeof(a->config), hex);
-	if (a->config_bytes == 0 ||
-		aac_config_parse(&config, a->config, a->config_bytes, why) < 0) {
-		config = (struct aac_config){
-			.object_type = 2,
-			.sample_rate = format->clock_hz,
-			.channels = format->channels ? format->channels : 1,
-			.frame_samples = 1024,
-		};
-		a->config_bytes = aac_config_write(&config, a->config, sizeof(a->config));
-	}
-	if (a->config_bytes == 0 || config.sample_rate == 0) {
+	return aac_config_write(&config, ret, RTP_AAC_CONFIG_BYTES);
+}
+
+int rtp_aac_set_sound(struct rtp_depacketiser *d, const uint8_t *config, size_t n, const char **why)
+{
+	struct rtp_sound *sound = &d->sound;
+	struct aac_config aac;
+
+	if (aac_config_parse(&aac, config, n, why) < 0) {
 		*why = "the AAC configuration makes no sense";
 		return -EINVAL;
 	}
-	a->frame_ticks =
-		(uint32_t)((uint64_t)config.frame_samples * format->clock_hz / config.sample_rate);
+	uint32_t clock_hz = sound->clock_hz ? sound->clock_hz : aac.sample_rate;
+	uint64_t ticks = (uint64_t)aac.frame_samples * clock_hz / aac.sample_rate;
+	if (ticks == 0 || ticks > clock_hz) {
+		*why = "the AAC configuration does not fit the clock";
+		return -EINVAL;
+	}
+	*sound = (struct rtp_sound){
+		.config = config,
+		.config_bytes = n,
+		.clock_hz = clock_hz,
+		.hz = aac.sample_rate,
+		.channels = aac.channels,
+		.unit_ticks = (uint32_t)ticks,
+	};
 	return 0;
+}
+
+/* The AudioSpecificConfig of the fmtp; without one, what the rtpmap says. */
+static int aac_start_config(
+	struct rtp_depacketiser *d, const struct rtp_format *format, const char **why)
+{
+	struct rtp_aac *a = &d->aac;
+	char hex[2 * sizeof(a->config) + 1];
+	size_t n = 0;
+
+	d->sound.clock_hz = format->clock_hz;
+	if (sdp_fmtp_value(format->fmtp, "config", hex, sizeof(hex)) > 0)
+		n = rtp_aac_parse_hex(a->config, sizeof(a->config), hex);
+	if (n > 0 && rtp_aac_set_sound(d, a->config, n, why) == 0)
+		return 0;
+	*why = "this kind of AAC is not supported";
+	if (n > 0 && a->config[0] >> 3 > AAC_SBR && a->config[0] >> 3 != AAC_PS)
+		return -EINVAL;
+	a->guessed = true;
+	n = rtp_aac_guess_config(a->config, format->clock_hz, format->channels);
+	return rtp_aac_set_sound(d, a->config, n, why);
 }
 
 static int aac_start(struct rtp_depacketiser *d, const struct rtp_format *format, const char **why)
@@ -96,7 +136,7 @@ static int aac_start(struct rtp_depacketiser *d, const struct rtp_format *format
 	a->random_access_bits = aac_number(fmtp, "randomaccessindication", 0, 1);
 	a->state_bits = aac_number(fmtp, "streamstateindication", 0, FIELD_BITS);
 	a->auxiliary_bits = aac_number(fmtp, "auxiliarydatasizelength", 0, FIELD_BITS);
-	return aac_start_config(a, format, why);
+	return aac_start_config(d, format, why);
 }
 
 static void aac_drop(struct rtp_depacketiser *d, const char *why)
@@ -120,6 +160,27 @@ static void aac_give(struct rtp_depacketiser *d, const uint8_t *p, size_t n, uin
 	rtp_unit_reset(d);
 }
 
+/* The header of an ADTS frame knows better than a guess, but not than a description. */
+static void aac_take_adts(struct rtp_depacketiser *d, const uint8_t *p)
+{
+	unsigned type = (p[2] >> 6) + 1U, rate = p[2] >> 2 & 15;
+	unsigned channels = (p[2] & 1U) << 2 | p[3] >> 6;
+	uint8_t config[] = { (uint8_t)(type << 3 | rate >> 1),
+		(uint8_t)(rate << 7 | channels << 3) };
+	struct rtp_aac *a = &d->aac;
+	struct aac_config parsed;
+	const char *why;
+
+	if (!a->guessed || aac_config_parse(&parsed, config, sizeof(config), &why) < 0)
+		return;
+	a->guessed = false;
+	if (parsed.sample_rate == d->sound.hz && parsed.channels == d->sound.channels)
+		return;
+	memcpy(a->config, config, sizeof(config));
+	if (rtp_aac_set_sound(d, a->config, sizeof(config), &why) == 0)
+		d->sets_changed = true;
+}
+
 /* Gives an AU, or the ADTS frames that stand in its place. Returns the time behind it. */
 static uint32_t aac_give_any(
 	struct rtp_depacketiser *d, const uint8_t *p, size_t n, uint32_t timestamp)
@@ -128,12 +189,13 @@ static uint32_t aac_give_any(
 
 	if (header == 0) {
 		aac_give(d, p, n, timestamp);
-		return timestamp + d->aac.frame_ticks;
+		return timestamp + d->sound.unit_ticks;
 	}
+	aac_take_adts(d, p);
 	do {
 		size_t frame = (size_t)(p[3] & 3) << 11 | (size_t)p[4] << 3 | p[5] >> 5;
 		aac_give(d, p + header, frame - header, timestamp);
-		timestamp += d->aac.frame_ticks;
+		timestamp += d->sound.unit_ticks;
 		p += frame;
 		n -= frame;
 		header = aac_adts_header(p, n);
@@ -207,8 +269,11 @@ static void aac_collect(struct rtp_depacketiser *d, const struct rtp_packet *pac
 		aac_drop(d, "the pieces of an AU do not fit");
 		return;
 	}
+	size_t header = aac_adts_header(d->unit, d->bytes);
+	if (header > 0)
+		aac_take_adts(d, d->unit);
 	d->aac.expected = 0;
-	rtp_unit_give(d, d->timestamp, true);
+	rtp_unit_give_bytes(d, d->unit + header, d->bytes - header, d->timestamp, true);
 	rtp_unit_reset(d);
 }
 

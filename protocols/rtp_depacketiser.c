@@ -16,29 +16,44 @@ enum {
 static const struct rtp_payload *const payloads[] = {
 	&rtp_payload_h264,
 	&rtp_payload_h265,
+	&rtp_payload_jpeg,
 	&rtp_payload_aac,
+	&rtp_payload_latm,
+	&rtp_payload_opus,
+	&rtp_payload_metadata,
 };
+
+static const struct rtp_payload *payload_find(const char *encoding)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(payloads); i++) {
+		if (!strcmp(payloads[i]->encoding, encoding))
+			return payloads[i];
+	}
+	for (size_t i = 0; i < RTP_PCM_ENCODINGS; i++) {
+		if (!strcmp(rtp_payloads_pcm[i].encoding, encoding))
+			return &rtp_payloads_pcm[i];
+	}
+	return NULL;
+}
 
 struct rtp_depacketiser *rtp_depacketiser_new(const struct rtp_format *format,
 	const struct rtp_depacketiser_events *events, void *arg, const char **why)
 {
+	const struct rtp_payload *payload = payload_find(format->encoding);
 	struct rtp_depacketiser *d;
 
-	for (size_t i = 0; i < ARRAY_LENGTH(payloads); i++) {
-		if (strcmp(payloads[i]->encoding, format->encoding) != 0)
-			continue;
-		d = xcalloc(1, sizeof(*d));
-		d->payload = payloads[i];
-		d->events = *events;
-		d->arg = arg;
-		d->sets_changed = true;
-		d->waiting = true;
-		if (d->payload->start(d, format, why) == 0)
-			return d;
-		rtp_depacketiser_free(d);
-		return NULL;
-	}
 	*why = "the encoding is not supported";
+	if (!payload)
+		return NULL;
+	d = xcalloc(1, sizeof(*d));
+	d->payload = payload;
+	d->events = *events;
+	d->arg = arg;
+	d->sets_changed = true;
+	d->waiting = true;
+	if (payload->start(d, format, why) == 0)
+		return d;
+	rtp_depacketiser_free(d);
 	return NULL;
 }
 
@@ -65,12 +80,14 @@ const struct h265_sets *rtp_depacketiser_h265(const struct rtp_depacketiser *d)
 	return d->payload == &rtp_payload_h265 ? &d->h265 : NULL;
 }
 
-const uint8_t *rtp_depacketiser_aac(const struct rtp_depacketiser *d, size_t *bytes)
+const struct rtp_sound *rtp_depacketiser_sound(const struct rtp_depacketiser *d)
 {
-	if (d->payload != &rtp_payload_aac)
-		return NULL;
-	*bytes = d->aac.config_bytes;
-	return d->aac.config;
+	return d->sound.hz ? &d->sound : NULL;
+}
+
+const struct jpeg *rtp_depacketiser_jpeg(const struct rtp_depacketiser *d)
+{
+	return d->payload == &rtp_payload_jpeg ? &d->jpeg.given : NULL;
 }
 
 void rtp_unit_damage(struct rtp_depacketiser *d, const char *why)
@@ -111,9 +128,15 @@ void rtp_unit_append(struct rtp_depacketiser *d, const uint8_t *p, size_t n)
 
 void rtp_unit_give(struct rtp_depacketiser *d, uint32_t timestamp, bool keyframe)
 {
+	rtp_unit_give_bytes(d, d->unit, d->bytes, timestamp, keyframe);
+}
+
+void rtp_unit_give_bytes(
+	struct rtp_depacketiser *d, const uint8_t *p, size_t n, uint32_t timestamp, bool keyframe)
+{
 	struct rtp_unit unit = {
-		.data = d->unit,
-		.bytes = d->bytes,
+		.data = p,
+		.bytes = n,
 		.timestamp = timestamp,
 		.keyframe = keyframe,
 		.sets_changed = d->sets_changed,
@@ -121,6 +144,15 @@ void rtp_unit_give(struct rtp_depacketiser *d, uint32_t timestamp, bool keyframe
 
 	d->sets_changed = false;
 	d->events.on_unit(d->arg, &unit);
+}
+
+void rtp_unit_end(struct rtp_depacketiser *d, uint32_t timestamp)
+{
+	if (d->damage)
+		d->events.on_dropped(d->arg, d->damage);
+	else if (d->bytes > 0)
+		rtp_unit_give(d, timestamp, true);
+	rtp_unit_reset(d);
 }
 
 void rtp_unit_reset(struct rtp_depacketiser *d)

@@ -29,6 +29,13 @@ struct rtp_payload {
 	bool (*sets_complete)(const struct rtp_depacketiser *d);
 };
 extern const struct rtp_payload rtp_payload_h264, rtp_payload_h265, rtp_payload_aac;
+extern const struct rtp_payload rtp_payload_jpeg;
+extern const struct rtp_payload rtp_payload_latm, rtp_payload_metadata, rtp_payload_opus;
+/* Sound without frames: its encodings have a file in common. */
+enum {
+	RTP_PCM_ENCODINGS = 12
+};
+extern const struct rtp_payload rtp_payloads_pcm[RTP_PCM_ENCODINGS];
 
 /* Whether the marker bit ends pictures; believed after it did once. */
 enum rtp_marker {
@@ -37,10 +44,14 @@ enum rtp_marker {
 	RTP_MARKER_FALSE
 };
 
+enum {
+	RTP_AAC_CONFIG_BYTES = 64,
+	RTP_AAC_UNIT_BYTES = 65536 /* the largest AU, or the largest element of several */
+};
+
 struct rtp_aac {
-	uint8_t config[64];
-	size_t config_bytes;
-	uint32_t frame_ticks; /* of the RTP clock */
+	uint8_t config[RTP_AAC_CONFIG_BYTES];
+	bool guessed; /* the config; an ADTS header may say better */
 	/* of the fmtp, in bits */
 	unsigned size_bits, index_bits, index_delta_bits, cts_bits, dts_bits, random_access_bits,
 		state_bits, auxiliary_bits;
@@ -48,11 +59,54 @@ struct rtp_aac {
 	size_t expected;         /* bytes of the AU that is being collected from fragments, or 0 */
 };
 
+/* ISO/IEC 14496-3 section 1.7.3: what a StreamMuxConfig says. */
+struct rtp_latm_mux {
+	uint8_t config[RTP_AAC_CONFIG_BYTES]; /* the AudioSpecificConfig, or a guess */
+	size_t config_bytes;
+	unsigned subframes;      /* of an AudioMuxElement; 0 while there is no StreamMuxConfig */
+	uint32_t constant_bytes; /* of each frame; 0 when its length stands before it */
+	uint32_t other_bits;     /* behind the frames */
+};
+
+struct rtp_latm {
+	bool in_band; /* AudioMuxElements tell about a StreamMuxConfig */
+	bool lost;    /* packets before the element that is being collected */
+	struct rtp_latm_mux mux;
+};
+
+struct rtp_pcm {
+	uint8_t frame_bytes; /* a sample of each channel; G.726: 1 */
+	bool swap;           /* 16-bit samples come little endian */
+};
+
+/* JPEG: quantisation tables of two components at most, one behind the other, as they came. */
+struct rtp_jpeg_tables {
+	uint8_t q;         /* what they were sent for; 0: none yet */
+	uint8_t precision; /* bit i: table i has 16-bit entries */
+	uint8_t n;
+	uint8_t data[256];
+};
+/* The tables of more values of Q than this are not kept: those sent longest ago go. */
+enum {
+	RTP_JPEG_TABLES = 32
+};
+
+struct rtp_jpeg {
+	uint16_t width, height; /* of SDP; 0: unknown */
+	struct rtp_jpeg_tables tables[RTP_JPEG_TABLES];
+	unsigned next_tables;
+	uint8_t type;      /* of the picture's first fragment */
+	size_t head_bytes; /* of the unit before the scan; 0: the camera sends whole JPEGs */
+	bool bare;         /* and no payload headers */
+	struct jpeg given;
+};
+
 struct rtp_depacketiser {
 	const struct rtp_payload *payload;
 	struct rtp_depacketiser_events events;
 	void *arg;
-	bool sets_changed; /* since the last unit that was given */
+	bool sets_changed;      /* since the last unit that was given */
+	struct rtp_sound sound; /* hz is 0 when it is none */
 
 	/* the unit being collected; limit RTP_UNIT_BYTES, then it is dropped */
 	uint8_t *unit;
@@ -80,6 +134,9 @@ struct rtp_depacketiser {
 		struct h264_sets h264;
 		struct h265_sets h265;
 		struct rtp_aac aac;
+		struct rtp_jpeg jpeg;
+		struct rtp_latm latm;
+		struct rtp_pcm pcm;
 	};
 };
 
@@ -89,9 +146,28 @@ struct rtp_depacketiser {
 void rtp_unit_append(struct rtp_depacketiser *d, const uint8_t *p, size_t n);
 /* The unit will be dropped at its end; the first reason stays. `why` is static. */
 void rtp_unit_damage(struct rtp_depacketiser *d, const char *why);
-/* Hands the collected bytes to the owner. */
+/* Hands the collected bytes to the owner, or others. */
 void rtp_unit_give(struct rtp_depacketiser *d, uint32_t timestamp, bool keyframe);
+void rtp_unit_give_bytes(
+	struct rtp_depacketiser *d, const uint8_t *p, size_t n, uint32_t timestamp, bool keyframe);
 void rtp_unit_reset(struct rtp_depacketiser *d);
+
+/* Gives what was collected as a whole unit, sound or document, or drops it when it is damaged. */
+void rtp_unit_end(struct rtp_depacketiser *d, uint32_t timestamp);
+
+/* --- rtp_aac.c --- */
+
+/* Reads hexadecimal digits into at most size bytes; returns how many. */
+size_t rtp_aac_parse_hex(uint8_t *ret, size_t size, const char *p);
+/*
+ * Makes the depacketiser's sound what an AudioSpecificConfig says; the bytes must live on. Returns
+ * 0, or -EINVAL and a static *why.
+ */
+int rtp_aac_set_sound(
+	struct rtp_depacketiser *d, const uint8_t *config, size_t n, const char **why);
+/* Writes the config of AAC-LC with that rate and those channels. Returns its bytes, or 0. */
+size_t rtp_aac_guess_config(
+	uint8_t ret[RTP_AAC_CONFIG_BYTES], uint32_t sample_rate, uint8_t channels);
 
 /* --- rtp_nal.c: pictures out of NAL units --- */
 

@@ -30,6 +30,8 @@ struct rtp_reorder {
 	uint32_t clock_hz;
 	rtp_reorder_fn *on_packet;
 	void *arg;
+	bool has_types;
+	uint8_t types[2];
 
 	bool started;
 	bool gap;      /* packets before the next one are lost */
@@ -55,6 +57,13 @@ struct rtp_reorder *rtp_reorder_new(
 	r->on_packet = on_packet;
 	r->arg = arg;
 	return r;
+}
+
+void rtp_reorder_set_types(struct rtp_reorder *r, uint8_t a, uint8_t b)
+{
+	r->has_types = true;
+	r->types[0] = a;
+	r->types[1] = b;
 }
 
 void rtp_reorder_free(struct rtp_reorder *r)
@@ -239,6 +248,11 @@ void rtp_reorder_push(struct rtp_reorder *r, const uint8_t *p, size_t n, int64_t
 
 	if (rtp_parse(&packet, p, n, &why) < 0) {
 		r->stats.malformed++;
+		return;
+	}
+	if (r->has_types && packet.payload_type != r->types[0] &&
+		packet.payload_type != r->types[1]) {
+		r->stats.foreign++;
 		return;
 	}
 	rtp_reorder_expire(r, now_us);

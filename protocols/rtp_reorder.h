@@ -21,7 +21,7 @@ enum {
 
 struct rtp_reorder_stats {
 	uint64_t received, lost, duplicates; /* duplicates: late ones as well */
-	uint64_t malformed;
+	uint64_t malformed, foreign; /* foreign: of other payload types */
 	uint32_t highest_extended; /* for receiver reports */
 	uint32_t jitter;           /* RFC 3550 section 6.4.1, in RTP units */
 	uint32_t ssrc;
@@ -37,6 +37,13 @@ typedef void rtp_reorder_fn(void *arg, const uint8_t *p, size_t n, bool gap);
 struct rtp_reorder *rtp_reorder_new(
 	unsigned window, uint32_t clock_hz, rtp_reorder_fn *on_packet, void *arg);
 void rtp_reorder_free(struct rtp_reorder *reorder);
+
+/*
+ * Only packets of these two payload types count from now on (sdp_media's payload_type and
+ * mapped_type; the same one twice is fine); all do before. Others are dropped at once: cameras send
+ * packets of their own between, with sequence numbers that repeat.
+ */
+void rtp_reorder_set_types(struct rtp_reorder *reorder, uint8_t a, uint8_t b);
 
 /*
  * Takes one received packet; calls on_packet for what is due. now_us is monotonic. Malformed ones

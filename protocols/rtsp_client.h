@@ -10,10 +10,20 @@
  */
 struct rtsp_client;
 
+/* The ways to keep a session alive. */
+enum rtsp_keepalive {
+	RTSP_KEEPALIVE_UNKNOWN,
+	RTSP_KEEPALIVE_OPTIONS,
+	RTSP_KEEPALIVE_GET_PARAMETER
+};
+
 /* What proved to work for a camera; the supervisor keeps it from one attempt to the next. */
 struct rtsp_client_memory {
-	enum config_transport
-		transport; /* what worked last; TRANSPORT_AUTO when nothing is known */
+	enum config_transport transport; /* TRANSPORT_AUTO when nothing is known */
+	enum rtsp_keepalive keepalive;
+	bool signs_base;      /* in SETUP, credentials name the session's URI and not the track's */
+	bool logged_in;       /* with the password as it is configured */
+	unsigned short_lives; /* sessions in a row that ended when keepalives should have helped */
 };
 
 /* Starts pulling order->url. Returns NULL and a static *why when it makes no sense. */

@@ -1,7 +1,4 @@
 /* The media of an RTSP camera: packets put in order, made whole, given their times, published. */
-#include <errno.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,73 +6,19 @@
 #include "protocols/rtp.h"
 #include "protocols/rtsp_client_private.h"
 #include "server/base/log.h"
-#include "server/media/aac.h"
+#include "server/base/memory.h"
 #include "server/media/codec.h"
+#include "server/media/event.h"
 
 enum {
-	REORDER_WINDOW = 64,
 	REPORT_TICKS = 5,
-	REPORT_BYTES = 128,
+	LOOK_TICKS = 10,
+	HOLD_US = 200000,
+	HELD_BYTES = 8 << 20,
 	FRAME_90K = 3600, /* a guess, until two pictures are known */
 };
 
-/* What a track's codec is made of: a row per encoding that can be recorded. */
-static AVCodecParameters *parameters_of_h264(const struct rtp_depacketiser *d, const char **why)
-{
-	return codec_of_h264(rtp_depacketiser_h264(d), why);
-}
-
-static AVCodecParameters *parameters_of_h265(const struct rtp_depacketiser *d, const char **why)
-{
-	return codec_of_h265(rtp_depacketiser_h265(d), why);
-}
-
-static AVCodecParameters *parameters_of_aac(const struct rtp_depacketiser *d, const char **why)
-{
-	size_t n;
-	const uint8_t *config = rtp_depacketiser_aac(d, &n);
-
-	return codec_of_aac(config, n, why);
-}
-
-static const struct rtsp_encoding {
-	const char *name;
-	enum sdp_kind kind;
-	AVCodecParameters *(*parameters)(const struct rtp_depacketiser *d, const char **why);
-} encodings[] = {
-	{"H264",           SDP_VIDEO, parameters_of_h264},
-	{ "H265",          SDP_VIDEO, parameters_of_h265},
-	{ "MPEG4-GENERIC", SDP_AUDIO, parameters_of_aac },
-};
-
-static const struct rtsp_encoding *encoding_find(const struct sdp_media *media)
-{
-	for (size_t i = 0; i < ARRAY_LENGTH(encodings); i++) {
-		if (encodings[i].kind == media->kind && !strcmp(encodings[i].name, media->encoding))
-			return &encodings[i];
-	}
-	return NULL;
-}
-
-/* --- units --- */
-
-static bool track_make_parameters(struct rtsp_track *track)
-{
-	const char *why = "unknown";
-	AVCodecParameters *made = track->encoding->parameters(track->depacketiser, &why);
-
-	if (!made) {
-		log_warn(&track->client->log, "%s: %s", track->media.encoding, why);
-		return false;
-	}
-	avcodec_parameters_free(&track->parameters);
-	track->parameters = made;
-	/* RTP counts by the rtpmap's clock, whatever the codec says (HE-AAC doubles its rate) */
-	track->time_base = (AVRational){ 1, (int)track->media.clock_hz };
-	if (track->video || !track->media.clock_hz)
-		track->time_base.den = track->video ? 90000 : made->sample_rate;
-	return true;
-}
+/* --- runs --- */
 
 /* RTP-Info says which RTP times of the tracks are the same instant. */
 static void media_align_by_play(struct rtsp_client *client)
@@ -91,7 +34,7 @@ static void media_align_by_play(struct rtsp_client *client)
 	}
 }
 
-/* Begins a run of the stream with what is known of the tracks. */
+/* Tells the stream what is known of the tracks. */
 static void media_begin_run(struct rtsp_client *client)
 {
 	struct stream_track tracks[RTSP_TRACKS];
@@ -101,100 +44,245 @@ static void media_begin_run(struct rtsp_client *client)
 		struct rtsp_track *track = &client->tracks[i];
 
 		track->last_dts = AV_NOPTS_VALUE;
-		if (track->video)
-			decode_time_init(&track->decode_time,
-				codec_reorder_frames(track->parameters), FRAME_90K);
+		track->stale = false;
+		if (track->kind == SDP_APPLICATION || track->refused)
+			continue;
+		track->index = (int)n;
 		tracks[n++] = (struct stream_track){ track->parameters, track->time_base };
 	}
-	client->running = true;
 	stream_begin(client->order.stream, tracks, n);
 }
 
-static void track_publish(struct rtsp_track *track, const struct rtp_unit *unit, int64_t pts)
+static void media_publish(struct rtsp_track *track, AVPacket *packet)
 {
 	struct rtsp_client *client = track->client;
-	int64_t dts = track->video ? decode_time_of(&track->decode_time, pts) : pts;
-	AVPacket *packet;
 
-	if (track->last_dts != AV_NOPTS_VALUE && dts <= track->last_dts)
+	if (track->last_dts != AV_NOPTS_VALUE && packet->dts <= track->last_dts)
 		return; /* sound that was moved back by a sender report */
-	packet = av_packet_alloc();
+	track->last_dts = packet->dts;
+	packet->stream_index = track->index;
+	stream_publish(client->order.stream, packet);
+}
+
+/* --- the hold: a camera may begin with seconds of the past at once --- */
+
+static void media_drop_held(struct rtsp_client *client)
+{
+	struct rtsp_held_unit *unit;
+
+	while ((unit = STAILQ_FIRST(&client->held))) {
+		STAILQ_REMOVE_HEAD(&client->held, entry);
+		av_packet_free(&unit->packet);
+		free(unit);
+	}
+	client->held_bytes = 0;
+}
+
+static void media_hold(struct rtsp_track *track, AVPacket *packet)
+{
+	struct rtsp_held_unit *unit = xmalloc(sizeof(*unit));
+
+	unit->track = track;
+	unit->packet = packet;
+	STAILQ_INSERT_TAIL(&track->client->held, unit, entry);
+	track->client->held_bytes += (size_t)packet->size + sizeof(*unit);
+}
+
+/* How far each track's clock moves, in its time base, so that nothing came before it was made. */
+static void media_settle_clocks(struct rtsp_client *client, int64_t shifts[RTSP_TRACKS])
+{
+	for (unsigned i = 0; i < client->n_tracks; i++)
+		shifts[i] = client->tracks[i].clock.anchored
+				    ? clock_settle(&client->tracks[i].clock)
+				    : 0;
+}
+
+/* Ends the hold: publishes what was held, with the times that are known now. */
+static void media_end_hold(struct rtsp_client *client)
+{
+	int64_t shifts[RTSP_TRACKS] = { 0 };
+	struct rtsp_held_unit *unit;
+
+	reactor_timer_stop(client->hold_timer);
+	client->holding = false;
+	media_settle_clocks(client, shifts);
+	media_begin_run(client);
+	STAILQ_FOREACH (unit, &client->held, entry) {
+		int64_t shift = shifts[unit->track - client->tracks];
+
+		unit->packet->pts += shift;
+		unit->packet->dts += shift;
+		media_publish(unit->track, unit->packet);
+	}
+	media_drop_held(client);
+	client->up = true;
+	if (client->may_switch)
+		client->memory->transport = client->transport;
+	client->order.events->on_up(client->order.arg);
+}
+
+void rtsp_media_on_hold_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	media_end_hold(arg);
+}
+
+/* --- units --- */
+
+static void media_begin(struct rtsp_client *client)
+{
+	struct rtsp_track *lead = &client->tracks[0];
+
+	decode_time_init(&lead->decode_time, codec_reorder_frames(lead->parameters), FRAME_90K);
+	if (client->running) {
+		media_begin_run(client);
+		return;
+	}
+	client->running = client->holding = true;
+	media_align_by_play(client);
+	reactor_timer_start(client->hold_timer, HOLD_US);
+}
+
+static AVPacket *track_make_packet(
+	struct rtsp_track *track, const struct rtp_unit *unit, int64_t pts)
+{
+	const struct rtp_sound *sound = rtp_depacketiser_sound(track->depacketiser);
+	AVPacket *packet = av_packet_alloc();
+
 	if (!packet || av_new_packet(packet, (int)unit->bytes) < 0)
 		abort();
 	memcpy(packet->data, unit->data, unit->bytes);
-	packet->stream_index = (int)(track - client->tracks);
-	packet->pts = pts < dts ? dts : pts;
-	packet->dts = dts;
-	packet->duration = track->unit_duration;
+	packet->dts = sound ? pts : decode_time_of(&track->decode_time, pts);
+	packet->pts = pts < packet->dts ? packet->dts : pts;
+	packet->duration = sound ? sound->unit_ticks : 0;
 	packet->flags = unit->keyframe ? AV_PKT_FLAG_KEY : 0;
-	track->last_dts = dts;
-	metric_add(track->frames, 1);
-	stream_publish(client->order.stream, packet);
-	av_packet_free(&packet);
+	return packet;
 }
 
-static void track_on_unit(void *arg, const struct rtp_unit *unit)
+static void track_on_metadata(const struct rtsp_track *track, const struct rtp_unit *unit)
 {
-	struct rtsp_track *track = arg;
+	event_publish(&(struct event_notice){
+		.kind = EVENT_METADATA,
+		.camera = track->client->order.camera,
+		.at_us = reactor_now_us(),
+		.data = unit->data,
+		.bytes = unit->bytes,
+	});
+}
+
+/*
+ * Takes what a unit of sound tells of itself. Returns whether it fits the run; if it does not, the
+ * next keyframe begins another, so that no picture is lost to the sound.
+ */
+static bool track_take_sound(struct rtsp_track *track, const struct rtp_unit *unit)
+{
+	const struct rtsp_client *client = track->client;
+
+	if (unit->sets_changed && rtsp_track_changed(track)) {
+		if (!rtsp_track_make_parameters(track))
+			return false;
+		track->stale = track->stale || (client->running && !client->holding);
+	}
+	return client->running && !track->stale;
+}
+
+static bool media_is_stale(const struct rtsp_client *client)
+{
+	bool stale = false;
+
+	for (unsigned i = 0; i < client->n_tracks; i++)
+		stale = stale || client->tracks[i].stale;
+	return stale;
+}
+
+static void track_on_media(struct rtsp_track *track, const struct rtp_unit *unit)
+{
 	struct rtsp_client *client = track->client;
-	bool begin = track->video && (!client->running || unit->sets_changed);
+	bool video = track->kind == SDP_VIDEO;
+	bool changed = video && (unit->sets_changed || (unit->keyframe && media_is_stale(client)));
+	AVPacket *packet;
 	int64_t pts;
 
-	if (client->state == RTSP_ENDED || (!track->video && !client->running))
+	if (!video && !track_take_sound(track, unit))
 		return;
-	if (begin && unit->sets_changed && !track_make_parameters(track))
+	if (changed && client->holding)
+		media_end_hold(client);
+	if (changed && !rtsp_track_make_parameters(track))
 		return;
 	if (!track->parameters)
 		return;
 	if (clock_stamp(&track->clock, unit->timestamp, reactor_now_us(), reactor_monotonic_us(),
 		    &pts) == CLOCK_JUMPED) {
 		log_warn(&client->log, "the camera's clock jumped: a new recording begins");
-		begin = true;
+		changed = true;
+		if (client->holding)
+			media_end_hold(client);
 	}
-	if (begin) {
-		if (!client->running)
-			media_align_by_play(client);
-		media_begin_run(client);
+	if (changed || !client->running)
+		media_begin(client);
+	packet = track_make_packet(track, unit, pts);
+	if (video)
+		client->unit_us = reactor_monotonic_us();
+	if (client->holding) {
+		media_hold(track, packet);
+		if (client->held_bytes > HELD_BYTES)
+			media_end_hold(client);
+		return;
 	}
-	track_publish(track, unit, pts);
-	if (!client->up) {
-		client->up = true;
-		if (client->may_switch)
-			client->memory->transport = client->transport;
-		client->order.events->on_up(client->order.arg);
-	}
+	media_publish(track, packet);
+	av_packet_free(&packet);
+}
+
+static void track_on_unit(void *arg, const struct rtp_unit *unit)
+{
+	struct rtsp_track *track = arg;
+
+	if (track->client->state == RTSP_ENDED)
+		return;
+	metric_add(track->frames, 1);
+	if (track->kind == SDP_APPLICATION)
+		track_on_metadata(track, unit);
+	else
+		track_on_media(track, unit);
 }
 
 static void track_on_dropped(void *arg, const char *why)
 {
 	struct rtsp_track *track = arg;
 
-	log_debug(&track->client->log, "a picture is dropped: %s", why);
+	log_debug(&track->client->log, "a unit is dropped: %s", why);
 	metric_add(track->client->dropped, 1);
 }
 
-static const struct rtp_depacketiser_events track_unit_events = {
+const struct rtp_depacketiser_events rtsp_unit_events = {
 	.on_unit = track_on_unit,
 	.on_dropped = track_on_dropped,
 };
 
 /* --- packets --- */
 
-static void track_on_packet(void *arg, const uint8_t *p, size_t n, bool gap)
+void rtsp_track_on_packet(void *arg, const uint8_t *p, size_t n, bool gap)
 {
 	struct rtsp_track *track = arg;
 	struct rtp_packet packet;
 	const char *why;
 
-	if (rtp_parse(&packet, p, n, &why) == 0 && packet.payload_type == track->media.payload_type)
+	if (rtp_parse(&packet, p, n, &why) == 0)
 		rtp_depacketiser_push(track->depacketiser, &packet, gap);
 }
 
-static void track_on_rtp(struct rtsp_track *track, const uint8_t *p, size_t n)
+void rtsp_media_on_rtp(struct rtsp_track *track, const uint8_t *p, size_t n)
 {
-	track->client->media_us = reactor_monotonic_us();
-	metric_add(track->client->bytes, (double)n);
-	rtp_reorder_push(track->reorder, p, n, track->client->media_us);
+	struct rtsp_client *client = track->client;
+	int64_t now_us = reactor_monotonic_us();
+
+	/* Geovision sends other payload types with the same sequence numbers */
+	if (!track->reorder || n < RTP_HEADER_BYTES || (p[1] & 0x7f) != track->media.payload_type)
+		return;
+	if (track->kind == SDP_VIDEO)
+		client->picture_us = now_us;
+	metric_add(client->bytes, (double)n);
+	rtp_reorder_push(track->reorder, p, n, now_us);
 }
 
 /* Both tracks' sender reports together say how they lie to each other (RFC 3550 section 6.4.1). */
@@ -205,7 +293,7 @@ static void media_align_by_reports(struct rtsp_client *client)
 	int64_t apart_us;
 
 	if (client->n_tracks < 2 || !lead->has_report || !track->has_report ||
-		!lead->clock.anchored)
+		!lead->clock.anchored || track->kind != SDP_AUDIO)
 		return;
 	apart_us = rtcp_us_of_ntp(track->report_ntp) - rtcp_us_of_ntp(lead->report_ntp);
 	if (clock_align(&track->clock, track->report_time,
@@ -213,7 +301,7 @@ static void media_align_by_reports(struct rtsp_client *client)
 		log_debug(&client->log, "sound aligned by sender reports");
 }
 
-static void track_on_rtcp(struct rtsp_track *track, const uint8_t *p, size_t n)
+void rtsp_media_on_rtcp(struct rtsp_track *track, const uint8_t *p, size_t n)
 {
 	struct rtcp_compound compound;
 	const char *why;
@@ -237,12 +325,35 @@ static struct rtsp_track *media_find_channel(
 	for (unsigned i = 0; i < client->n_tracks; i++) {
 		struct rtsp_track *track = &client->tracks[i];
 
-		if ((channel & ~1) != (track->channel & ~1))
+		if (channel != track->channel && channel != track->rtcp_channel)
 			continue;
 		if (!found || (n > 1 && (p[1] & 0x7f) == track->media.payload_type))
 			found = track;
 	}
 	return found;
+}
+
+bool rtsp_media_has_channel(const struct rtsp_client *client, uint8_t channel)
+{
+	for (unsigned i = 0; i < client->n_tracks; i++) {
+		if (channel == client->tracks[i].channel ||
+			channel == client->tracks[i].rtcp_channel)
+			return true;
+	}
+	return false;
+}
+
+bool rtsp_media_knows(const struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n)
+{
+	if (!rtsp_media_has_channel(client, channel) || n < 8 || p[0] >> 6 != 2)
+		return false;
+	if (rtcp_is(p, n))
+		return true;
+	for (unsigned i = 0; i < client->n_tracks; i++) {
+		if (n >= RTP_HEADER_BYTES && (p[1] & 0x7f) == client->tracks[i].media.payload_type)
+			return true;
+	}
+	return false;
 }
 
 bool rtsp_media_on_interleaved(
@@ -252,114 +363,32 @@ bool rtsp_media_on_interleaved(
 
 	if (!track)
 		return false;
-	if (channel == track->channel)
-		track_on_rtp(track, p, n);
+	/* what it is decides, not the channel: some cameras mix them up */
+	if (rtcp_is(p, n))
+		rtsp_media_on_rtcp(track, p, n);
 	else
-		track_on_rtcp(track, p, n);
+		rtsp_media_on_rtp(track, p, n);
 	return true;
 }
 
-/* --- UDP --- */
-
-static bool same_host(const struct sockaddr *a, const struct sockaddr *b)
-{
-	const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
-	const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
-
-	if (a->sa_family != b->sa_family)
-		return false;
-	if (a->sa_family == AF_INET)
-		return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
-	return IN6_ARE_ADDR_EQUAL(&a6->sin6_addr, &b6->sin6_addr);
-}
-
-static void track_on_datagram(void *arg, enum datagram_kind kind, const uint8_t *p, size_t n,
-	const struct sockaddr *from, socklen_t from_bytes)
-{
-	struct rtsp_track *track = arg;
-
-	(void)from_bytes;
-	if (!track->client->connection ||
-		!same_host(from, connection_peer_address(track->client->connection)))
-		return;
-	if (kind == DATAGRAM_RTP)
-		track_on_rtp(track, p, n);
-	else
-		track_on_rtcp(track, p, n);
-}
-
-static const struct datagram_events track_datagram_events = { .on_datagram = track_on_datagram };
-
-int rtsp_media_open_udp(struct rtsp_track *track)
-{
-	struct sockaddr_storage local;
-	int error = connection_local_address(track->client->connection, &local);
-
-	if (error)
-		return error;
-	track->udp = datagram_pair_new((struct sockaddr *)&local, &track_datagram_events, track);
-	return track->udp ? 0 : -errno;
-}
-
-static size_t track_write_report(const struct rtsp_track *track, uint8_t ret[REPORT_BYTES])
-{
-	struct rtcp_reception reception = { .ssrc = 0x6e767264 };
-	struct rtp_reorder_stats stats;
-
-	rtp_reorder_get_stats(track->reorder, &stats);
-	reception.about_ssrc = stats.ssrc;
-	reception.highest_sequence = stats.highest_extended;
-	reception.cumulative_lost = (uint32_t)stats.lost;
-	reception.jitter = stats.jitter;
-	if (track->has_report) {
-		reception.last_sr = (uint32_t)(track->report_ntp >> 16);
-		reception.delay_since_sr =
-			(uint32_t)((reactor_monotonic_us() - track->report_arrived_us) * 65536 /
-				   1000000);
-	}
-	return rtcp_write_receiver_report(ret, REPORT_BYTES, &reception, "nvrd");
-}
-
-static void track_send_report(struct rtsp_track *track)
-{
-	uint8_t frame[4 + REPORT_BYTES];
-	size_t n = track_write_report(track, frame + 4);
-	struct iovec part = { .iov_base = frame + 4, .iov_len = n };
-
-	if (!n)
-		return;
-	if (track->udp) {
-		(void)datagram_pair_send(track->udp, DATAGRAM_RTCP, &part, 1);
-		return;
-	}
-	frame[0] = '$';
-	frame[1] = track->channel | 1;
-	frame[2] = (uint8_t)(n >> 8);
-	frame[3] = (uint8_t)n;
-	connection_write(track->client->connection, frame, 4 + n);
-}
-
-void rtsp_media_set_server_port(struct rtsp_track *track, uint16_t rtp_port)
-{
-	uint8_t empty[RTP_HEADER_BYTES] = { 0x80 };
-	struct iovec part = { .iov_base = empty, .iov_len = sizeof(empty) };
-	struct sockaddr_storage to = { 0 };
-	const struct sockaddr *peer = connection_peer_address(track->client->connection);
-	bool v6 = peer->sa_family == AF_INET6;
-	socklen_t n = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-	uint16_t *port = v6 ? &((struct sockaddr_in6 *)&to)->sin6_port
-			    : &((struct sockaddr_in *)&to)->sin_port;
-
-	memcpy(&to, peer, n);
-	*port = htons(rtp_port);
-	datagram_pair_set_peer(track->udp, DATAGRAM_RTP, (struct sockaddr *)&to, n);
-	*port = htons((uint16_t)(rtp_port + 1));
-	datagram_pair_set_peer(track->udp, DATAGRAM_RTCP, (struct sockaddr *)&to, n);
-	(void)datagram_pair_send(track->udp, DATAGRAM_RTP, &part, 1);
-	track_send_report(track);
-}
-
 /* --- time --- */
+
+/* Tells the owner when pictures begin to come damaged, and when they are whole again. */
+static void media_look(struct rtsp_client *client)
+{
+	double lost = metric_value(client->lost), dropped = metric_value(client->dropped);
+	const char *why = dropped > client->dropped_before ? "pictures arrive damaged"
+			  : lost > client->lost_before     ? "packets are lost on the way"
+							   : NULL;
+
+	client->lost_before = lost;
+	client->dropped_before = dropped;
+	if (!client->up || !why == !client->degraded)
+		return;
+	client->degraded = why;
+	if (client->order.events->on_degraded)
+		client->order.events->on_degraded(client->order.arg, why);
+}
 
 void rtsp_media_tick(struct rtsp_client *client)
 {
@@ -369,107 +398,36 @@ void rtsp_media_tick(struct rtsp_client *client)
 		struct rtsp_track *track = &client->tracks[i];
 		struct rtp_reorder_stats stats;
 
+		if (!track->reorder)
+			continue;
 		rtp_reorder_get_stats(track->reorder, &stats);
 		metric_add(client->lost, (double)(stats.lost - track->lost_counted));
 		track->lost_counted = stats.lost;
 		if (report && stats.received)
-			track_send_report(track);
+			rtsp_track_send_report(track);
 	}
+	if (client->ticks % LOOK_TICKS == 0)
+		media_look(client);
 }
 
 void rtsp_media_expire(struct rtsp_client *client)
 {
-	for (unsigned i = 0; i < client->n_tracks; i++)
-		rtp_reorder_expire(client->tracks[i].reorder, reactor_monotonic_us());
-}
-
-/* --- tracks --- */
-
-/* Returns false with *why when the track cannot be taken. */
-static bool track_init(struct rtsp_client *client, const struct rtsp_encoding *encoding,
-	const struct sdp_media *media, const char **why)
-{
-	struct rtsp_track *track = &client->tracks[client->n_tracks];
-	struct rtp_format format = { media->encoding, media->fmtp, media->clock_hz,
-		media->channels };
-
-	*track = (struct rtsp_track){
-		.client = client,
-		.encoding = encoding,
-		.video = media->kind == SDP_VIDEO,
-		.media = *media,
-	};
-	track->depacketiser = rtp_depacketiser_new(&format, &track_unit_events, track, why);
-	if (!track->depacketiser)
-		return false;
-	track->last_dts = AV_NOPTS_VALUE;
-	track->frames = metric_get(
-		METRIC_CAMERA_FRAMES, client->order.camera, track->video ? "video" : "audio");
-	if (!track->video && !track_make_parameters(track)) {
-		rtp_depacketiser_free(track->depacketiser);
-		*why = "its configuration makes no sense";
-		return false;
+	for (unsigned i = 0; i < client->n_tracks; i++) {
+		if (client->tracks[i].reorder)
+			rtp_reorder_expire(client->tracks[i].reorder, reactor_monotonic_us());
 	}
-	if (!track->video)
-		track->unit_duration =
-			(int64_t)(track->parameters->frame_size ? track->parameters->frame_size
-								: 1024) *
-			track->time_base.den / track->parameters->sample_rate;
-	clock_init(&track->clock, track->video ? 90000 : (uint32_t)track->time_base.den);
-	track->reorder = rtp_reorder_new(REORDER_WINDOW, track->clock.hz, track_on_packet, track);
-	client->n_tracks++;
-	return true;
 }
 
-/* Whether a media line may be what we look for; sound that the camera wants to hear is not. */
-static bool media_fits(const struct sdp *sdp, const struct sdp_media *media, enum sdp_kind kind)
+const char *rtsp_media_what_is_missing(const struct rtsp_client *client)
 {
-	bool backchannel =
-		kind == SDP_AUDIO && media->direction == SDP_SENDONLY && sdp->n_media > 2;
-
-	return media->kind == kind && !backchannel;
-}
-
-/*
- * Takes the first track of that kind that can be recorded. Returns whether there was any of the kind
- * at all; why the last one was not taken is in `detail`.
- */
-static bool media_choose_kind(struct rtsp_client *client, const struct sdp *sdp, enum sdp_kind kind,
-	char *detail, size_t size)
-{
-	bool found = false;
-
-	for (size_t i = 0; i < sdp->n_media; i++) {
-		const struct sdp_media *media = &sdp->media[i];
-		const struct rtsp_encoding *encoding = encoding_find(media);
-		const char *why = "not supported";
-
-		if (!media_fits(sdp, media, kind))
-			continue;
-		found = true;
-		if (encoding && track_init(client, encoding, media, &why))
-			return true;
-		snprintf(detail, size, "%s: %s",
-			media->encoding[0] ? media->encoding : "unknown encoding", why);
-	}
-	return found;
-}
-
-enum source_end rtsp_media_choose(
-	struct rtsp_client *client, const struct sdp *sdp, char *detail, size_t size)
-{
-	bool any = media_choose_kind(client, sdp, SDP_VIDEO, detail, size); /* it is track 0 */
-
-	if (client->n_tracks == 0)
-		return any ? SOURCE_UNSUPPORTED : SOURCE_NO_VIDEO;
-	any = media_choose_kind(client, sdp, SDP_AUDIO, detail, size);
-	if (any && client->n_tracks == 1)
-		log_warn(&client->log, "without sound: %s", detail);
-	return SOURCE_STOPPED;
+	return client->tracks[0].parameters ? "no keyframe"
+					    : "no keyframe with parameter sets that make sense";
 }
 
 void rtsp_media_free(struct rtsp_client *client)
 {
+	media_drop_held(client);
+	client->holding = client->running = false;
 	for (unsigned i = 0; i < client->n_tracks; i++) {
 		struct rtsp_track *track = &client->tracks[i];
 
@@ -478,5 +436,5 @@ void rtsp_media_free(struct rtsp_client *client)
 		rtp_depacketiser_free(track->depacketiser);
 		avcodec_parameters_free(&track->parameters);
 	}
-	client->n_tracks = 0;
+	client->n_tracks = client->next_setup = 0;
 }

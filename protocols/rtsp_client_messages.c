@@ -10,48 +10,58 @@ enum {
 	CNONCE_BYTES = 8
 };
 
-/* The Authorization field for the request under way; nothing where nothing was asked for. */
-static void client_add_authorization(
+void rtsp_client_add_authorization(
 	struct rtsp_client *client, struct evbuffer *out, const char *method, const char *target)
 {
 	char credentials[4 * DIGEST_VALUE_BYTES + URI_PATH_BYTES], cnonce[2 * CNONCE_BYTES + 1];
 
-	client->sent_credentials = false;
 	if (client->challenge.scheme == DIGEST_NONE || !client->uri.has_user)
 		return;
 	auth_random_hex(cnonce, CNONCE_BYTES);
 	if (digest_write_credentials(credentials, sizeof(credentials), &client->challenge,
 		    client->uri.user, client->uri.password, method, target, ++client->nonce_count,
-		    cnonce) == 0) {
+		    cnonce) == 0)
 		evbuffer_add_printf(out, "Authorization: %s\r\n", credentials);
-		client->sent_credentials = true;
-	}
 	explicit_bzero(credentials, sizeof(credentials));
+}
+
+void rtsp_client_write(struct rtsp_client *client, struct evbuffer *text)
+{
+	if (client->scheme->tunnel)
+		rtsp_tunnel_write(client, text);
+	else
+		evbuffer_add_buffer(connection_output(client->connection), text);
 }
 
 void rtsp_client_send(
 	struct rtsp_client *client, const char *method, const char *target, const char *fields)
 {
 	struct evbuffer *out = evbuffer_new();
+	bool sign_base = client->memory->signs_base && client->state == RTSP_SETUP;
 
 	client->cseq++;
 	evbuffer_add_printf(out, "%s %s RTSP/1.0\r\nCSeq: %u\r\nUser-Agent: nvrd/%s\r\n", method,
 		target, client->cseq, NVRD_VERSION);
-	client_add_authorization(client, out, method, target);
+	rtsp_client_add_authorization(client, out, method, sign_base ? client->aggregate : target);
 	if (client->session[0])
 		evbuffer_add_printf(out, "Session: %s\r\n", client->session);
 	evbuffer_add_printf(out, "%s\r\n", fields);
-	evbuffer_add_buffer(connection_output(client->connection), out);
+	rtsp_client_write(client, out);
 	evbuffer_free(out);
 }
 
 void rtsp_client_send_ok(struct rtsp_client *client, const struct message *request)
 {
 	struct message_text cseq = message_find(request, "CSeq");
+	struct evbuffer *out = evbuffer_new();
 
-	evbuffer_add_printf(connection_output(client->connection),
-		"RTSP/1.0 200 OK\r\nCSeq: %.*s\r\n\r\n", (int)(cseq.n < 32 ? cseq.n : 32),
-		cseq.p ? cseq.p : "");
+	evbuffer_add_printf(out, "RTSP/1.0 200 OK\r\nCSeq: %.*s\r\n",
+		(int)(cseq.n < 32 ? cseq.n : 32), cseq.p ? cseq.p : "");
+	if (client->session[0])
+		evbuffer_add_printf(out, "Session: %s\r\n", client->session);
+	evbuffer_add_printf(out, "\r\n");
+	rtsp_client_write(client, out);
+	evbuffer_free(out);
 }
 
 /* Stronger is greater. */
@@ -83,9 +93,9 @@ bool rtsp_client_take_challenge(struct rtsp_client *client, const struct message
 				best = one;
 		}
 	}
-	if (best.scheme == DIGEST_NONE || !client->uri.has_user ||
-		(client->sent_credentials && !best.stale))
+	if (best.scheme == DIGEST_NONE || !client->uri.has_user || client->challenged)
 		return false;
+	client->challenged = true;
 	client->challenge = best;
 	client->nonce_count = 0;
 	return true;

@@ -2,12 +2,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "protocols/digest.h"
 #include "protocols/message.h"
 #include "protocols/rtp_depacketiser.h"
 #include "protocols/rtp_reorder.h"
 #include "protocols/rtsp_client.h"
+#include "protocols/rtsp_fields.h"
 #include "protocols/sdp.h"
 #include "protocols/uri.h"
 #include "server/base/connection.h"
@@ -18,16 +20,39 @@
 #include "server/media/decode_time.h"
 
 enum {
-	RTSP_TRACKS = 2
-}; /* one picture, one sound */
+	RTSP_TRACKS = 3, /* one picture, one sound, metadata */
+	RTSP_TARGET_BYTES = URI_PATH_BYTES + URI_HOST_BYTES + 32,
+	RTSP_COOKIE_BYTES = 24,
+	RTSP_BODY_BYTES = 256 << 10,
+	RTSP_WAKEUP_BYTES = 256 << 10, /* taken at once; then the other cameras have their turn */
+};
+
+/* How a URI's scheme is spoken: a row each. */
+struct rtsp_scheme {
+	const char *name;
+	const char *inner; /* the scheme within requests */
+	uint16_t port;
+	bool tls, tunnel;
+};
+
+/* A unit that waits for the clock to settle. */
+struct rtsp_held_unit {
+	STAILQ_ENTRY(rtsp_held_unit) entry;
+	struct rtsp_track *track;
+	AVPacket *packet;
+};
+STAILQ_HEAD(rtsp_held_units, rtsp_held_unit);
 
 /* The media side of one track: from packets to the stream. */
 struct rtsp_track {
 	struct rtsp_client *client;
-	const struct rtsp_encoding *encoding; /* a row of rtsp_client_media.c */
-	bool video;
+	const struct rtsp_encoding *encoding; /* a row of rtsp_client_tracks.c */
+	int index;                            /* of the stream's track */
+	enum sdp_kind kind;
 	struct sdp_media media;
-	uint8_t channel; /* of RTP when interleaved; RTCP's is one more */
+	uint8_t channel, rtcp_channel; /* when interleaved */
+	bool refused;                  /* the camera did not set it up */
+	bool has_server_port;          /* of UDP, said or learned */
 	struct datagram_pair *udp;
 	struct rtp_reorder *reorder;
 	struct rtp_depacketiser *depacketiser;
@@ -36,7 +61,7 @@ struct rtsp_track {
 	struct clock clock;
 	struct decode_time decode_time; /* video */
 	int64_t last_dts;               /* of the run; AV_NOPTS_VALUE before the first */
-	int64_t unit_duration;          /* audio: samples of a frame */
+	bool stale;                     /* the parameters are not those that the run began with */
 	uint64_t lost_counted;
 	/* what pairs this track's RTP time with the other's */
 	bool has_play_time, has_report;
@@ -49,6 +74,7 @@ struct rtsp_track {
 
 enum rtsp_client_state {
 	RTSP_CONNECTING,
+	RTSP_TUNNEL, /* the HTTP tunnel is being opened */
 	RTSP_OPTIONS,
 	RTSP_DESCRIBE,
 	RTSP_SETUP,
@@ -63,72 +89,161 @@ struct rtsp_client {
 	struct source_order order;
 	enum rtsp_client_state state;
 	struct rtsp_client_memory *memory;
+	const struct rtsp_scheme *scheme; /* a row of rtsp_client.c */
+	struct tls_client tls;
 	struct connection *connection;
-	struct uri uri;                                       /* of the camera, as connected to */
-	char target[URI_PATH_BYTES + URI_HOST_BYTES + 32];    /* the URI of the request under way */
-	char base[URI_PATH_BYTES + URI_HOST_BYTES + 32];      /* Content-Base of the description */
-	char aggregate[URI_PATH_BYTES + URI_HOST_BYTES + 32]; /* what PLAY and TEARDOWN name */
-	enum config_transport transport; /* TRANSPORT_TCP or TRANSPORT_UDP, of this attempt */
-	bool may_switch;                 /* transport: auto */
+	struct connection *post; /* of a tunnel: where requests go; else NULL */
+	char cookie[RTSP_COOKIE_BYTES];
+	struct uri uri;                       /* of the camera, as connected to */
+	char target[RTSP_TARGET_BYTES];       /* the URI of the request under way */
+	char base[RTSP_TARGET_BYTES];         /* what was asked to be described */
+	char session_base[RTSP_TARGET_BYTES]; /* Content-Base: what controls are relative to */
+	char aggregate[RTSP_TARGET_BYTES];    /* what PLAY and TEARDOWN name */
+	enum config_transport transport;      /* TRANSPORT_TCP or TRANSPORT_UDP, of this attempt */
+	bool may_switch;                      /* transport: auto */
 
 	/* requests */
 	unsigned cseq, redirects;
-	bool sent_credentials; /* with the request under way */
 	struct digest_challenge challenge;
 	unsigned nonce_count;
-	bool has_get_parameter;
-	char session[256];
+	bool challenged;         /* the request under way is repeated with a challenge of its own */
+	bool switched_signature; /* another URI was signed in this attempt */
+	bool plain_play;         /* the camera does not like a Range in PLAY */
+	enum rtsp_keepalive keepalive;
+	bool keepalive_unanswered;
+	char session[RTSP_SESSION_BYTES];
 	unsigned session_timeout_s;
-	size_t seen, garbage_bytes; /* of the input */
 	struct event *step_timer, *keepalive_timer, *tick_timer, *reorder_timer;
+
+	/* input */
+	size_t seen;          /* searched for the end of a head */
+	size_t garbage_bytes; /* since the last packet; 0: in step with the camera */
+	bool body_due;        /* a body is taken as long as it is */
+	struct event *body_timer;
+	struct log_repeated garbage;
 
 	/* media */
 	struct rtsp_track tracks[RTSP_TRACKS];
 	unsigned n_tracks, next_setup;
-	bool running, up;             /* a run of the stream has begun; on_up was called */
-	int64_t media_us, playing_us; /* monotonic: the last packet, and PLAY's answer */
+	bool running, up;   /* pictures have begun; on_up was called */
+	bool holding;       /* units wait in `held` */
+	int64_t playing_us; /* monotonic: PLAY's answer */
+	int64_t picture_us; /* monotonic: the last packet of track 0, and the last unit */
+	int64_t unit_us;
+	struct rtsp_held_units held; /* until the clock has settled; at most HELD_BYTES */
+	size_t held_bytes;
+	struct event *hold_timer;
 	unsigned ticks;
+	const char *degraded;               /* why, as the owner was told */
+	double lost_before, dropped_before; /* at the last look */
 	struct metric *bytes, *lost, *dropped;
 	struct reactor_dead dead;
 };
 
 /* --- rtsp_client.c --- */
 
-/* Ends the attempt: tells the owner once. `detail` may be NULL. */
+/* Ends the attempt: says TEARDOWN if there is a session, tells the owner once. `detail` may be NULL. */
 void rtsp_client_end(struct rtsp_client *client, enum source_end end, const char *detail);
+/* Connects to client->uri. */
+void rtsp_client_connect(struct rtsp_client *client);
+/* The row for this URI, or NULL when its scheme is none of RTSP's. */
+const struct rtsp_scheme *rtsp_scheme_find(const struct uri *uri);
 
-/* --- rtsp_client_media.c --- */
+/* --- rtsp_client_steps.c: the conversation, one state after the other --- */
 
-/*
- * Chooses the tracks of a description: the first picture and the first sound that nvrd can record.
- * Returns 0, or the reason to end, with a detail in `detail`.
- */
-enum source_end rtsp_media_choose(
-	struct rtsp_client *client, const struct sdp *sdp, char *detail, size_t size);
+void rtsp_client_enter(struct rtsp_client *client, enum rtsp_client_state state);
+void rtsp_client_send_keepalive(struct rtsp_client *client);
+void rtsp_client_on_answer(
+	struct rtsp_client *client, const struct message *answer, struct message_text body);
+void rtsp_client_on_request(
+	struct rtsp_client *client, const struct message *request, struct message_text body);
 
-/* Opens the UDP ports of a track. Returns 0 or -errno. */
-int rtsp_media_open_udp(struct rtsp_track *track) MUST_CHECK;
-/* Where the camera sends from, and takes reports: makes holes in firewalls on the way. */
-void rtsp_media_set_server_port(struct rtsp_track *track, uint16_t rtp_port);
+/* --- rtsp_client_input.c: bytes to messages and packets --- */
 
-/* An interleaved packet; false when its channel is nobody's. */
-bool rtsp_media_on_interleaved(
-	struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n);
+void rtsp_client_on_data(struct rtsp_client *client);
+void rtsp_client_on_body_timer(evutil_socket_t fd, short what, void *arg);
 
-/* Each second: counts losses, and sends receiver reports each five. */
-void rtsp_media_tick(struct rtsp_client *client);
-/* Gives up on packets that do not come any more. */
-void rtsp_media_expire(struct rtsp_client *client);
-void rtsp_media_free(struct rtsp_client *client);
+/* --- rtsp_client_tunnel.c: RTSP over HTTP --- */
+
+/* Asks for the half that comes to us. */
+void rtsp_tunnel_send_get(struct rtsp_client *client);
+/* The answer to it: opens the half that goes to the camera, then enters RTSP_OPTIONS. */
+void rtsp_tunnel_on_answer(
+	struct rtsp_client *client, const struct message *answer, struct message_text body);
+/* Sends bytes through it. */
+void rtsp_tunnel_write(struct rtsp_client *client, struct evbuffer *text);
 
 /* --- rtsp_client_messages.c --- */
 
 /* Sends a request; `fields` are further header lines, each with CRLF. */
 void rtsp_client_send(
 	struct rtsp_client *client, const char *method, const char *target, const char *fields);
+/* Sends bytes to the camera, whichever way; empties the buffer. */
+void rtsp_client_write(struct rtsp_client *client, struct evbuffer *text);
 /* Answers a request of the camera's with 200 OK. */
 void rtsp_client_send_ok(struct rtsp_client *client, const struct message *request);
+/* Adds the Authorization field for a request, or nothing where nothing was asked for. */
+void rtsp_client_add_authorization(
+	struct rtsp_client *client, struct evbuffer *out, const char *method, const char *target);
 /*
- * Takes the challenges of a 401. Returns whether a new try with credentials makes sense.
+ * Takes the challenges of a 401. Returns whether the request is to be sent again with credentials:
+ * once with each challenge that came for it, never twice.
  */
 bool rtsp_client_take_challenge(struct rtsp_client *client, const struct message *answer);
+
+/* --- rtsp_client_tracks.c --- */
+
+/*
+ * Chooses the tracks of a description: the first picture and the first sound that nvrd can record,
+ * and ONVIF metadata. Returns SOURCE_STOPPED, or the reason to end, with a detail in `detail`.
+ */
+enum source_end rtsp_media_choose(
+	struct rtsp_client *client, const struct sdp *sdp, char *detail, size_t size);
+/* Whether another description, of a running session, has the same tracks. */
+bool rtsp_media_same(const struct rtsp_client *client, const struct sdp *sdp);
+
+/* Makes track->parameters anew of what the depacketiser knows. Logs why when it cannot. */
+bool rtsp_track_make_parameters(struct rtsp_track *track);
+/* Whether they differ, for a unit that says that its sets changed. */
+bool rtsp_track_changed(const struct rtsp_track *track);
+
+/* --- rtsp_client_media.c --- */
+
+/* What depacketisers and reorder call, with the track as argument. */
+extern const struct rtp_depacketiser_events rtsp_unit_events;
+void rtsp_track_on_packet(void *arg, const uint8_t *p, size_t n, bool gap);
+
+/* An interleaved packet; false when its channel is nobody's. */
+bool rtsp_media_on_interleaved(
+	struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n);
+/* Whether these bytes look like a packet of one of our channels, not only by its version. */
+bool rtsp_media_knows(
+	const struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n);
+bool rtsp_media_has_channel(const struct rtsp_client *client, uint8_t channel);
+
+/* Each second: counts losses, and sends receiver reports each five. */
+void rtsp_media_tick(struct rtsp_client *client);
+/* Gives up on packets that do not come any more. */
+void rtsp_media_expire(struct rtsp_client *client);
+/* The clock had its time to settle: what was held back is published. */
+void rtsp_media_on_hold_timer(evutil_socket_t fd, short what, void *arg);
+/* Takes RTP and RTCP of a track from wherever they came. */
+void rtsp_media_on_rtp(struct rtsp_track *track, const uint8_t *p, size_t n);
+void rtsp_media_on_rtcp(struct rtsp_track *track, const uint8_t *p, size_t n);
+/* Static words: why no picture came out of what arrived. */
+const char *rtsp_media_what_is_missing(const struct rtsp_client *client);
+void rtsp_media_free(struct rtsp_client *client);
+
+/* --- rtsp_client_ports.c: how a track's packets travel --- */
+
+/* The camera did not set the track up: nothing will come of it. */
+void rtsp_track_refused(struct rtsp_track *track);
+/* The channels that the camera chose; over UDP it may have granted TCP instead. */
+void rtsp_track_set_channels(
+	struct rtsp_track *track, const struct rtsp_transport_answer *transport);
+/* Opens the UDP ports of a track. Returns 0 or -errno. */
+int rtsp_track_open_udp(struct rtsp_track *track) MUST_CHECK;
+/* Where the camera sends from, and takes reports: makes holes in firewalls on the way. */
+void rtsp_track_set_server_ports(struct rtsp_track *track, uint16_t rtp_port, uint16_t rtcp_port);
+/* Sends a receiver report of the track (RFC 3550 section 6.4.2). */
+void rtsp_track_send_report(struct rtsp_track *track);

@@ -10,6 +10,7 @@
 
 enum {
 	MAPS = 32,
+	TYPES = 8, /* looked at of an m= line */
 	NO_TYPE = 255
 };
 
@@ -30,6 +31,9 @@ struct sdp_parse {
 	struct sdp *sdp;
 	struct sdp_map maps[MAPS];
 	size_t n_maps;
+	uint8_t types[SDP_MEDIA][TYPES]; /* of the m= lines; NO_TYPE behind the last */
+	enum sdp_direction direction;    /* of the session: for media that say none */
+	bool full;                       /* a media line beyond the limit: its attributes go too */
 };
 
 /* RFC 3551 section 6. */
@@ -111,9 +115,10 @@ static void sdp_on_media(struct sdp_parse *parse, struct sdp_text value)
 {
 	struct sdp_media *media;
 	struct sdp_text kind = sdp_word(&value);
-	long type;
+	uint8_t *types = parse->types[parse->sdp->n_media % SDP_MEDIA];
 
-	if (parse->sdp->n_media == SDP_MEDIA)
+	parse->full = parse->sdp->n_media == SDP_MEDIA;
+	if (parse->full)
 		return;
 	media = &parse->sdp->media[parse->sdp->n_media++];
 	memset(media, 0, sizeof(*media));
@@ -123,8 +128,14 @@ static void sdp_on_media(struct sdp_parse *parse, struct sdp_text value)
 						    : SDP_OTHER;
 	(void)sdp_word(&value); /* port */
 	(void)sdp_word(&value); /* protocol */
-	type = sdp_number(value, 127);
-	media->payload_type = type < 0 ? NO_TYPE : (uint8_t)type;
+	memset(types, NO_TYPE, TYPES);
+	for (size_t i = 0; i < TYPES && value.n;) {
+		long type = sdp_number(sdp_word(&value), 127);
+
+		if (type >= 0)
+			types[i++] = (uint8_t)type;
+	}
+	media->payload_type = types[0];
 }
 
 static struct sdp_map *sdp_map_of(struct sdp_parse *parse, struct sdp_text *value)
@@ -158,10 +169,36 @@ static void sdp_on_direction(struct sdp_parse *parse, struct sdp_text name)
 		{ "inactive", SDP_INACTIVE},
 	};
 
-	for (size_t i = 0; i < ARRAY_LENGTH(rows) && parse->sdp->n_media; i++) {
-		if (sdp_is(name, rows[i].name))
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		if (!sdp_is(name, rows[i].name))
+			continue;
+		if (parse->sdp->n_media)
 			parse->sdp->media[parse->sdp->n_media - 1].direction = rows[i].direction;
+		else
+			parse->direction = rows[i].direction;
 	}
+}
+
+/* a=x-dimensions:2592,1944 or a=framesize:26 2592-1944, which names the payload type */
+static void sdp_on_dimensions(struct sdp_media *media, struct sdp_text value, bool typed)
+{
+	long type = sdp_number(value, 127), width, height;
+	size_t digits = 0;
+
+	if (typed && type != media->payload_type)
+		return;
+	if (typed)
+		(void)sdp_word(&value);
+	while (digits < value.n && value.p[digits] >= '0' && value.p[digits] <= '9')
+		digits++;
+	if (digits == value.n)
+		return;
+	width = sdp_number(value, UINT16_MAX);
+	height = sdp_number(sdp_trim(value.p + digits + 1, value.n - digits - 1), UINT16_MAX);
+	if (width <= 0 || height <= 0)
+		return;
+	media->width = (uint16_t)width;
+	media->height = (uint16_t)height;
 }
 
 /* a=name or a=name:value */
@@ -185,6 +222,10 @@ static void sdp_on_attribute(struct sdp_parse *parse, struct sdp_text line)
 			map->rtpmap = value;
 		else if (map && sdp_is(name, "fmtp") && value.n && !map->fmtp.n)
 			map->fmtp = value;
+	} else if ((sdp_is(name, "x-dimensions") || sdp_is(name, "framesize")) &&
+		   parse->sdp->n_media) {
+		sdp_on_dimensions(&parse->sdp->media[parse->sdp->n_media - 1], value,
+			sdp_is(name, "framesize"));
 	} else {
 		sdp_on_direction(parse, name);
 	}
@@ -199,7 +240,7 @@ static void sdp_on_line(struct sdp_parse *parse, struct sdp_text line)
 	value = sdp_trim(line.p + 2, line.n - 2);
 	if (line.p[0] == 'm')
 		sdp_on_media(parse, value);
-	else if (line.p[0] == 'a')
+	else if (line.p[0] == 'a' && !parse->full)
 		sdp_on_attribute(parse, value);
 	else if (line.p[0] == 's' && !parse->sdp->n_media && !parse->sdp->name[0])
 		sdp_copy(parse->sdp->name, sizeof(parse->sdp->name), value);
@@ -231,57 +272,96 @@ static void sdp_read_rtpmap(struct sdp_media *media, struct sdp_text map)
 	media->channels = slash && number > 0 ? (uint8_t)number : 1;
 }
 
-static void sdp_read_static(struct sdp_media *media)
+static bool sdp_read_static(struct sdp_media *media, uint8_t type)
 {
 	for (size_t i = 0; i < ARRAY_LENGTH(static_types); i++) {
-		if (static_types[i].payload_type != media->payload_type)
+		if (static_types[i].payload_type != type)
 			continue;
 		snprintf(media->encoding, sizeof(media->encoding), "%s", static_types[i].encoding);
 		media->clock_hz = static_types[i].clock_hz;
 		media->channels = static_types[i].channels;
+		return true;
 	}
+	return false;
 }
 
-/*
- * The rtpmap or fmtp of a payload type: under its own media line, else under any, else (rtpmap) the
- * only one of its media whatever type it names.
- */
-static struct sdp_text sdp_find_map(
+static bool sdp_lists_type(const struct sdp_parse *parse, size_t media, uint8_t type)
+{
+	return memchr(parse->types[media], type, TYPES) != NULL;
+}
+
+/* The rtpmap or fmtp of a payload type: under its own media line, else one that is misplaced. */
+static const struct sdp_map *sdp_find_map(
 	const struct sdp_parse *parse, size_t media, uint8_t type, bool fmtp)
 {
-	struct sdp_text elsewhere = { NULL, 0 }, other = { NULL, 0 };
+	const struct sdp_map *misplaced = NULL;
 
 	for (size_t i = 0; i < parse->n_maps; i++) {
 		const struct sdp_map *map = &parse->maps[i];
-		struct sdp_text text = fmtp ? map->fmtp : map->rtpmap;
 
-		if (!text.n)
+		if (map->payload_type != type || !(fmtp ? map->fmtp : map->rtpmap).n)
 			continue;
-		if (map->payload_type == type && map->media == media + 1)
-			return text;
-		if (map->payload_type == type)
-			elsewhere = text;
-		else if (map->media == media + 1)
-			other = text;
+		if (map->media == media + 1)
+			return map;
+		if (!misplaced && (map->media == 0 || !sdp_lists_type(parse, map->media - 1, type)))
+			misplaced = map;
 	}
-	return elsewhere.n ? elsewhere : other;
+	return misplaced;
+}
+
+/* One under this media line whose payload type the line does not list: the camera miscounted. */
+static const struct sdp_map *sdp_find_stray(const struct sdp_parse *parse, size_t media, bool fmtp)
+{
+	for (size_t i = 0; i < parse->n_maps; i++) {
+		const struct sdp_map *map = &parse->maps[i];
+
+		if (map->media == media + 1 && !sdp_lists_type(parse, media, map->payload_type) &&
+			(fmtp ? map->fmtp.n && !map->rtpmap.n : map->rtpmap.n > 0))
+			return map;
+	}
+	return NULL;
+}
+
+/* Of several payload types the first that means something; its encoding. */
+static void sdp_choose_type(const struct sdp_parse *parse, size_t i, struct sdp_media *media)
+{
+	const uint8_t *types = parse->types[i];
+	const struct sdp_map *map = NULL;
+
+	for (size_t k = 0; k < TYPES && types[k] != NO_TYPE; k++) {
+		map = sdp_find_map(parse, i, types[k], false);
+		if (!map && !sdp_read_static(media, types[k]))
+			continue;
+		media->payload_type = types[k];
+		break;
+	}
+	if (!map && !media->encoding[0])
+		map = sdp_find_stray(parse, i, false);
+	if (map)
+		sdp_read_rtpmap(media, map->rtpmap);
+	media->mapped_type = map ? map->payload_type : media->payload_type;
+	if (media->payload_type == NO_TYPE)
+		media->payload_type = media->mapped_type;
 }
 
 static void sdp_finish_media(const struct sdp_parse *parse, size_t i)
 {
 	struct sdp_media *media = &parse->sdp->media[i];
-	struct sdp_text fmtp = sdp_find_map(parse, i, media->payload_type, true);
-	struct sdp_text map = sdp_find_map(parse, i, media->payload_type, false);
+	const struct sdp_map *fmtp;
 
-	if (fmtp.n)
-		sdp_copy(media->fmtp, sizeof(media->fmtp), fmtp);
 	media->channels = 1;
-	if (map.n)
-		sdp_read_rtpmap(media, map);
-	else
-		sdp_read_static(media);
+	sdp_choose_type(parse, i, media);
+	fmtp = sdp_find_map(parse, i, media->payload_type, true);
+	if (!fmtp)
+		fmtp = sdp_find_map(parse, i, media->mapped_type, true);
+	if (!fmtp)
+		fmtp = sdp_find_stray(parse, i, true);
+	if (fmtp)
+		sdp_copy(media->fmtp, sizeof(media->fmtp), fmtp->fmtp);
 	if (!media->clock_hz && media->kind == SDP_VIDEO)
 		media->clock_hz = 90000;
+	if (media->direction == SDP_UNSAID)
+		media->direction = parse->direction;
 }
 
 int sdp_parse(struct sdp *ret, const char *p, size_t n, const char **why)
@@ -303,6 +383,17 @@ int sdp_parse(struct sdp *ret, const char *p, size_t n, const char **why)
 		return 0;
 	*why = "the description names no media";
 	return -EBADMSG;
+}
+
+bool sdp_is_backchannel(const struct sdp *sdp, size_t i)
+{
+	if (sdp->media[i].kind != SDP_AUDIO || sdp->media[i].direction != SDP_SENDONLY)
+		return false;
+	for (size_t k = 0; k < sdp->n_media; k++) {
+		if (sdp->media[k].kind == SDP_AUDIO && sdp->media[k].direction != SDP_SENDONLY)
+			return true;
+	}
+	return false;
 }
 
 int sdp_fmtp_value(const char *fmtp, const char *name, char *ret, size_t size)

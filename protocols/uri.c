@@ -203,45 +203,131 @@ char *uri_write(char *ret, size_t size, const struct uri *uri)
 	return ret;
 }
 
-/* The path and query of something that may be a whole URL, even "rtsp://rtsp://host/x" or "host:1935/x". */
-static const char *uri_path_of(const char *text)
+/* Whether the n bytes in front of a path are a host although no scheme says so: "192.0.2.1:554". */
+static bool uri_is_bare_host(const char *p, size_t n, const char *host)
 {
-	const char *scheme = strstr(text, "://");
+	size_t colons = 0, dots = 0, host_bytes = strlen(host), end = n;
 
-	if (!scheme)
-		return text;
-	text = scheme + 3;
-	scheme = strstr(text, "://");
-	if (scheme && !memchr(text, '/', (size_t)(scheme - text)))
-		text = scheme + 3;
-	return strchrnul(text, '/');
+	if (n == 0)
+		return false;
+	if (p[0] == '[')
+		return memchr(p, ']', n) != NULL;
+	for (size_t i = 0; i < n; i++) {
+		colons += p[i] == ':';
+		dots += p[i] == '.';
+	}
+	while (end > 0 && p[end - 1] >= '0' && p[end - 1] <= '9')
+		end--;
+	end = end > 0 && p[end - 1] == ':' ? end - 1 : n;
+	if (end == host_bytes && host_bytes > 0 && !strncasecmp(p, host, end))
+		return true;
+	if (colons > 1)
+		return strspn(p, "0123456789abcdefABCDEF:.") >= n;
+	return dots == 3 && strspn(p, "0123456789.") >= end;
+}
+
+/* Behind scheme and host of what may be a whole URL, even "rtsp://rtsp://host/x" or "192.0.2.1:1935/x". */
+static const char *uri_path_of(const char *text, const char *host)
+{
+	const char *at = text, *colon;
+	size_t n;
+
+	while ((colon = strstr(at, "://")) && uri_is_scheme(at, (size_t)(colon - at)))
+		at = colon + 3;
+	n = uri_authority_bytes(at, strlen(at));
+	return at > text || uri_is_bare_host(at, n, host) ? at + n : text;
+}
+
+/* Appends to the path; what cannot stand in a request line is escaped. False when it does not fit. */
+static bool uri_put(struct uri *uri, const char *text, size_t n)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	size_t used = strlen(uri->path);
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)text[i];
+		bool escape = c <= ' ' || c == 0x7f;
+
+		if (used + (escape ? 3 : 1) >= sizeof(uri->path))
+			return false;
+		if (escape) {
+			uri->path[used++] = '%';
+			uri->path[used++] = hex[c >> 4];
+			c = (unsigned char)hex[c & 15];
+		}
+		uri->path[used++] = (char)c;
+	}
+	uri->path[used] = '\0';
+	return true;
+}
+
+/* How much of the request's path stands before a relative base: nothing when the base repeats it. */
+static size_t uri_base_parent(const char *path, const char *base)
+{
+	const char *own = path + (path[0] == '/');
+	size_t own_bytes = strcspn(own, "?"), base_bytes = strcspn(base, "?"), n;
+
+	while (own_bytes > 0 && own[own_bytes - 1] == '/')
+		own_bytes--;
+	while (base_bytes > 0 && base[base_bytes - 1] == '/')
+		base_bytes--;
+	n = own_bytes < base_bytes ? own_bytes : base_bytes;
+	if (n > 0 && !strncmp(own, base, n) && (n == own_bytes || own[n] == '/') &&
+		(n == base_bytes || base[n] == '/'))
+		return 1;
+	n = strcspn(path, "?");
+	while (n > 1 && path[n - 1] != '/')
+		n--;
+	return n;
+}
+
+static bool uri_put_base(struct uri *uri, const struct uri *connected, const char *base)
+{
+	const char *path = uri_path_of(base, connected->host);
+	size_t n = strcspn(path, "#");
+
+	if (!base[0])
+		return uri_put(uri, connected->path, strlen(connected->path));
+	if (path[0] == '/')
+		return uri_put(uri, path, n);
+	if (path > base)
+		return uri_put(uri, "/", 1) && uri_put(uri, path, n);
+	return uri_put(uri, connected->path, uri_base_parent(connected->path, path)) &&
+	       uri_put(uri, path, n);
+}
+
+static bool uri_put_control(struct uri *uri, const char *control)
+{
+	size_t base_bytes = strcspn(uri->path, "?");
+	bool slash = uri->path[0] && uri->path[strlen(uri->path) - 1] == '/';
+
+	while (base_bytes > 0 && uri->path[base_bytes - 1] == '/')
+		base_bytes--;
+	if (base_bytes > 0 && !strncmp(control, uri->path, base_bytes) && control[base_bytes] == '/')
+		uri->path[0] = '\0'; /* it repeats the base */
+	else if (slash && control[0] == '/')
+		control++;
+	else if (!slash && control[0] != '/' && !uri_put(uri, "/", 1))
+		return false;
+	return uri_put(uri, control, strlen(control));
 }
 
 int uri_join_control(
 	struct uri *ret, const struct uri *connected, const char *base, const char *control)
 {
 	struct uri uri = *connected;
-	const char *path;
-	bool slash;
-	int n;
+	const char *path = uri_path_of(control, connected->host);
+	bool fits;
 
-	if (!strncasecmp(control, "rtsp://", 7) || !strncasecmp(control, "rtspu://", 8) ||
-		!strncasecmp(control, "rtsps://", 8)) {
-		n = snprintf(uri.path, sizeof(uri.path), "%s", uri_path_of(control));
-	} else {
-		path = base[0] == '/' || strstr(base, "://") ? uri_path_of(base) : connected->path;
-		slash = path[0] && path[strlen(path) - 1] == '/';
-		if (!control[0] || !strcmp(control, "*"))
-			n = snprintf(uri.path, sizeof(uri.path), "%s", path);
-		else
-			n = snprintf(uri.path, sizeof(uri.path), "%s%s%s", path,
-				slash || control[0] == '/' ? "" : "/",
-				control + (slash && control[0] == '/'));
-	}
-	if (n < 0 || (size_t)n >= sizeof(uri.path))
+	uri.path[0] = '\0';
+	if (path > control)
+		fits = (path[0] == '/' || uri_put(&uri, "/", 1)) &&
+		       uri_put(&uri, path, strlen(path));
+	else
+		fits = uri_put_base(&uri, connected, base) &&
+		       (!control[0] || !strcmp(control, "*") || uri_put_control(&uri, control));
+	if (!fits)
 		return -ENAMETOOLONG;
-	if (!uri.path[0])
-		memcpy(uri.path, "/", 2);
 	*ret = uri;
 	return 0;
 }

@@ -37,9 +37,12 @@ char *uri_write(char *ret, size_t size, const struct uri *uri);
 /*
  * The URI of an SDP `control` against a base (RFC 2326 appendix C.1.1, as players do it): absolute
  * controls keep only their path and query (the host stays the connected one), "*" and "" are the
- * base itself, anything else is appended as text after one '/'; a query of the base stays in place.
- * `base` is Content-Base, Content-Location or the request's URI, in this order. Writes to ret.
- * Returns 0, or -ENAMETOOLONG.
+ * base itself, anything else is appended as text after one '/', unless it repeats the base's path; a
+ * query of the base stays in place. `base` is Content-Base, Content-Location or the request's URI, in
+ * this order; of it, too, only path and query count, however its host is written (IPv6 without
+ * brackets, "rtsp://rtsp://host/", "192.0.2.1:554/"); "" is connected's path, and a relative one is
+ * merged with it. Blanks and control characters are percent-encoded. Writes to ret. Returns 0, or
+ * -ENAMETOOLONG.
  */
 int uri_join_control(struct uri *ret, const struct uri *connected, const char *base,
 	const char *control) MUST_CHECK;

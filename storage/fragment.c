@@ -1,6 +1,7 @@
 /* CMAF fragments: collected samples become `moof` and `mdat`, media by reference. */
 #include "storage/fragment.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +14,12 @@
 #include "storage/box_writer.h"
 
 enum {
+	TFHD_DURATION = 0x8,
+	TFHD_SIZE = 0x10,
+	TFHD_FLAGS = 0x20,
 	TFHD_DEFAULT_BASE_IS_MOOF = 0x20000,
 	TRUN_DATA_OFFSET = 0x1,
+	TRUN_FIRST_FLAGS = 0x4,
 	TRUN_DURATION = 0x100,
 	TRUN_SIZE = 0x200,
 	TRUN_FLAGS = 0x400,
@@ -22,6 +27,8 @@ enum {
 	SAMPLE_IS_SYNC = 0x2000000, /* depends on no other */
 	SAMPLE_IS_NOT_SYNC = 0x1010000,
 	SAMPLES_FIRST = 32,
+	BOX_HEADER = 8,
+	MFHD_BYTES = 16,
 };
 
 struct fragment_samples {
@@ -51,6 +58,7 @@ void fragment_unref(struct fragment **fragment)
 		return;
 	for (size_t i = 0; i < it->n_packets; i++)
 		av_packet_free(&it->packets[i]);
+	fragment_unref(&it->web);
 	fragment_init_unref(&it->init);
 	free(it->packets);
 	free(it->head);
@@ -87,6 +95,7 @@ void fragment_builder_add(struct fragment_builder *builder, const AVPacket *pack
 	struct fragment_samples *samples = &builder->tracks[packet->stream_index];
 	AVPacket *copy = av_packet_clone(packet);
 
+	assert(builder->init->ids[packet->stream_index]);
 	if (!copy)
 		abort();
 	if (samples->n == samples->size) {
@@ -118,79 +127,119 @@ static int64_t builder_duration(
 		return samples->packets[i + 1]->dts - packet->dts;
 	if (next_dts != AV_NOPTS_VALUE && next_dts > packet->dts)
 		return next_dts - packet->dts;
-	return packet->duration > 0 ? packet->duration : builder->last_duration[track];
+	if (packet->duration > 0)
+		return packet->duration;
+	return i ? packet->dts - samples->packets[i - 1]->dts : builder->last_duration[track];
 }
 
-/* Which per-sample fields a track needs: composition times only where any differs. */
-static uint32_t builder_fields(const struct fragment_samples *samples)
+static uint32_t sample_flags(const AVPacket *packet)
 {
-	uint32_t fields = TRUN_DATA_OFFSET | TRUN_DURATION | TRUN_SIZE | TRUN_FLAGS;
+	return packet->flags & AV_PKT_FLAG_KEY ? SAMPLE_IS_SYNC : SAMPLE_IS_NOT_SYNC;
+}
+
+/* Which fields a run needs per sample; what is the same in all is said once, in tfhd. */
+static uint32_t builder_fields(
+	const struct fragment_builder *builder, unsigned track, int64_t next_dts)
+{
+	const struct fragment_samples *samples = &builder->tracks[track];
+	const AVPacket *first = samples->packets[0], *last = samples->packets[samples->n - 1];
+	int64_t duration = builder_duration(builder, track, 0, next_dts);
+	uint32_t fields = TRUN_DATA_OFFSET;
 
 	for (size_t i = 0; i < samples->n; i++) {
-		if (samples->packets[i]->pts != samples->packets[i]->dts)
-			return fields | TRUN_COMPOSITION;
+		const AVPacket *packet = samples->packets[i];
+
+		if (builder_duration(builder, track, i, next_dts) != duration)
+			fields |= TRUN_DURATION;
+		if (packet->size != first->size)
+			fields |= TRUN_SIZE;
+		if (i && sample_flags(packet) != sample_flags(last))
+			fields |= TRUN_FLAGS;
+		if (packet->pts != packet->dts)
+			fields |= TRUN_COMPOSITION;
 	}
+	if (!(fields & TRUN_FLAGS) && sample_flags(first) != sample_flags(last))
+		fields |= TRUN_FIRST_FLAGS;
 	return fields;
 }
 
-/* Writes the run of a track; returns where its data offset stands. */
-static size_t builder_write_trun(struct fragment_builder *builder, unsigned track, int64_t next_dts,
-	struct box_writer *w, int64_t *total)
+static void builder_write_tfhd(const struct fragment_builder *builder, unsigned track,
+	int64_t next_dts, uint32_t fields, struct box_writer *w)
 {
 	const struct fragment_samples *samples = &builder->tracks[track];
-	uint32_t fields = builder_fields(samples);
+	uint32_t flags = TFHD_DEFAULT_BASE_IS_MOOF | (fields & TRUN_DURATION ? 0 : TFHD_DURATION) |
+			 (fields & TRUN_SIZE ? 0 : TFHD_SIZE) |
+			 (fields & TRUN_FLAGS ? 0 : TFHD_FLAGS);
+	size_t tfhd = box_begin_full(w, "tfhd", 0, flags);
+
+	box_u32(w, builder->init->ids[track]);
+	if (flags & TFHD_DURATION)
+		box_u32(w, (uint32_t)builder_duration(builder, track, 0, next_dts));
+	if (flags & TFHD_SIZE)
+		box_u32(w, (uint32_t)samples->packets[0]->size);
+	if (flags & TFHD_FLAGS)
+		box_u32(w, sample_flags(samples->packets[samples->n - 1]));
+	box_end(w, tfhd);
+}
+
+/* Writes the run of a track; its data offset is filled in later. */
+static void builder_write_trun(struct fragment_builder *builder, unsigned track, int64_t next_dts,
+	uint32_t fields, struct box_writer *w, struct fragment_track *ret)
+{
+	const struct fragment_samples *samples = &builder->tracks[track];
 	size_t trun = box_begin_full(w, "trun", 1, fields);
-	size_t offset_at;
+	int64_t duration = 0;
 
 	box_u32(w, (uint32_t)samples->n);
-	offset_at = w->n;
+	ret->offset_at = w->n;
 	box_u32(w, 0);
+	if (fields & TRUN_FIRST_FLAGS)
+		box_u32(w, sample_flags(samples->packets[0]));
 	for (size_t i = 0; i < samples->n; i++) {
 		const AVPacket *packet = samples->packets[i];
-		int64_t duration = builder_duration(builder, track, i, next_dts);
 
-		box_u32(w, (uint32_t)duration);
-		box_u32(w, (uint32_t)packet->size);
-		box_u32(w, packet->flags & AV_PKT_FLAG_KEY ? SAMPLE_IS_SYNC : SAMPLE_IS_NOT_SYNC);
+		duration = builder_duration(builder, track, i, next_dts);
+		ret->duration += duration;
+		if (fields & TRUN_DURATION)
+			box_u32(w, (uint32_t)duration);
+		if (fields & TRUN_SIZE)
+			box_u32(w, (uint32_t)packet->size);
+		if (fields & TRUN_FLAGS)
+			box_u32(w, sample_flags(packet));
 		if (fields & TRUN_COMPOSITION)
 			box_u32(w, (uint32_t)(int32_t)(packet->pts - packet->dts));
-		*total += duration;
-		builder->last_duration[track] = duration;
 	}
+	builder->last_duration[track] = duration;
 	box_end(w, trun);
-	return offset_at;
 }
 
-static size_t builder_write_traf(struct fragment_builder *builder, unsigned track, int64_t next_dts,
-	struct box_writer *w, struct fragment *fragment, int64_t *total)
+static void builder_write_traf(struct fragment_builder *builder, unsigned track, int64_t next_dts,
+	struct box_writer *w, struct fragment_track *ret)
 {
-	size_t traf = box_begin(w, "traf");
-	size_t tfhd = box_begin_full(w, "tfhd", 0, TFHD_DEFAULT_BASE_IS_MOOF);
-	size_t tfdt, offset_at;
+	uint32_t fields = builder_fields(builder, track, next_dts);
+	size_t tfdt;
 
-	box_u32(w, track + 1);
-	box_end(w, tfhd);
+	ret->traf_at = box_begin(w, "traf");
+	builder_write_tfhd(builder, track, next_dts, fields, w);
 	tfdt = box_begin_full(w, "tfdt", 1, 0);
-	fragment->tracks[track].tfdt_at = w->n;
-	fragment->tracks[track].dts = builder->tracks[track].packets[0]->dts;
-	box_u64(w, (uint64_t)fragment->tracks[track].dts);
+	ret->tfdt_at = w->n;
+	ret->dts = builder->tracks[track].packets[0]->dts;
+	box_u64(w, (uint64_t)ret->dts);
 	box_end(w, tfdt);
-	offset_at = builder_write_trun(builder, track, next_dts, w, total);
-	box_end(w, traf);
-	return offset_at;
+	builder_write_trun(builder, track, next_dts, fields, w, ret);
+	box_end(w, ret->traf_at);
+	ret->traf_bytes = w->n - ret->traf_at;
 }
 
-/* Moves a track's packets into the fragment; returns how many bytes they have. */
-static size_t builder_move(struct fragment_samples *samples, struct fragment *fragment)
+/* Moves a track's packets into the fragment. */
+static void builder_move(
+	struct fragment_samples *samples, struct fragment *fragment, unsigned track)
 {
-	size_t bytes = 0;
-
-	for (size_t i = 0; i < samples->n; i++) {
-		bytes += (size_t)samples->packets[i]->size;
+	fragment->tracks[track].first = fragment->n_packets;
+	fragment->tracks[track].n = samples->n;
+	for (size_t i = 0; i < samples->n; i++)
 		fragment->packets[fragment->n_packets++] = samples->packets[i];
-	}
 	samples->n = 0;
-	return bytes;
 }
 
 static int64_t fragment_us(const struct fragment_init *init, unsigned track, int64_t time)
@@ -198,68 +247,134 @@ static int64_t fragment_us(const struct fragment_init *init, unsigned track, int
 	return av_rescale_q_rnd(time, init->time_base[track], AV_TIME_BASE_Q, AV_ROUND_DOWN);
 }
 
-/* The first track that has samples. */
-static unsigned builder_lead(const struct fragment_builder *builder)
+static struct fragment *fragment_new(
+	struct fragment_init *init, uint32_t sequence, size_t n_packets)
 {
-	unsigned track = 0;
+	struct fragment *fragment = xcalloc(1, sizeof(*fragment));
 
-	while (track + 1 < builder->init->n_tracks && !builder->tracks[track].n)
+	fragment->refs = 1;
+	fragment->init = fragment_init_ref(init);
+	fragment->sequence = sequence;
+	fragment->packets = xcalloc(n_packets, sizeof(AVPacket *));
+	return fragment;
+}
+
+/* The lead, or the first track that has samples. */
+static unsigned fragment_lead(const struct fragment *fragment)
+{
+	unsigned track = fragment->init->lead;
+
+	while (track + 1 < fragment->init->n_tracks && !fragment->tracks[track].n)
 		track++;
 	return track;
 }
 
-static struct fragment *builder_new_fragment(
-	const struct fragment_builder *builder, uint32_t sequence)
+/* When all packets are there and w holds the moof: says where the media are, and of what time. */
+static void fragment_finish(struct fragment *fragment, struct box_writer *w)
 {
-	struct fragment *fragment = xcalloc(1, sizeof(*fragment));
-	const struct fragment_samples *first = &builder->tracks[0];
-	size_t n = 0;
+	const struct fragment_track *lead = &fragment->tracks[fragment->init->lead];
+	unsigned track = fragment_lead(fragment);
+	size_t mdat = box_begin(w, "mdat"), at = w->n;
 
-	for (unsigned t = 0; t < builder->init->n_tracks; t++)
-		n += builder->tracks[t].n;
-	fragment->refs = 1;
-	fragment->init = fragment_init_ref(builder->init);
-	fragment->sequence = sequence;
-	fragment->keyframe = first->n && (first->packets[0]->flags & AV_PKT_FLAG_KEY);
-	fragment->packets = xcalloc(n, sizeof(AVPacket *));
-	return fragment;
+	for (unsigned t = 0; t < fragment->init->n_tracks; t++) {
+		const struct fragment_track *it = &fragment->tracks[t];
+
+		if (it->n)
+			box_set_u32(w->p + it->offset_at, (uint32_t)at);
+		for (size_t i = 0; i < it->n; i++)
+			at += (size_t)fragment->packets[it->first + i]->size;
+	}
+	box_set_u32(w->p + mdat, (uint32_t)(at - mdat));
+	fragment->head = w->p;
+	fragment->head_bytes = w->n;
+	fragment->bytes = at;
+	fragment->keyframe = lead->n && (fragment->packets[lead->first]->flags & AV_PKT_FLAG_KEY);
+	fragment->start_us = fragment_us(fragment->init, track, fragment->tracks[track].dts);
+	fragment->duration_us =
+		fragment_us(fragment->init, track, fragment->tracks[track].duration);
 }
 
 struct fragment *fragment_builder_take(
 	struct fragment_builder *builder, const int64_t next_dts[STREAM_TRACKS], uint32_t sequence)
 {
-	struct fragment *fragment = builder_new_fragment(builder, sequence);
-	unsigned lead = builder_lead(builder);
-	size_t offsets[STREAM_TRACKS] = { 0 }, moof_bytes, at;
-	int64_t totals[STREAM_TRACKS] = { 0 };
 	struct box_writer w = { 0 };
-	size_t moof = box_begin(&w, "moof");
+	size_t moof = box_begin(&w, "moof"), n = 0;
 	size_t mfhd = box_begin_full(&w, "mfhd", 0, 0);
+	struct fragment *fragment;
 
 	box_u32(&w, sequence);
 	box_end(&w, mfhd);
+	for (unsigned t = 0; t < builder->init->n_tracks; t++)
+		n += builder->tracks[t].n;
+	fragment = fragment_new(builder->init, sequence, n);
 	for (unsigned t = 0; t < builder->init->n_tracks; t++) {
-		if (builder->tracks[t].n)
-			offsets[t] = builder_write_traf(
-				builder, t, next_dts[t], &w, fragment, &totals[t]);
+		if (!builder->tracks[t].n)
+			continue;
+		builder_write_traf(builder, t, next_dts[t], &w, &fragment->tracks[t]);
+		builder_move(&builder->tracks[t], fragment, t);
 	}
 	box_end(&w, moof);
-	moof_bytes = w.n;
-	box_u32(&w, (uint32_t)(8 + builder->bytes));
-	box_text(&w, "mdat");
-	at = moof_bytes + 8;
-	for (unsigned t = 0; t < builder->init->n_tracks; t++) {
-		if (offsets[t])
-			box_set_u32(w.p + offsets[t], (uint32_t)at);
-		at += builder_move(&builder->tracks[t], fragment);
-	}
-	fragment->head = w.p;
-	fragment->head_bytes = w.n;
-	fragment->bytes = w.n + builder->bytes;
-	fragment->start_us = fragment_us(builder->init, lead, fragment->tracks[lead].dts);
-	fragment->duration_us = fragment_us(builder->init, lead, totals[lead]);
+	fragment_finish(fragment, &w);
 	builder->bytes = 0;
 	return fragment;
+}
+
+/* --- for browsers --- */
+
+/* Takes a track over: its traf, now elsewhere, and its packets. */
+static void fragment_take_track(struct fragment *fragment, struct box_writer *w,
+	const struct fragment *full, unsigned track)
+{
+	const struct fragment_track *from = &full->tracks[track];
+	struct fragment_track *it = &fragment->tracks[track];
+	size_t at = w->n;
+
+	*it = *from;
+	it->traf_at = at;
+	it->tfdt_at = at + (from->tfdt_at - from->traf_at);
+	it->offset_at = at + (from->offset_at - from->traf_at);
+	it->first = fragment->n_packets;
+	box_bytes(w, full->head + from->traf_at, from->traf_bytes);
+	for (size_t i = 0; i < from->n; i++) {
+		AVPacket *copy = av_packet_clone(full->packets[from->first + i]);
+
+		if (!copy)
+			abort();
+		fragment->packets[fragment->n_packets++] = copy;
+	}
+}
+
+static struct fragment *fragment_select(const struct fragment *full, struct fragment_init *init)
+{
+	struct box_writer w = { 0 };
+	struct fragment *fragment;
+	size_t moof, n = 0;
+
+	for (unsigned t = 0; t < init->n_tracks; t++)
+		n += init->ids[t] ? full->tracks[t].n : 0;
+	if (!n)
+		return NULL;
+	fragment = fragment_new(init, full->sequence, n);
+	moof = box_begin(&w, "moof");
+	box_bytes(&w, full->head + BOX_HEADER, MFHD_BYTES);
+	for (unsigned t = 0; t < init->n_tracks; t++) {
+		if (init->ids[t] && full->tracks[t].n)
+			fragment_take_track(fragment, &w, full, t);
+	}
+	box_end(&w, moof);
+	fragment_finish(fragment, &w);
+	return fragment;
+}
+
+struct fragment *fragment_web(struct fragment *fragment)
+{
+	struct fragment_init *web = fragment->init->web;
+
+	if (web == fragment->init)
+		return fragment;
+	if (web && !fragment->web)
+		fragment->web = fragment_select(fragment, web);
+	return fragment->web;
 }
 
 /* --- reading --- */

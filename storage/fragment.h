@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include <libavcodec/codec_par.h>
 #include <libavcodec/packet.h>
 
 #include "server/base/attributes.h"
@@ -19,18 +20,31 @@ struct evbuffer;
  * copied when decode times are to count from somebody's own origin.
  */
 
-/* What stands before a run's fragments: `ftyp` and the initial `moov`. Shared by reference. */
+/*
+ * What stands before a run's fragments: `ftyp` and the initial `moov`. Shared by reference. Tracks
+ * are numbered as in the stream; those that MP4 cannot carry have no id and are left out of moov and
+ * fragments.
+ */
 struct fragment_init {
 	int refs;
-	unsigned n_tracks;
-	AVRational time_base[STREAM_TRACKS];
-	size_t ftyp_bytes; /* `ftyp` is data[0 .. ftyp_bytes), the moov follows */
+	unsigned n_tracks;                   /* of the stream */
+	unsigned ids[STREAM_TRACKS];         /* track_ID: the index + 1; 0: left out */
+	unsigned lead;                       /* the first track that is not left out, or 0 */
+	bool has_keyframes;                  /* of the lead: few samples can begin something */
+	AVRational time_base[STREAM_TRACKS]; /* of those left out too */
+	size_t ftyp_bytes;                   /* `ftyp` is data[0 .. ftyp_bytes), the moov follows */
 	size_t bytes;
 	uint8_t *data;
-	char codecs[96];      /* RFC 6381, all tracks, comma-separated */
-	char video_codec[16]; /* "h264", "h265"; "" without video */
+	char codecs[96]; /* RFC 6381 or the sample entry's type, all tracks with an id, by commas */
+	char video_codec[16]; /* "h264", "h265", "mjpeg", "av1"; "" without video */
 	int width, height;
+	/* Of only the tracks that browsers play: itself, another one that it owns, or NULL. */
+	struct fragment_init *web;
 };
+/* Whether MP4 can carry such a track. */
+bool fragment_carries(const AVCodecParameters *parameters);
+/* Why browsers cannot play a stream of such tracks as MP4, for people; NULL when they can. */
+const char *fragment_web_refusal(const struct stream_track *tracks, size_t n);
 struct fragment_init *fragment_init_new(const struct stream_track *tracks, size_t n) MUST_CHECK;
 struct fragment_init *fragment_init_ref(struct fragment_init *init);
 void fragment_init_unref(struct fragment_init **init);
@@ -40,21 +54,32 @@ bool fragment_init_equal(const struct fragment_init *a, const struct fragment_in
 struct fragment {
 	int refs;
 	struct fragment_init *init;
-	uint32_t sequence;   /* mfhd */
-	bool keyframe;       /* begins with a keyframe of track 0 */
-	int64_t start_us;    /* UTC: the earliest decode time in it, of track 0 if it has samples */
-	int64_t duration_us; /* of track 0 */
+	uint32_t sequence; /* mfhd */
+	bool keyframe;     /* begins with a keyframe of the lead track */
+	int64_t start_us; /* UTC: the earliest decode time of the lead, else of the next track in it */
+	int64_t duration_us;      /* of the same */
 	size_t head_bytes, bytes; /* moof + mdat header; and with the media */
 	uint8_t *head;            /* decode times count from 1970 */
-	struct {
+	struct fragment_track {
 		size_t tfdt_at; /* where the 64-bit baseMediaDecodeTime stands in head; 0: no traf */
 		int64_t dts;    /* its value, in the track's time base since 1970 */
+		int64_t duration;
+		size_t traf_at, traf_bytes, offset_at; /* in head; trun's data offset */
+		size_t first, n;                       /* its packets */
 	} tracks[STREAM_TRACKS];
-	AVPacket **packets; /* in the order of their bytes in mdat */
+	AVPacket **packets; /* in the order of their bytes in mdat: by track */
 	size_t n_packets;
+	struct fragment *web; /* what fragment_web() made */
 };
 struct fragment *fragment_ref(struct fragment *fragment);
 void fragment_unref(struct fragment **fragment);
+
+/*
+ * The same fragment with only the tracks of init->web: itself where these are all, else one made at
+ * the first call (a head of its own, the same media), which lives as long as this one or as it is
+ * referred to. NULL when there is nothing for browsers in it.
+ */
+struct fragment *fragment_web(struct fragment *fragment);
 
 /*
  * The earliest decode time of any track, in us since 1970, rounded down: as origin it makes the
@@ -77,7 +102,7 @@ void fragment_iovecs(const struct fragment *fragment, uint8_t *head, struct iove
 struct fragment_builder;
 struct fragment_builder *fragment_builder_new(struct fragment_init *init);
 void fragment_builder_free(struct fragment_builder *builder);
-/* Adds a reference to the packet (dts, pts, stream_index as in stream.h). */
+/* Adds a reference to the packet (dts, pts, stream_index as in stream.h) of a track with an id. */
 void fragment_builder_add(struct fragment_builder *builder, const AVPacket *packet);
 size_t fragment_builder_bytes(const struct fragment_builder *builder);
 bool fragment_builder_is_empty(const struct fragment_builder *builder);

@@ -1,16 +1,17 @@
-/* The start of every MP4 that nvrd makes: `ftyp` and the initial `moov` (ISO/IEC 14496-12, -14, -15). */
+/* The start of every MP4 that nvrd makes: `ftyp` and the initial `moov` (ISO/IEC 14496-12). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "server/base/memory.h"
 #include "server/media/codec.h"
+#include "server/media/codec_string.h"
 #include "storage/box_writer.h"
 #include "storage/fragment.h"
+#include "storage/sample_entry.h"
 
 enum {
-	MOVIE_TIMESCALE = 1000,
-	ESDS_LENGTH_BYTES = 4
+	MOVIE_TIMESCALE = 1000
 };
 
 static const uint32_t unity_matrix[9] = { 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000 };
@@ -31,7 +32,7 @@ static void init_write_ftyp(struct box_writer *w)
 	box_end(w, at);
 }
 
-static void init_write_mvhd(struct box_writer *w, unsigned n_tracks)
+static void init_write_mvhd(struct box_writer *w)
 {
 	size_t at = box_begin_full(w, "mvhd", 0, 0);
 
@@ -43,7 +44,7 @@ static void init_write_mvhd(struct box_writer *w, unsigned n_tracks)
 	box_zeros(w, 10);
 	init_write_matrix(w);
 	box_zeros(w, 24);
-	box_u32(w, n_tracks + 1);
+	box_u32(w, STREAM_TRACKS + 1); /* the next id */
 	box_end(w, at);
 }
 
@@ -113,84 +114,6 @@ static void init_write_dinf(struct box_writer *w)
 	box_end(w, dinf);
 }
 
-/* The sample entry of H.264 (avc1) or H.265 (hvc1) with its record. */
-static void init_write_video_entry(struct box_writer *w, const AVCodecParameters *p)
-{
-	bool h265 = p->codec_id == AV_CODEC_ID_HEVC;
-	size_t entry = box_begin(w, h265 ? "hvc1" : "avc1");
-	size_t record;
-
-	box_zeros(w, 6);
-	box_u16(w, 1); /* data reference */
-	box_zeros(w, 16);
-	box_u16(w, (uint16_t)p->width);
-	box_u16(w, (uint16_t)p->height);
-	box_u32(w, 0x480000); /* 72 dpi */
-	box_u32(w, 0x480000);
-	box_u32(w, 0);
-	box_u16(w, 1); /* frames per sample */
-	box_zeros(w, 32);
-	box_u16(w, 0x18);
-	box_u16(w, 0xffff);
-	record = box_begin(w, h265 ? "hvcC" : "avcC");
-	box_bytes(w, p->extradata, (size_t)p->extradata_size);
-	box_end(w, record);
-	if (init_has_aspect(p)) {
-		size_t pasp = box_begin(w, "pasp");
-
-		box_u32(w, (uint32_t)p->sample_aspect_ratio.num);
-		box_u32(w, (uint32_t)p->sample_aspect_ratio.den);
-		box_end(w, pasp);
-	}
-	box_end(w, entry);
-}
-
-/* A descriptor's tag and length, the latter always in four bytes (ISO/IEC 14496-1 section 8.3.3). */
-static void init_write_descriptor(struct box_writer *w, uint8_t tag, size_t length)
-{
-	box_u8(w, tag);
-	for (int shift = 7 * (ESDS_LENGTH_BYTES - 1); shift >= 0; shift -= 7)
-		box_u8(w, (uint8_t)((length >> shift & 0x7f) | (shift ? 0x80 : 0)));
-}
-
-static void init_write_esds(struct box_writer *w, unsigned id, const AVCodecParameters *p)
-{
-	size_t esds = box_begin_full(w, "esds", 0, 0);
-	size_t config = (size_t)p->extradata_size;
-	size_t head = 1 + ESDS_LENGTH_BYTES;
-	size_t decoder = 13 + head + config;
-
-	init_write_descriptor(w, 3, 3 + head + decoder + head + 1); /* ES */
-	box_u16(w, (uint16_t)id);
-	box_u8(w, 0);
-	init_write_descriptor(w, 4, decoder);
-	box_u8(w, 0x40); /* AAC */
-	box_u8(w, 0x15); /* audio */
-	box_zeros(w, 3);
-	box_u32(w, (uint32_t)p->bit_rate);
-	box_u32(w, (uint32_t)p->bit_rate);
-	init_write_descriptor(w, 5, config);
-	box_bytes(w, p->extradata, config);
-	init_write_descriptor(w, 6, 1); /* SL: as MP4 files have it */
-	box_u8(w, 2);
-	box_end(w, esds);
-}
-
-static void init_write_audio_entry(struct box_writer *w, unsigned id, const AVCodecParameters *p)
-{
-	size_t entry = box_begin(w, "mp4a");
-
-	box_zeros(w, 6);
-	box_u16(w, 1);
-	box_zeros(w, 8);
-	box_u16(w, (uint16_t)p->ch_layout.nb_channels);
-	box_u16(w, 16);
-	box_u32(w, 0);
-	box_u32(w, p->sample_rate < 65536 ? (uint32_t)p->sample_rate << 16 : 0);
-	init_write_esds(w, id, p);
-	box_end(w, entry);
-}
-
 static void init_write_stbl(struct box_writer *w, unsigned id, const AVCodecParameters *p)
 {
 	static const struct {
@@ -206,10 +129,7 @@ static void init_write_stbl(struct box_writer *w, unsigned id, const AVCodecPara
 	size_t stsd = box_begin_full(w, "stsd", 0, 0);
 
 	box_u32(w, 1);
-	if (p->codec_type == AVMEDIA_TYPE_VIDEO)
-		init_write_video_entry(w, p);
-	else
-		init_write_audio_entry(w, id, p);
+	sample_entry_write(w, id, p);
 	box_end(w, stsd);
 	for (size_t i = 0; i < ARRAY_LENGTH(tables); i++) {
 		size_t at = box_begin_full(w, tables[i].type, 0, 0);
@@ -247,40 +167,43 @@ static void init_write_trak(struct box_writer *w, unsigned id, const struct stre
 	box_end(w, trak);
 }
 
-static void init_write_mvex(struct box_writer *w, unsigned n_tracks)
+static void init_write_trex(struct box_writer *w, unsigned id)
 {
-	size_t mvex = box_begin(w, "mvex");
+	size_t trex = box_begin_full(w, "trex", 0, 0);
 
-	for (unsigned id = 1; id <= n_tracks; id++) {
-		size_t trex = box_begin_full(w, "trex", 0, 0);
-
-		box_u32(w, id);
-		box_u32(w, 1); /* sample description */
-		box_zeros(w, 12);
-		box_end(w, trex);
-	}
-	box_end(w, mvex);
+	box_u32(w, id);
+	box_u32(w, 1); /* sample description */
+	box_zeros(w, 12);
+	box_end(w, trex);
 }
 
-static void init_write_moov(struct box_writer *w, const struct stream_track *tracks, unsigned n)
+static void init_write_moov(
+	struct box_writer *w, const struct fragment_init *init, const struct stream_track *tracks)
 {
 	size_t moov = box_begin(w, "moov");
+	size_t mvex;
 
-	init_write_mvhd(w, n);
-	for (unsigned i = 0; i < n; i++)
-		init_write_trak(w, i + 1, &tracks[i]);
-	init_write_mvex(w, n);
+	init_write_mvhd(w);
+	for (unsigned t = 0; t < init->n_tracks; t++) {
+		if (init->ids[t])
+			init_write_trak(w, init->ids[t], &tracks[t]);
+	}
+	mvex = box_begin(w, "mvex");
+	for (unsigned t = 0; t < init->n_tracks; t++) {
+		if (init->ids[t])
+			init_write_trex(w, init->ids[t]);
+	}
+	box_end(w, mvex);
 	box_end(w, moov);
 }
 
-static void init_describe(struct fragment_init *init, const struct stream_track *track)
+static void init_describe(struct fragment_init *init, const AVCodecParameters *p)
 {
-	const AVCodecParameters *p = track->parameters;
 	size_t n = strlen(init->codecs);
-	char codec[40];
+	char codec[CODEC_STRING_BYTES];
 
 	snprintf(init->codecs + n, sizeof(init->codecs) - n, "%s%s", n ? "," : "",
-		codec_string(codec, sizeof(codec), p));
+		sample_entry_codec(codec, sizeof(codec), p));
 	if (p->codec_type != AVMEDIA_TYPE_VIDEO || init->width)
 		return;
 	init->width = p->width;
@@ -288,22 +211,67 @@ static void init_describe(struct fragment_init *init, const struct stream_track 
 	snprintf(init->video_codec, sizeof(init->video_codec), "%s", codec_name(p));
 }
 
-struct fragment_init *fragment_init_new(const struct stream_track *tracks, size_t n)
+/* An init of the tracks that `carries` says yes to; each keeps its number in the stream as id. */
+static struct fragment_init *init_make(
+	const struct stream_track *tracks, size_t n, bool (*carries)(const AVCodecParameters *p))
 {
 	struct fragment_init *init = xcalloc(1, sizeof(*init));
 	struct box_writer w = { 0 };
 
 	init->refs = 1;
 	init->n_tracks = (unsigned)n;
-	for (size_t i = 0; i < n; i++) {
-		init->time_base[i] = tracks[i].time_base;
-		init_describe(init, &tracks[i]);
+	for (size_t t = n; t-- > 0;) {
+		init->time_base[t] = tracks[t].time_base;
+		if (!carries(tracks[t].parameters))
+			continue;
+		init->ids[t] = (unsigned)t + 1;
+		init->lead = (unsigned)t;
 	}
+	for (size_t t = 0; t < n; t++) {
+		if (init->ids[t])
+			init_describe(init, tracks[t].parameters);
+	}
+	init->has_keyframes =
+		init->ids[init->lead] && sample_entry_has_keyframes(tracks[init->lead].parameters);
 	init_write_ftyp(&w);
 	init->ftyp_bytes = w.n;
-	init_write_moov(&w, tracks, (unsigned)n);
+	init_write_moov(&w, init, tracks);
 	init->data = w.p;
 	init->bytes = w.n;
+	return init;
+}
+
+bool fragment_carries(const AVCodecParameters *parameters)
+{
+	return sample_entry_fits(parameters);
+}
+
+const char *fragment_web_refusal(const struct stream_track *tracks, size_t n)
+{
+	const AVCodecParameters *first = n ? tracks[0].parameters : NULL;
+
+	if (first && first->codec_id == AV_CODEC_ID_MJPEG)
+		return "This camera's pictures are Motion JPEG, which browsers play as live.mjpeg only.";
+	if (first && first->codec_type == AVMEDIA_TYPE_VIDEO && !sample_entry_is_web(first))
+		return "This camera's pictures are of a kind that browsers do not play.";
+	for (size_t t = 0; t < n; t++) {
+		if (sample_entry_is_web(tracks[t].parameters))
+			return NULL;
+	}
+	return "This camera's sound is of a kind that browsers do not play.";
+}
+
+struct fragment_init *fragment_init_new(const struct stream_track *tracks, size_t n)
+{
+	struct fragment_init *init = init_make(tracks, n, sample_entry_fits);
+	bool same = true;
+
+	if (fragment_web_refusal(tracks, n))
+		return init;
+	for (size_t t = 0; t < n; t++)
+		same = same && (!init->ids[t] || sample_entry_is_web(tracks[t].parameters));
+	init->web = same ? init : init_make(tracks, n, sample_entry_is_web);
+	init->web->web = init->web;
 	return init;
 }
 
@@ -320,6 +288,8 @@ void fragment_init_unref(struct fragment_init **init)
 	*init = NULL;
 	if (!it || --it->refs)
 		return;
+	if (it->web != it)
+		fragment_init_unref(&it->web);
 	free(it->data);
 	free(it);
 }

@@ -21,8 +21,7 @@ struct fragmenter {
 
 	struct fragment_init *init; /* of the run; NULL outside one */
 	struct fragment_builder *builder;
-	unsigned lead;    /* the track whose time cuts: 0, video if there is any */
-	int64_t lead_dts; /* of its first sample in the builder, or AV_NOPTS_VALUE */
+	int64_t lead_dts; /* of the lead track's first sample in the builder, or AV_NOPTS_VALUE */
 	uint32_t sequence;
 
 	/* since the last keyframe, by reference; limit STREAM_CACHE_BYTES, then none until the next */
@@ -126,14 +125,14 @@ static bool fragmenter_is_cut(const struct fragmenter *f, const AVPacket *packet
 
 	if (fragment_builder_bytes(f->builder) + (size_t)packet->size > FRAGMENT_BYTES)
 		return true;
-	if ((unsigned)packet->stream_index != f->lead)
+	if ((unsigned)packet->stream_index != f->init->lead)
 		return false;
-	if (f->init->width && (packet->flags & AV_PKT_FLAG_KEY))
+	if (f->init->has_keyframes && (packet->flags & AV_PKT_FLAG_KEY))
 		return true;
 	if (f->lead_dts == AV_NOPTS_VALUE)
 		return false;
 	length = av_rescale_q(
-		packet->dts - f->lead_dts, f->init->time_base[f->lead], AV_TIME_BASE_Q);
+		packet->dts - f->lead_dts, f->init->time_base[f->init->lead], AV_TIME_BASE_Q);
 	return length >= FRAGMENT_US;
 }
 
@@ -141,13 +140,13 @@ static void fragmenter_on_packet(struct stream_reader *reader, AVPacket *packet)
 {
 	struct fragmenter *f = CONTAINER_OF(reader, struct fragmenter, reader);
 
-	if (!f->builder)
+	if (!f->builder || !f->init->ids[packet->stream_index] || packet->size <= 0)
 		return;
 	f->telling++;
 	if (fragmenter_is_cut(f, packet))
 		fragmenter_cut(f, packet);
 	fragment_builder_add(f->builder, packet);
-	if ((unsigned)packet->stream_index == f->lead && f->lead_dts == AV_NOPTS_VALUE)
+	if ((unsigned)packet->stream_index == f->init->lead && f->lead_dts == AV_NOPTS_VALUE)
 		f->lead_dts = packet->dts;
 	f->telling--;
 	fragmenter_collect(f);

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/base/attributes.h"
 #include "server/base/reader.h"
+#include "server/media/codec_string.h"
 
 #define FOURCC(a, b, c, d) \
 	((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
@@ -15,6 +17,10 @@ enum {
 	MAC_EPOCH_S = 2082844800, /* 1904 to 1970 */
 	SAMPLES_MOST = 65536,
 	NOT_SYNC = 0x10000,
+	VISUAL_ENTRY_BYTES = 78,
+	SOUND_ENTRY_BYTES = 28,
+	OBJECT_AAC = 0x40, /* ISO/IEC 14496-1 table 5 */
+	OBJECT_JPEG = 0x6c,
 };
 
 int mp4_box_parse(struct mp4_box *ret, const uint8_t *p, size_t n, const char **why)
@@ -72,30 +78,110 @@ static void reader_take(struct reader *outer, const struct reader *inner)
 
 static void parse_avcc(struct mp4_track *track, struct reader *r)
 {
-	uint8_t profile, constraints, level;
-
-	reader_skip(r, 1);
-	profile = reader_u8(r);
-	constraints = reader_u8(r);
-	level = reader_u8(r);
-	if (!r->why)
-		snprintf(track->codec_string, sizeof(track->codec_string), "avc1.%02x%02x%02x",
-			profile, constraints, level);
+	codec_string_of_avcc(
+		track->codec_string, sizeof(track->codec_string), r->at, reader_left(r));
 }
 
-static void parse_video_entry(struct mp4_track *track, struct reader *r)
+static void parse_hvcc(struct mp4_track *track, struct reader *r)
 {
-	struct reader content;
+	codec_string_of_hvcc(
+		track->codec_string, sizeof(track->codec_string), r->at, reader_left(r));
+}
+
+static void parse_av1c(struct mp4_track *track, struct reader *r)
+{
+	codec_string_of_av1c(
+		track->codec_string, sizeof(track->codec_string), r->at, reader_left(r));
+}
+
+/* The content of the next descriptor (ISO/IEC 14496-1 section 8.3.3) if it has that tag. */
+static struct reader next_descriptor(struct reader *r, uint8_t tag)
+{
+	size_t n = 0;
+	const uint8_t *p;
+	uint8_t byte;
+
+	if (reader_u8(r) != tag)
+		reader_fail(r, "another descriptor was expected");
+	for (unsigned i = 0; i < 4; i++) {
+		byte = reader_u8(r);
+		n = n << 7 | (byte & 0x7f);
+		if (!(byte & 0x80))
+			break;
+	}
+	p = reader_bytes(r, n);
+	return reader_of(p, p ? n : 0);
+}
+
+/* What an `mp4a` or `mp4v` really is. An odd one stays unknown. */
+static void parse_esds(struct mp4_track *track, struct reader *r)
+{
+	struct reader es, decoder, config;
+	uint8_t flags, object;
+
+	reader_skip(r, 4); /* version, flags */
+	es = next_descriptor(r, 3);
+	reader_skip(&es, 2);
+	flags = reader_u8(&es);
+	reader_skip(&es, flags & 0x80 ? 2 : 0);
+	reader_skip(&es, flags & 0x40 ? reader_u8(&es) : 0);
+	reader_skip(&es, flags & 0x20 ? 2 : 0);
+	decoder = next_descriptor(&es, 4);
+	object = reader_u8(&decoder);
+	if (decoder.why)
+		return;
+	track->name = object == OBJECT_AAC ? "aac" : object == OBJECT_JPEG ? "mjpeg" : "";
+	(void)snprintf(track->codec_string, sizeof(track->codec_string), "%s.%02X",
+		track->codec == FOURCC('m', 'p', '4', 'a') ? "mp4a" : "mp4v", object);
+	reader_skip(&decoder, 12);
+	config = next_descriptor(&decoder, 5);
+	if (object == OBJECT_AAC && !config.why && reader_left(&config))
+		codec_string_of_aac(track->codec_string, sizeof(track->codec_string), config.at,
+			reader_left(&config));
+}
+
+/* What a sample entry's type says, and the box inside it that says the rest. */
+// clang-format off
+static const struct known_entry {
+	uint32_t type;
+	size_t fields_bytes;
+	const char *name, *codec_string;
+	uint32_t config;
+	void (*parse)(struct mp4_track *track, struct reader *r);
+} known_entries[] = {
+	{ FOURCC('a', 'v', 'c', '1'), VISUAL_ENTRY_BYTES, "h264", "",
+		FOURCC('a', 'v', 'c', 'C'), parse_avcc },
+	{ FOURCC('h', 'v', 'c', '1'), VISUAL_ENTRY_BYTES, "h265", "",
+		FOURCC('h', 'v', 'c', 'C'), parse_hvcc },
+	{ FOURCC('a', 'v', '0', '1'), VISUAL_ENTRY_BYTES, "av1", "",
+		FOURCC('a', 'v', '1', 'C'), parse_av1c },
+	{ FOURCC('m', 'p', '4', 'v'), VISUAL_ENTRY_BYTES, "", "",
+		FOURCC('e', 's', 'd', 's'), parse_esds },
+	{ FOURCC('m', 'p', '4', 'a'), SOUND_ENTRY_BYTES, "", "",
+		FOURCC('e', 's', 'd', 's'), parse_esds },
+	{ FOURCC('O', 'p', 'u', 's'), SOUND_ENTRY_BYTES, "opus", "opus", 0, NULL },
+	{ FOURCC('u', 'l', 'a', 'w'), SOUND_ENTRY_BYTES, "pcm_mulaw", "ulaw", 0, NULL },
+	{ FOURCC('a', 'l', 'a', 'w'), SOUND_ENTRY_BYTES, "pcm_alaw", "alaw", 0, NULL },
+	{ FOURCC('t', 'w', 'o', 's'), SOUND_ENTRY_BYTES, "pcm_s16be", "twos", 0, NULL },
+};
+// clang-format on
+
+static void parse_entry(struct mp4_track *track, const struct known_entry *known, struct reader *r)
+{
+	struct reader fields = *r, content;
 	uint32_t type;
 
-	reader_skip(r, 24);
-	track->width = reader_u16(r);
-	track->height = reader_u16(r);
-	reader_skip(r, 50);
-	while (next_box(r, &type, &content)) {
-		if (type == FOURCC('a', 'v', 'c', 'C'))
-			parse_avcc(track, &content);
-		reader_take(r, &content);
+	reader_skip(r, known->fields_bytes);
+	if (known->fields_bytes == VISUAL_ENTRY_BYTES) {
+		reader_skip(&fields, 24);
+		track->width = reader_u16(&fields);
+		track->height = reader_u16(&fields);
+	}
+	track->name = known->name;
+	(void)snprintf(track->codec_string, sizeof(track->codec_string), "%s", known->codec_string);
+	while (known->parse && next_box(r, &type, &content)) {
+		if (type == known->config)
+			known->parse(track, &content);
 	}
 }
 
@@ -107,11 +193,10 @@ static void parse_stsd(struct mp4_track *track, struct reader *r)
 	reader_skip(r, 8); /* version, flags, count */
 	if (!next_box(r, &track->codec, &entry))
 		return;
-	if (track->codec == FOURCC('a', 'v', 'c', '1') ||
-		track->codec == FOURCC('h', 'v', 'c', '1'))
-		parse_video_entry(track, &entry);
-	else if (track->codec == FOURCC('m', 'p', '4', 'a'))
-		snprintf(track->codec_string, sizeof(track->codec_string), "mp4a.40.2");
+	for (size_t i = 0; i < ARRAY_LENGTH(known_entries); i++) {
+		if (known_entries[i].type == track->codec)
+			parse_entry(track, &known_entries[i], &entry);
+	}
 	reader_take(r, &entry);
 }
 
@@ -207,6 +292,14 @@ static void parse_defaults(struct mp4_movie *movie, struct reader *r)
 	}
 }
 
+static struct mp4_track *movie_new_track(struct mp4_movie *movie)
+{
+	struct mp4_track *track = &movie->tracks[movie->n_tracks++];
+
+	track->name = "";
+	return track;
+}
+
 static void parse_movie_box(struct mp4_movie *movie, uint32_t type, struct reader *r)
 {
 	switch (type) {
@@ -220,7 +313,7 @@ static void parse_movie_box(struct mp4_movie *movie, uint32_t type, struct reade
 		if (movie->n_tracks == MP4_TRACKS)
 			reader_fail(r, "too many tracks");
 		else
-			parse_track(&movie->tracks[movie->n_tracks++], r, 0);
+			parse_track(movie_new_track(movie), r, 0);
 		break;
 	default:
 		break;

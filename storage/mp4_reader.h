@@ -29,9 +29,10 @@ struct mp4_track {
 	uint32_t id, timescale;
 	uint32_t handler; /* 'vide', 'soun' */
 	uint32_t codec;   /* sample entry fourcc: 'avc1', 'hvc1', 'mp4a' */
+	const char *name; /* as codec_name() says it: "h264", "mjpeg", "aac"; "" when unknown */
 	uint32_t width, height;
 	uint32_t default_duration;
-	char codec_string[32]; /* RFC 6381, "" when unknown */
+	char codec_string[48]; /* RFC 6381 or, where that has no name, the type; "" when unknown */
 };
 struct mp4_movie {
 	unsigned n_tracks;

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include <event2/buffer.h>
 
@@ -23,8 +24,27 @@ static struct connection *fake; /* the newest */
 static unsigned connects;
 static int64_t clock_us = INT64_C(1700000000000000);
 
+/* --- the clock and its timers --- */
+
+struct fake_timer {
+	LIST_ENTRY(fake_timer) entry;
+	struct event *handle; /* what the owner knows it by; never added */
+	event_callback_fn on_timer;
+	void *arg;
+	int64_t due_us; /* 0: stopped */
+};
+static LIST_HEAD(, fake_timer) timers = LIST_HEAD_INITIALIZER(timers);
+
 int64_t __wrap_reactor_monotonic_us(void);
 int64_t __wrap_reactor_now_us(void);
+struct event *__wrap_reactor_timer_new(event_callback_fn on_timer, void *arg);
+void __wrap_reactor_timer_start(struct event *timer, int64_t after_us);
+void __wrap_reactor_timer_stop(struct event *timer);
+void __wrap_reactor_timer_free(struct event **timer);
+struct event *__real_reactor_timer_new(event_callback_fn on_timer, void *arg);
+void __real_reactor_timer_start(struct event *timer, int64_t after_us);
+void __real_reactor_timer_stop(struct event *timer);
+void __real_reactor_timer_free(struct event **timer);
 
 int64_t __wrap_reactor_monotonic_us(void)
 {
@@ -36,8 +56,82 @@ int64_t __wrap_reactor_now_us(void)
 	return clock_us;
 }
 
+static struct fake_timer *fake_timer_find(const struct event *handle)
+{
+	struct fake_timer *timer;
+
+	LIST_FOREACH (timer, &timers, entry) {
+		if (timer->handle == handle)
+			return timer;
+	}
+	return NULL;
+}
+
+struct event *__wrap_reactor_timer_new(event_callback_fn on_timer, void *arg)
+{
+	struct fake_timer *timer = xcalloc(1, sizeof(*timer));
+
+	timer->handle = __real_reactor_timer_new(on_timer, arg);
+	timer->on_timer = on_timer;
+	timer->arg = arg;
+	LIST_INSERT_HEAD(&timers, timer, entry);
+	return timer->handle;
+}
+
+/* The reactor's own timers were made inside of it, and are real. */
+void __wrap_reactor_timer_start(struct event *timer, int64_t after_us)
+{
+	struct fake_timer *ours = fake_timer_find(timer);
+
+	if (ours)
+		ours->due_us = clock_us + after_us;
+	else
+		__real_reactor_timer_start(timer, after_us);
+}
+
+void __wrap_reactor_timer_stop(struct event *timer)
+{
+	struct fake_timer *ours = fake_timer_find(timer);
+
+	if (ours)
+		ours->due_us = 0;
+	else
+		__real_reactor_timer_stop(timer);
+}
+
+void __wrap_reactor_timer_free(struct event **timer)
+{
+	struct fake_timer *ours = fake_timer_find(*timer);
+
+	if (ours) {
+		LIST_REMOVE(ours, entry);
+		free(ours);
+	}
+	__real_reactor_timer_free(timer);
+}
+
+static struct fake_timer *fake_timer_next(int64_t until_us)
+{
+	struct fake_timer *timer, *next = NULL;
+
+	LIST_FOREACH (timer, &timers, entry) {
+		if (timer->due_us && timer->due_us <= until_us &&
+			(!next || timer->due_us < next->due_us))
+			next = timer;
+	}
+	return next;
+}
+
 void fake_clock_set(int64_t us)
 {
+	struct fake_timer *timer;
+
+	while ((timer = fake_timer_next(us))) {
+		if (clock_us < timer->due_us)
+			clock_us = timer->due_us;
+		timer->due_us = 0;
+		timer->on_timer(-1, EV_TIMEOUT, timer->arg);
+	}
 	clock_us = us;
 }
 

@@ -7,12 +7,12 @@
 struct evbuffer;
 
 /*
- * Stands in for server/base/connection and the clock of server/base/reactor where a client is to be
- * fed without sockets: link it before libnvrd.a, with -Wl,--wrap=reactor_monotonic_us and
- * -Wl,--wrap=reactor_now_us. One connection at a time; a new connect takes the place of the old one.
+ * Stands in for server/base/connection and for the clock and the timers of server/base/reactor where
+ * a client is to be fed without sockets: link it before libnvrd.a with $(fake_clock) of Makefile.am.
+ * One connection at a time; a new connect takes the place of the old one.
  */
 
-/* The time that the client sees, in microseconds; only these calls move it. */
+/* Moves the time that the client sees, in microseconds, and runs the timers that are due then. */
 void fake_clock_set(int64_t us);
 int64_t fake_clock(void);
 

@@ -63,6 +63,51 @@ static void h264_parameters_are_complete(void **state)
 	avcodec_parameters_free(&p);
 }
 
+static void jpeg_parameters_are_complete(void **state)
+{
+	static const struct {
+		uint8_t components, luma, chroma;
+		int format;
+	} rows[] = {
+		{3,  0x22, 0x11, AV_PIX_FMT_YUVJ420P},
+		{ 3, 0x21, 0x11, AV_PIX_FMT_YUVJ422P},
+		{ 3, 0x11, 0x11, AV_PIX_FMT_YUVJ444P},
+		{ 1, 0x11, 0,    AV_PIX_FMT_GRAY8   },
+		{ 3, 0x22, 0x21, AV_PIX_FMT_NONE    },
+		{ 4, 0x11, 0x11, AV_PIX_FMT_NONE    },
+	};
+	struct jpeg jpeg = { 0 };
+	char text[32];
+	const char *why;
+
+	(void)state;
+	assert_null(codec_of_jpeg(NULL, &why));
+	assert_null(codec_of_jpeg(&jpeg, &why));
+	assert_non_null(why);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		AVCodecParameters *p;
+
+		jpeg = (struct jpeg){
+			.width = 2592,
+			.height = 1944,
+			.components = rows[i].components,
+			.sampling = {rows[i].luma, rows[i].chroma, rows[i].chroma}
+		};
+		p = codec_of_jpeg(&jpeg, &why);
+		assert_non_null(p);
+		assert_int_equal(p->codec_type, AVMEDIA_TYPE_VIDEO);
+		assert_int_equal(p->codec_id, AV_CODEC_ID_MJPEG);
+		assert_int_equal(p->width, 2592);
+		assert_int_equal(p->height, 1944);
+		assert_int_equal(p->format, rows[i].format);
+		assert_int_equal(p->extradata_size, 0);
+		assert_int_equal(codec_reorder_frames(p), 0);
+		assert_string_equal(codec_string(text, sizeof(text), p), "mp4v.6C");
+		assert_string_equal(codec_name(p), "mjpeg");
+		avcodec_parameters_free(&p);
+	}
+}
+
 static void h265_parameters_are_complete(void **state)
 {
 	struct h265_sets sets = { 0 };
@@ -195,6 +240,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(h264_parameters_are_complete),
 		cmocka_unit_test(h265_parameters_are_complete),
+		cmocka_unit_test(jpeg_parameters_are_complete),
 		cmocka_unit_test(aac_parameters_are_complete),
 		cmocka_unit_test(decoders_open_with_it),
 		cmocka_unit_test(names_are_those_of_the_standards),

@@ -220,6 +220,93 @@ static void test_iovecs_are_what_append_gives(void **state)
 	fragment_unref(&fragment);
 }
 
+/* The flags of the first full box of that type. */
+static uint32_t box_flags(const struct fragment *fragment, const char *type)
+{
+	const uint8_t *p = memmem(fragment->head, fragment->head_bytes, type, 4);
+
+	assert_non_null(p);
+	return (uint32_t)(p[5] << 16 | p[6] << 8 | p[7]);
+}
+
+/* What is the same for all samples is said once (ISO/IEC 14496-12 sections 8.8.7, 8.8.8). */
+static void test_constant_fields_are_said_once(void **state)
+{
+	// clang-format off
+	static const struct {
+		const char *name;
+		struct {
+			size_t bytes;
+			int64_t dts, later;
+			bool key;
+		} samples[4];
+		size_t n;
+		uint32_t tfhd, trun;
+		uint64_t duration;
+	} cases[] = {
+		{ "one", { { 10, 0, 0, true } }, 1, 0x20038, 0x1, 10 },
+		{ "all the same", { { 10, 0, 0, true }, { 10, 10, 0, true }, { 10, 20, 0, true } }, 3,
+			0x20038, 0x1, 30 },
+		{ "sizes", { { 10, 0, 0, true }, { 10, 10, 0, true }, { 11, 20, 0, true } }, 3, 0x20028,
+			0x201, 30 },
+		{ "durations", { { 10, 0, 0, true }, { 10, 11, 0, true }, { 10, 20, 0, true } }, 3,
+			0x20030, 0x101, 30 },
+		{ "only the last duration",
+			{ { 10, 0, 0, true }, { 10, 10, 0, true }, { 10, 20, 0, true } }, 3, 0x20030,
+			0x101, 35 },
+		{ "a keyframe first", { { 10, 0, 0, true }, { 10, 10, 0, false }, { 10, 20, 0, false } },
+			3, 0x20038, 0x5, 30 },
+		{ "a keyframe later", { { 10, 0, 0, false }, { 10, 10, 0, true }, { 10, 20, 0, false } },
+			3, 0x20018, 0x401, 30 },
+		{ "keyframes at both ends",
+			{ { 10, 0, 0, true }, { 10, 10, 0, false }, { 10, 20, 0, true } }, 3, 0x20018,
+			0x401, 30 },
+		{ "other order", { { 10, 0, 20, true }, { 10, 10, 0, true }, { 10, 20, 0, true } }, 3,
+			0x20038, 0x801, 30 },
+		{ "everything", { { 10, 0, 20, true }, { 12, 11, 0, false }, { 10, 20, 0, true } }, 3,
+			0x20000, 0xf01, 30 },
+	};
+	// clang-format on
+
+	(void)state;
+	for (size_t c = 0; c < ARRAY_LENGTH(cases); c++) {
+		struct fragment_builder *builder = fragment_builder_new(init);
+		int64_t next[STREAM_TRACKS] = { SYNTHETIC_START_US / 100 * 9, AV_NOPTS_VALUE,
+			AV_NOPTS_VALUE, AV_NOPTS_VALUE };
+		struct mp4_movie movie = { .n_tracks = 1, .tracks = { { .id = 1 } } };
+		struct fragment *fragment;
+		struct mp4_fragment read;
+		uint64_t bytes = 0;
+		const char *why;
+
+		next[0] += (int64_t)cases[c].duration;
+		for (size_t i = 0; i < cases[c].n; i++) {
+			AVPacket *packet = synthetic_video(
+				0, cases[c].samples[i].key, cases[c].samples[i].bytes);
+
+			packet->dts += cases[c].samples[i].dts;
+			packet->pts = packet->dts + cases[c].samples[i].later;
+			bytes += cases[c].samples[i].bytes;
+			fragment_builder_add(builder, packet);
+			av_packet_free(&packet);
+		}
+		fragment = fragment_builder_take(builder, next, 1);
+		if (box_flags(fragment, "tfhd") != cases[c].tfhd ||
+			box_flags(fragment, "trun") != cases[c].trun)
+			fail_msg("%s: %x %x", cases[c].name, box_flags(fragment, "tfhd"),
+				box_flags(fragment, "trun"));
+		assert_int_equal(mp4_moof_parse(&read, fragment->head, fragment->head_bytes - 8,
+					 &movie, &why),
+			0);
+		assert_int_equal(read.data_bytes, bytes);
+		assert_int_equal(read.tracks[0].samples, cases[c].n);
+		assert_true(read.tracks[0].keyframe == cases[c].samples[0].key);
+		assert_true(read.tracks[0].duration == cases[c].duration);
+		fragment_unref(&fragment);
+		fragment_builder_free(builder);
+	}
+}
+
 static void test_hostile_boxes(void **state)
 {
 	static const struct {
@@ -256,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_our_reader_agrees),
 		cmocka_unit_test(test_times_count_from_the_origin),
 		cmocka_unit_test(test_iovecs_are_what_append_gives),
+		cmocka_unit_test(test_constant_fields_are_said_once),
 		cmocka_unit_test(test_hostile_boxes),
 	};
 

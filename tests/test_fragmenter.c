@@ -378,6 +378,92 @@ static void test_a_freed_stream_leaves_its_readers(void **state)
 	finish(&new);
 }
 
+/* --- tracks and codecs of other kinds --- */
+
+static void test_what_mp4_cannot_carry_is_left_out(void **state)
+{
+	struct recording r = { 0 };
+
+	(void)state;
+	tracks[1].parameters->codec_id = AV_CODEC_ID_ADPCM_G726;
+	stream_begin(stream, tracks, 2);
+	subscribe(&r, false);
+	for (unsigned i = 0; i < 20; i++) {
+		publish(synthetic_audio(i * 2, HUGE_BYTES)); /* cuts nothing */
+		pictures(i, i + 1, 100, PICTURE_BYTES);
+	}
+	stream_end(stream);
+	assert_string_equal(r.told, "iFfe");
+	assert_int_equal(r.fragments[0]->n_packets, HALF_SECOND);
+	assert_int_equal(r.fragments[1]->n_packets, 20 - HALF_SECOND);
+	finish(&r);
+}
+
+static void test_nothing_that_mp4_can_carry(void **state)
+{
+	struct recording r = { 0 };
+
+	(void)state;
+	tracks[0].parameters->codec_id = AV_CODEC_ID_NONE;
+	stream_begin(stream, tracks, 1);
+	subscribe(&r, false);
+	pictures(0, 20, 10, PICTURE_BYTES);
+	stream_end(stream);
+	assert_string_equal(r.told, "ie");
+	finish(&r);
+}
+
+static void test_sound_cuts_where_pictures_are_left_out(void **state)
+{
+	struct recording r = { 0 };
+
+	(void)state;
+	tracks[0].parameters->codec_id = AV_CODEC_ID_NONE;
+	stream_begin(stream, tracks, 2);
+	subscribe(&r, false);
+	pictures(0, 20, 10, PICTURE_BYTES);
+	for (unsigned i = 0; i < 48; i++)
+		publish(synthetic_audio(i, 20)); /* 1.024 s */
+	stream_end(stream);
+	assert_string_equal(r.told, "iFFe");
+	assert_int_equal(r.fragments[0]->n_packets, 24);
+	finish(&r);
+}
+
+/* Every JPEG is a keyframe; a fragment of each would be a waste. */
+static void test_motion_jpeg_is_cut_by_time(void **state)
+{
+	struct recording r = { 0 };
+
+	(void)state;
+	tracks[0].parameters->codec_id = AV_CODEC_ID_MJPEG;
+	stream_begin(stream, tracks, 1);
+	subscribe(&r, false);
+	pictures(0, 2 * HALF_SECOND, 1, PICTURE_BYTES);
+	stream_end(stream);
+	assert_string_equal(r.told, "iFFe");
+	assert_int_equal(r.fragments[0]->n_packets, HALF_SECOND);
+	finish(&r);
+}
+
+static void test_one_jpeg_a_second_is_a_fragment_each(void **state)
+{
+	struct recording r = { 0 };
+
+	(void)state;
+	tracks[0].parameters->codec_id = AV_CODEC_ID_MJPEG;
+	stream_begin(stream, tracks, 1);
+	subscribe(&r, false);
+	for (unsigned i = 0; i < 3; i++)
+		publish(synthetic_video(i * 25, true, PICTURE_BYTES));
+	stream_end(stream);
+	assert_string_equal(r.told, "iFFFe");
+	assert_int_equal(r.fragments[0]->duration_us, 1000000);
+	assert_int_equal(r.fragments[1]->duration_us, 1000000);
+	assert_int_equal(r.fragments[2]->duration_us, 1000000); /* nothing follows: as before */
+	finish(&r);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -395,6 +481,11 @@ int main(void)
 		TEST(test_readers_leave_inside_callbacks),
 		TEST(test_the_last_reader_leaves_inside_a_callback),
 		TEST(test_a_freed_stream_leaves_its_readers),
+		TEST(test_what_mp4_cannot_carry_is_left_out),
+		TEST(test_nothing_that_mp4_can_carry),
+		TEST(test_sound_cuts_where_pictures_are_left_out),
+		TEST(test_motion_jpeg_is_cut_by_time),
+		TEST(test_one_jpeg_a_second_is_a_fragment_each),
 	};
 #undef TEST
 

@@ -229,7 +229,7 @@ static void sets_replace_by_id_and_refuse_rubbish(void **state)
 	assert_int_equal(h264_sets_add(&sets, bad_sps, sizeof(bad_sps)), -EBADMSG);
 }
 
-static void a_fifth_id_is_refused(void **state)
+static void a_fifth_id_takes_the_place_of_the_oldest(void **state)
 {
 	/* pps ids 0 to 4 */
 	static const uint8_t ids[] = { 0x80, 0x40, 0x60, 0x20, 0x28 };
@@ -239,9 +239,11 @@ static void a_fifth_id_is_refused(void **state)
 	for (size_t i = 0; i < ARRAY_LENGTH(ids); i++) {
 		uint8_t pps[] = { 0x68, ids[i], 0xff };
 
-		assert_int_equal(
-			h264_sets_add(&sets, pps, sizeof(pps)), i < H264_SETS ? 1 : -EBADMSG);
+		assert_int_equal(h264_sets_add(&sets, pps, sizeof(pps)), 1);
+		assert_int_equal(h264_sets_add(&sets, pps, sizeof(pps)), 0);
 	}
+	for (size_t i = 0; i < H264_SETS; i++)
+		assert_int_equal(sets.pps[i].data[1], ids[i + 1]);
 }
 
 static void exp_golomb_codes_are_table_9_2(void **state)
@@ -357,7 +359,7 @@ int main(void)
 		cmocka_unit_test(incomplete_sets_give_no_avcc),
 		cmocka_unit_test(every_cut_of_an_sps_is_survived),
 		cmocka_unit_test(sets_replace_by_id_and_refuse_rubbish),
-		cmocka_unit_test(a_fifth_id_is_refused),
+		cmocka_unit_test(a_fifth_id_takes_the_place_of_the_oldest),
 		cmocka_unit_test(exp_golomb_codes_are_table_9_2),
 		cmocka_unit_test(emulation_prevention_is_skipped),
 		cmocka_unit_test(recovery_points_are_seen),

@@ -369,6 +369,8 @@ static void test_h265_and_aspect_ratio(void **state)
 				 init->bytes - init->ftyp_bytes, &why),
 		0);
 	assert_int_equal(read.tracks[0].codec, FOURCC('h', 'v', 'c', '1'));
+	assert_string_equal(read.tracks[0].codec_string, "hvc1.1.6.L63.90");
+	assert_string_equal(read.tracks[0].name, "h265");
 	assert_int_equal(read.tracks[0].handler, FOURCC('v', 'i', 'd', 'e'));
 	assert_int_equal(read.tracks[0].width, 704);
 	assert_int_equal(read.tracks[1].codec, FOURCC('m', 'p', '4', 'a'));
@@ -377,6 +379,129 @@ static void test_h265_and_aspect_ratio(void **state)
 	check_by_libavformat(init);
 	fragment_init_unref(&init);
 	synthetic_tracks_free(tracks);
+}
+
+/* --- sample entries as others write them --- */
+
+struct entry {
+	const char *type;
+	size_t fields; /* of the entry, in bytes; zeros */
+	const char *config;
+	const char *bytes;
+	size_t n;
+};
+
+static struct box_writer write_moov(const struct entry *entry)
+{
+	static const char *const outer[] = { "moov", "trak", "mdia", "minf", "stbl" };
+	size_t at[ARRAY_LENGTH(outer)], stsd, sample, box;
+	struct box_writer w = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LENGTH(outer); i++) {
+		at[i] = box_begin(&w, outer[i]);
+		if (i != 2)
+			continue;
+		box = box_begin_full(&w, "mdhd", 0, 0);
+		box_zeros(&w, 8);
+		box_u32(&w, 8000);
+		box_zeros(&w, 8);
+		box_end(&w, box);
+	}
+	stsd = box_begin_full(&w, "stsd", 0, 0);
+	box_u32(&w, 1);
+	sample = box_begin(&w, entry->type);
+	box_zeros(&w, entry->fields);
+	if (entry->config) {
+		box = box_begin(&w, entry->config);
+		box_bytes(&w, entry->bytes, entry->n);
+		box_end(&w, box);
+	}
+	box_end(&w, sample);
+	box_end(&w, stsd);
+	for (size_t i = ARRAY_LENGTH(outer); i-- > 0;)
+		box_end(&w, at[i]);
+	return w;
+}
+
+#define BYTES(text) text, sizeof(text) - 1
+#define ZEROS_12 "\0\0\0\0\0\0\0\0\0\0\0\0"
+
+static void test_sample_entries(void **state)
+{
+	// clang-format off
+	static const struct {
+		const char *what;
+		struct entry entry;
+		const char *name, *codec_string;
+	} cases[] = {
+		{ "AAC, lengths of one byte",
+			{ "mp4a", 28, "esds", BYTES("\0\0\0\0\3\x16\0\1\0\4\x11\x40" ZEROS_12 "\5\2\x12\x10") },
+			"aac", "mp4a.40.2" },
+		{ "AAC, lengths of four, with all that ES may have",
+			{ "mp4a", 28, "esds",
+				BYTES("\0\0\0\0\3\x80\x80\x80\x23\0\1\xe0\0\7\2ab\0\3\4\x80\x80\x80\x14\x40" ZEROS_12
+				      "\5\x80\x80\x80\2\x12\x10") },
+			"aac", "mp4a.40.2" },
+		{ "AAC without its config",
+			{ "mp4a", 28, "esds", BYTES("\0\0\0\0\3\x12\0\1\0\4\x0d\x40" ZEROS_12) }, "aac",
+			"mp4a.40" },
+		{ "MP3", { "mp4a", 28, "esds", BYTES("\0\0\0\0\3\x12\0\1\0\4\x0d\x6b" ZEROS_12) }, "",
+			"mp4a.6B" },
+		{ "MPEG-4 part 2",
+			{ "mp4v", 78, "esds", BYTES("\0\0\0\0\3\x12\0\1\0\4\x0d\x20" ZEROS_12) }, "",
+			"mp4v.20" },
+		{ "JPEG", { "mp4v", 78, "esds", BYTES("\0\0\0\0\3\x12\0\1\0\4\x0d\x6c" ZEROS_12) },
+			"mjpeg", "mp4v.6C" },
+		{ "another descriptor first", { "mp4a", 28, "esds", BYTES("\0\0\0\0\4\x0d\x40" ZEROS_12) },
+			"", "" },
+		{ "a descriptor that overruns its parent",
+			{ "mp4a", 28, "esds", BYTES("\0\0\0\0\3\x05\0\1\0\4\x0d\x40" ZEROS_12) }, "", "" },
+		{ "a length without end",
+			{ "mp4a", 28, "esds", BYTES("\0\0\0\0\3\xff\xff\xff\xff\xff\xff") }, "", "" },
+		{ "an empty esds", { "mp4a", 28, "esds", "", 0 }, "", "" },
+		{ "no esds", { "mp4a", 28, NULL, NULL, 0 }, "", "" },
+		{ "H.264, a record cut short", { "avc1", 78, "avcC", BYTES("\1\x42\xc0") }, "h264", "" },
+		{ "AV1 main, 10 bits", { "av01", 78, "av1C", BYTES("\x81\x08\x4c\0") }, "av1",
+			"av01.0.08M.10" },
+		{ "u-law", { "ulaw", 28, NULL, NULL, 0 }, "pcm_mulaw", "ulaw" },
+		{ "unknown", { "mp2v", 78, NULL, NULL, 0 }, "", "" },
+	};
+	// clang-format on
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct box_writer w = write_moov(&cases[i].entry);
+		const char *why = "nothing";
+		struct mp4_movie read;
+
+		if (mp4_moov_parse(&read, w.p, w.n, &why) < 0)
+			fail_msg("%s: %s", cases[i].what, why);
+		if (strcmp(read.tracks[0].name, cases[i].name) ||
+			strcmp(read.tracks[0].codec_string, cases[i].codec_string))
+			fail_msg("%s: \"%s\" \"%s\"", cases[i].what, read.tracks[0].name,
+				read.tracks[0].codec_string);
+		for (size_t n = 0; n < w.n; n++) {
+			uint8_t *exact = malloc(n ? n : 1);
+
+			memcpy(exact, w.p, n);
+			assert_true(mp4_moov_parse(&read, exact, n, &why) < 0);
+			free(exact);
+		}
+		free(w.p);
+	}
+}
+
+static void test_an_entry_shorter_than_its_fields(void **state)
+{
+	static const struct entry short_entry = { "mp4v", 77, NULL, NULL, 0 };
+	struct box_writer w = write_moov(&short_entry);
+	struct mp4_movie read;
+	const char *why = NULL;
+
+	(void)state;
+	assert_true(mp4_moov_parse(&read, w.p, w.n, &why) < 0);
+	assert_non_null(why);
+	free(w.p);
 }
 
 int main(void)
@@ -389,6 +514,8 @@ int main(void)
 		cmocka_unit_test(test_a_header_may_drip),
 		cmocka_unit_test(test_a_torn_segment_ends_with_its_last_whole_fragment),
 		cmocka_unit_test(test_h265_and_aspect_ratio),
+		cmocka_unit_test(test_sample_entries),
+		cmocka_unit_test(test_an_entry_shorter_than_its_fields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,7 +103,7 @@ static void test_controls_are_joined(void **state)
 		{ "rtsp://192.0.2.1/x/",                    "rtsp://10.0.0.1:999/y/track1?z", "/y/track1?z" },
 		{ "rtsp://::ffff:192.0.2.1/x/",             "t",                              "/x/t"        },
 		{ "rtsp://rtsp://192.0.2.1/x/",             "t",                              "/x/t"        },
-		{ "192.0.2.1:1935/live/",                   "t",                              "/connected/t"},
+		{ "192.0.2.1:1935/live/",                   "t",                              "/live/t"     },
 		{ "rtsp://192.0.2.1",                       "t",                              "/t"          },
 	};
 	static const char own[] = "rtsp://192.0.2.99:554/connected";

@@ -10,6 +10,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "server/base/memory.h"
+
 enum {
 	FINGERPRINT_BYTES = 32
 };
@@ -59,8 +61,11 @@ SSL *tls_client_new(const struct tls_client *client, const char *host)
 	if (tls_is_address(host)) {
 		(void)X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host);
 	} else {
+		char *name = xstrdup(host); /* OpenSSL's macro takes no const */
+
 		(void)SSL_set1_host(ssl, host);
-		(void)SSL_set_tlsext_host_name(ssl, host);
+		(void)SSL_set_tlsext_host_name(ssl, name);
+		free(name);
 	}
 	return ssl;
 }

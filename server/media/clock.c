@@ -34,7 +34,9 @@ static void clock_anchor(struct clock *clock, uint32_t rtp, int64_t utc_us)
 {
 	uint32_t hz = clock->hz;
 
-	*clock = (struct clock){ .hz = hz, .anchored = true, .last_rtp = rtp };
+	*clock = (struct clock){
+		.hz = hz, .anchored = true, .last_rtp = rtp, .settled = clock->settled
+	};
 	clock->utc_base = clock_from_us(clock, utc_us);
 }
 
@@ -109,7 +111,7 @@ static bool clock_follow(struct clock *clock, int64_t rtp_step, int64_t monotoni
 	earlier = clock->last_delay_us - delay;
 	clock->last_delay_us = delay;
 	/* Earlier at once, and earlier than anything can arrive: that is no end of a delay. */
-	if (earlier > CLOCK_JUMP_US && delay < clock->lowest_us - CLOCK_JUMP_US)
+	if (clock->settled && earlier > CLOCK_JUMP_US && delay < clock->lowest_us - CLOCK_JUMP_US)
 		return true;
 	if (delay < clock->window_min_us)
 		clock->window_min_us = delay;
@@ -117,6 +119,20 @@ static bool clock_follow(struct clock *clock, int64_t rtp_step, int64_t monotoni
 		clock->lowest_us = delay;
 	return monotonic_us - clock->window_start_us >= CLOCK_WINDOW_US &&
 	       clock_end_window(clock, monotonic_us);
+}
+
+int64_t clock_settle(struct clock *clock)
+{
+	int64_t early_us = clock->arrived && clock->lowest_us < 0 ? clock->lowest_us : 0;
+	int64_t shift = clock_from_us(clock, early_us);
+
+	clock->settled = true;
+	clock->utc_base += shift;
+	clock->arrival_base_us += early_us;
+	clock->last_delay_us -= early_us;
+	clock->window_min_us -= early_us;
+	clock->lowest_us -= early_us;
+	return shift;
 }
 
 static int64_t clock_time(const struct clock *clock, int64_t rtp)

@@ -31,6 +31,7 @@ struct clock {
 	int64_t error_us;        /* still to be steered out; 0: not steering */
 	int64_t steered_us;      /* added to media time so far */
 	int64_t steer_at_us;     /* when it was last added to */
+	bool settled;            /* what came at once in the beginning is behind us */
 };
 
 void clock_init(struct clock *clock, uint32_t hz);
@@ -48,6 +49,14 @@ enum clock_result {
  */
 enum clock_result clock_stamp(
 	struct clock *clock, uint32_t rtp, int64_t utc_us, int64_t monotonic_us, int64_t *ret);
+
+/*
+ * Some cameras begin with seconds of the past at once. Called some 200 ms after the first stamp,
+ * while its units are still held back: moves the anchor so that nothing came before it was made.
+ * Returns how far the stamps given so far must move, in hz; never forward. Before it no jump is
+ * seen.
+ */
+int64_t clock_settle(struct clock *clock);
 
 /*
  * Sender reports of two tracks align them: moves `clock` so that its RTP time `rtp` means the

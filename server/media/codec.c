@@ -14,7 +14,17 @@
 /* Codec parameters from parameter sets; RFC 6381 names (ISO/IEC 14496-15 annex E for hvc1). */
 
 enum {
-	CODEC_EXTRADATA_BYTES = 16 << 10
+	CODEC_EXTRADATA_BYTES = 16 << 10,
+	CODEC_OPUS_HEAD_BYTES = 19,
+	CODEC_OPUS_HZ = 48000,
+	CODEC_SOUND_HZ = 192000 /* at most */
+};
+
+/* Sound that has no configuration of its own. */
+struct codec_sound {
+	enum AVCodecID id;
+	enum AVSampleFormat format;
+	unsigned bits, channels_most;
 };
 
 static int codec_set_extradata(AVCodecParameters *parameters, const uint8_t *p, size_t n)
@@ -37,7 +47,7 @@ static AVCodecParameters *codec_new(enum AVMediaType type, enum AVCodecID id,
 		return NULL;
 	parameters->codec_type = type;
 	parameters->codec_id = id;
-	if (codec_set_extradata(parameters, extradata, n) < 0)
+	if (extradata && codec_set_extradata(parameters, extradata, n) < 0)
 		avcodec_parameters_free(&parameters);
 	else
 		*why = NULL;
@@ -130,6 +140,50 @@ AVCodecParameters *codec_of_h265(const struct h265_sets *sets, const char **why)
 	return parameters;
 }
 
+/* By the sampling factors of luma; chroma has 1x1 in all that cameras make. */
+static enum AVPixelFormat codec_jpeg_format(const struct jpeg *jpeg)
+{
+	static const struct {
+		uint8_t luma;
+		enum AVPixelFormat format;
+	} rows[] = {
+		{0x11,  AV_PIX_FMT_YUVJ444P},
+		{ 0x12, AV_PIX_FMT_YUVJ440P},
+		{ 0x21, AV_PIX_FMT_YUVJ422P},
+		{ 0x22, AV_PIX_FMT_YUVJ420P},
+		{ 0x41, AV_PIX_FMT_YUVJ411P},
+	};
+
+	if (jpeg->components == 1)
+		return AV_PIX_FMT_GRAY8;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		if (jpeg->components == 3 && jpeg->sampling[0] == rows[i].luma &&
+			jpeg->sampling[1] == 0x11 && jpeg->sampling[2] == 0x11)
+			return rows[i].format;
+	}
+	return AV_PIX_FMT_NONE;
+}
+
+AVCodecParameters *codec_of_jpeg(const struct jpeg *jpeg, const char **why)
+{
+	static const uint8_t nothing[1];
+	AVCodecParameters *parameters;
+
+	*why = "there is no JPEG yet";
+	if (!jpeg || !jpeg->width || !jpeg->height)
+		return NULL;
+	parameters = codec_new(AVMEDIA_TYPE_VIDEO, AV_CODEC_ID_MJPEG, nothing, 0, why);
+	if (!parameters)
+		return NULL;
+	parameters->width = jpeg->width;
+	parameters->height = jpeg->height;
+	parameters->format = codec_jpeg_format(jpeg);
+	parameters->color_range = AVCOL_RANGE_JPEG;
+	parameters->color_space = AVCOL_SPC_BT470BG;
+	parameters->bits_per_raw_sample = 8;
+	return parameters;
+}
+
 AVCodecParameters *codec_of_aac(const uint8_t *config, size_t n, const char **why)
 {
 	AVCodecParameters *parameters;
@@ -146,6 +200,61 @@ AVCodecParameters *codec_of_aac(const uint8_t *config, size_t n, const char **wh
 	parameters->profile = aac.object_type - 1; /* libavcodec's profiles count from 0 */
 	parameters->format = AV_SAMPLE_FMT_FLTP;
 	av_channel_layout_default(&parameters->ch_layout, aac.channels);
+	return parameters;
+}
+
+/* RFC 7845 section 5.1: no samples to skip (it is live), mono or stereo. */
+static size_t codec_write_opus_head(uint8_t ret[CODEC_OPUS_HEAD_BYTES], unsigned channels)
+{
+	const uint8_t head[CODEC_OPUS_HEAD_BYTES] = { 'O', 'p', 'u', 's', 'H', 'e', 'a', 'd', 1,
+		(uint8_t)channels, 0, 0, CODEC_OPUS_HZ & 0xff, CODEC_OPUS_HZ >> 8 & 0xff };
+
+	memcpy(ret, head, sizeof(head));
+	return sizeof(head);
+}
+
+/* What sound of that codec may have, or NULL. */
+static const struct codec_sound *codec_find_sound(enum AVCodecID id)
+{
+	static const struct codec_sound rows[] = {
+		{AV_CODEC_ID_PCM_MULAW,     AV_SAMPLE_FMT_S16,  8,  8},
+		{ AV_CODEC_ID_PCM_ALAW,     AV_SAMPLE_FMT_S16,  8,  8},
+		{ AV_CODEC_ID_PCM_S16BE,    AV_SAMPLE_FMT_S16,  16, 8},
+		{ AV_CODEC_ID_ADPCM_G726,   AV_SAMPLE_FMT_S16,  4,  1},
+		{ AV_CODEC_ID_ADPCM_G726LE, AV_SAMPLE_FMT_S16,  4,  1},
+		{ AV_CODEC_ID_OPUS,         AV_SAMPLE_FMT_FLTP, 0,  2},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		if (rows[i].id == id)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+AVCodecParameters *codec_of_sound(
+	enum AVCodecID id, uint32_t hz, unsigned channels, const char **why)
+{
+	const struct codec_sound *sound = codec_find_sound(id);
+	bool opus = id == AV_CODEC_ID_OPUS;
+	uint8_t head[CODEC_OPUS_HEAD_BYTES];
+	AVCodecParameters *parameters;
+	size_t head_bytes = 0;
+
+	*why = "rate or channels out of range";
+	if (!sound || channels < 1 || channels > sound->channels_most ||
+		(!opus && (hz < 1 || hz > CODEC_SOUND_HZ)))
+		return NULL;
+	if (opus)
+		head_bytes = codec_write_opus_head(head, channels);
+	parameters = codec_new(AVMEDIA_TYPE_AUDIO, id, opus ? head : NULL, head_bytes, why);
+	if (!parameters)
+		return NULL;
+	parameters->sample_rate = opus ? CODEC_OPUS_HZ : (int)hz;
+	parameters->format = sound->format;
+	parameters->bits_per_coded_sample = (int)sound->bits;
+	parameters->block_align = (int)(sound->bits / 8 * channels);
+	av_channel_layout_default(&parameters->ch_layout, (int)channels);
 	return parameters;
 }
 
@@ -219,6 +328,10 @@ char *codec_string(char *ret, size_t size, const AVCodecParameters *parameters)
 		codec_h265_string(ret, size, p, n);
 	else if (parameters->codec_id == AV_CODEC_ID_AAC)
 		codec_aac_string(ret, size, p, n);
+	else if (parameters->codec_id == AV_CODEC_ID_OPUS)
+		(void)snprintf(ret, size, "opus");
+	else if (parameters->codec_id == AV_CODEC_ID_MJPEG)
+		(void)snprintf(ret, size, "mp4v.6C");
 	return ret;
 }
 
@@ -226,5 +339,8 @@ const char *codec_name(const AVCodecParameters *parameters)
 {
 	if (parameters->codec_id == AV_CODEC_ID_HEVC)
 		return "h265";
+	if (parameters->codec_id == AV_CODEC_ID_ADPCM_G726 ||
+		parameters->codec_id == AV_CODEC_ID_ADPCM_G726LE)
+		return "g726";
 	return avcodec_get_name(parameters->codec_id);
 }

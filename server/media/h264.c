@@ -312,20 +312,20 @@ static int h264_set_id(const uint8_t *nal, size_t n)
 	return (int)id;
 }
 
+/* Beyond the limit the oldest goes: some cameras count on with each change of resolution. */
 static int h264_set_put(struct h264_set *sets, int id, const uint8_t *nal, size_t n)
 {
-	for (size_t i = 0; i < H264_SETS; i++) {
-		struct h264_set *set = &sets[i];
+	size_t i = 0;
 
-		if (set->bytes == n && memcmp(set->data, nal, n) == 0)
-			return 0;
-		if (set->bytes && h264_set_id(set->data, set->bytes) != id)
-			continue;
-		memcpy(set->data, nal, n);
-		set->bytes = (uint16_t)n;
-		return 1;
-	}
-	return -EBADMSG;
+	while (i < H264_SETS && sets[i].bytes && h264_set_id(sets[i].data, sets[i].bytes) != id)
+		i++;
+	if (i < H264_SETS && sets[i].bytes == n && memcmp(sets[i].data, nal, n) == 0)
+		return 0;
+	if (i == H264_SETS)
+		memmove(&sets[0], &sets[1], --i * sizeof(sets[0]));
+	memcpy(sets[i].data, nal, n);
+	sets[i].bytes = (uint16_t)n;
+	return 1;
 }
 
 int h264_sets_add(struct h264_sets *sets, const uint8_t *nal, size_t n)

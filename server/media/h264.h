@@ -43,7 +43,7 @@ enum {
 	H264_SET_BYTES = 1024
 };
 
-/* The parameter sets in force, by their ids. Plain data, may be copied. */
+/* The parameter sets in force, by their ids; the newest, where there are more. Plain data. */
 struct h264_set {
 	uint16_t bytes; /* 0: none */
 	uint8_t data[H264_SET_BYTES];

@@ -1,0 +1,247 @@
+/* Live MP4 and HLS: browsers get the tracks that they play, and a clear word when there are none. */
+#include "protocols/live.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+#include "protocols/hls.h"
+#include "protocols/http_server.h"
+#include "server/base/memory.h"
+#include "server/base/metrics.h"
+#include "server/base/reactor.h"
+#include "storage/mp4_reader.h"
+#include "tests/http_conversation.h"
+#include "tests/synthetic.h"
+
+#define FOURCC(a, b, c, d) \
+	((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
+
+enum {
+	PICTURES = 30,
+	PICTURE_BYTES = 100,
+	SOUND_BYTES = 1024
+};
+
+// clang-format off
+static const struct http_route routes[] = {
+	{ "/live/", HTTP_GET, ROLE_VIEWER, live_get },
+	{ NULL, 0, ROLE_VIEWER, NULL },
+};
+// clang-format on
+
+static struct http_server *server;
+static struct stream *stream;
+static struct stream_track tracks[2];
+static struct event *timer;
+
+static int set_up(void **state)
+{
+	(void)state;
+	reactor_init();
+	server = http_server_new("127.0.0.1:0", true, routes);
+	stream = stream_new("porch");
+	synthetic_tracks(tracks);
+	tracks[1].parameters->codec_id = AV_CODEC_ID_PCM_MULAW;
+	return server ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	http_server_free(server);
+	hls_fini();
+	reactor_timer_free(&timer);
+	assert_int_equal(stream_readers(stream), 0);
+	stream_free(stream);
+	synthetic_tracks_free(tracks);
+	reactor_fini();
+	metrics_fini();
+	return 0;
+}
+
+static void publish(AVPacket *packet)
+{
+	stream_publish(stream, packet);
+	av_packet_free(&packet);
+}
+
+static void play(unsigned from)
+{
+	for (unsigned i = from; i < from + PICTURES; i++) {
+		publish(synthetic_video(i, i % PICTURES == 0, PICTURE_BYTES));
+		publish(synthetic_audio(i * 2, SOUND_BYTES));
+	}
+}
+
+/* Decodes a chunked body of n bytes, which are no text, in place; returns its length. */
+static size_t unchunk(char *body, size_t n)
+{
+	char *from = body, *to = body;
+
+	for (;;) {
+		size_t length = strtoul(from, &from, 16);
+
+		assert_memory_equal(from, "\r\n", 2);
+		from += 2;
+		if (!length)
+			return (size_t)(to - body);
+		assert_true(length + 2 <= n - (size_t)(from - body));
+		memmove(to, from, length);
+		to += length;
+		from += length + 2;
+	}
+}
+
+/* The answer's body in *ret (inside the answer, which the caller frees), unchunked. */
+static char *get(const char *file, int status, const char **ret, size_t *bytes)
+{
+	char request[160], expected[16];
+	size_t n;
+	char *answer;
+
+	snprintf(request, sizeof(request),
+		"GET /live/porch/%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+		file);
+	answer =
+		http_conversation(http_server_address(server), request, strlen(request), WHOLE, &n);
+	snprintf(expected, sizeof(expected), "HTTP/1.1 %d ", status);
+	if (strncmp(answer, expected, strlen(expected)))
+		fail_msg("%s: %.60s", file, answer);
+	*ret = http_body_of(answer);
+	*bytes = n - (size_t)(*ret - answer);
+	if (strcasestr(answer, "Transfer-Encoding: chunked"))
+		*bytes = unchunk(answer + (*ret - answer), *bytes);
+	return answer;
+}
+
+/* Walks a file: one track, and so many bytes of media in so many samples. */
+static void check_file(const char *body, size_t n, unsigned movies, unsigned samples)
+{
+	const uint8_t *p = (const uint8_t *)body;
+	static const struct mp4_movie fixed = { .n_tracks = 1, .tracks = { { .id = 1 } } };
+	struct mp4_fragment fragment;
+	struct mp4_movie movie;
+	struct mp4_box box;
+	const char *why;
+	uint64_t media = 0;
+
+	for (size_t at = 0; at < n; at += (size_t)box.bytes) {
+		assert_int_equal(mp4_box_parse(&box, p + at, n - at, &why), 1);
+		assert_true(box.bytes <= n - at);
+		if (box.type == FOURCC('m', 'o', 'o', 'v')) {
+			assert_int_equal(mp4_moov_parse(&movie, p + at, box.bytes, &why), 0);
+			assert_int_equal(movie.n_tracks, 1);
+			assert_string_equal(movie.tracks[0].name, "h264");
+			movies--;
+		} else if (box.type == FOURCC('m', 'o', 'o', 'f')) {
+			assert_int_equal(
+				mp4_moof_parse(&fragment, p + at, box.bytes, &fixed, &why), 0);
+			assert_int_equal(fragment.n_tracks, 1);
+			samples -= fragment.tracks[0].samples;
+			media += fragment.data_bytes;
+		} else if (box.type == FOURCC('m', 'd', 'a', 't')) {
+			assert_true(box.bytes == 8 + media);
+			media = 0;
+		}
+	}
+	assert_int_equal(movies, 0);
+	assert_int_equal(samples, 0);
+}
+
+static void test_hls_leaves_out_what_browsers_do_not_play(void **state)
+{
+	const char *body;
+	char *answer;
+	size_t n;
+
+	(void)state;
+	stream_begin(stream, tracks, 2);
+	play(0);
+	answer = get("index.m3u8", 200, &body, &n);
+	assert_non_null(strstr(body, "#EXT-X-MAP:URI=\"init-1.mp4\""));
+	assert_non_null(strstr(body, "seg-0.m4s"));
+	free(answer);
+	answer = get("init-1.mp4", 200, &body, &n);
+	check_file(body, n, 1, 0);
+	free(answer);
+	play(PICTURES); /* its keyframe ends the fragment before */
+	answer = get("seg-0.m4s", 200, &body, &n);
+	check_file(body, n, 0, 26); /* the fragments that were whole: twice 13 pictures */
+	free(answer);
+	stream_end(stream);
+}
+
+/* As soon as somebody reads: more pictures, then a camera that was set to another codec. */
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	if (!stream_readers(stream)) {
+		reactor_timer_start(timer, 1000);
+		return;
+	}
+	play(PICTURES);
+	tracks[0].parameters->codec_id = AV_CODEC_ID_MJPEG;
+	stream_begin(stream, tracks, 2);
+}
+
+static void test_live_mp4_ends_when_browsers_cannot_go_on(void **state)
+{
+	const char *body;
+	char *answer;
+	size_t n;
+
+	(void)state;
+	stream_begin(stream, tracks, 2);
+	play(0);
+	timer = reactor_timer_new(on_timer, NULL);
+	reactor_timer_start(timer, 1000);
+	answer = get("live.mp4", 200, &body, &n);
+	assert_non_null(strstr(answer, "video/mp4; codecs=\"avc1.42c01e\"\r\n"));
+	check_file(body, n, 1, 2 * PICTURES);
+	free(answer);
+	stream_end(stream);
+}
+
+static void test_pictures_that_browsers_do_not_play(void **state)
+{
+	static const char *const files[] = { "index.m3u8", "init-1.mp4", "seg-0.m4s", "live.mp4" };
+
+	(void)state;
+	tracks[0].parameters->codec_id = AV_CODEC_ID_MJPEG;
+	stream_begin(stream, tracks, 2);
+	play(0);
+	for (size_t i = 0; i < ARRAY_LENGTH(files); i++) {
+		const char *body;
+		size_t n;
+		char *answer = get(files[i], 415, &body, &n);
+
+		assert_non_null(strstr(body, "Motion JPEG"));
+		free(answer);
+	}
+	stream_end(stream);
+	for (size_t i = 0; i < ARRAY_LENGTH(files); i += 3) { /* playlist and live.mp4 */
+		const char *body;
+		size_t n;
+
+		free(get(files[i], 503, &body, &n));
+	}
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(test_hls_leaves_out_what_browsers_do_not_play),
+		TEST(test_live_mp4_ends_when_browsers_cannot_go_on),
+		TEST(test_pictures_that_browsers_do_not_play),
+	};
+#undef TEST
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
