@@ -359,7 +359,8 @@ int digest_write_credentials(char *ret, size_t size, const struct digest_challen
 	const char *user, const char *password, const char *method, const char *uri,
 	unsigned nonce_count, const char *cnonce)
 {
-	char ha1[AUTH_HASH_HEX_BYTES], plain[AUTH_HASH_HEX_BYTES], response[AUTH_HASH_HEX_BYTES], count[9];
+	char ha1[AUTH_HASH_HEX_BYTES], plain[AUTH_HASH_HEX_BYTES], response[AUTH_HASH_HEX_BYTES],
+		count[9];
 	size_t n = 0;
 	bool fits = true;
 

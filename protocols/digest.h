@@ -24,7 +24,7 @@ enum digest_scheme {
 struct digest_challenge {
 	enum digest_scheme scheme; /* DIGEST_NONE: a scheme or an algorithm that we do not speak */
 	enum auth_algorithm algorithm;
-	bool session; /* "MD5-sess", "SHA-256-sess" */
+	bool session;            /* "MD5-sess", "SHA-256-sess" */
 	char algorithm_name[16]; /* as written, for it is echoed; "" when unsaid */
 	char realm[DIGEST_VALUE_BYTES], nonce[DIGEST_VALUE_BYTES], opaque[DIGEST_VALUE_BYTES];
 	bool qop_auth; /* qop offered with "auth" in its list */

@@ -1,6 +1,7 @@
 /* The folder /live/: from a path to a camera's stream and to the maker of the file asked for. */
 #include "protocols/live.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <event2/buffer.h>
@@ -8,11 +9,13 @@
 #include "protocols/hls.h"
 #include "protocols/http_server.h"
 #include "protocols/mp4_live.h"
+#include "server/base/memory.h"
 #include "server/media/stream.h"
+#include "server/media/stream_wait.h"
 #include "storage/fragment.h"
 
 enum {
-	CAMERA_NAME_BYTES = 64
+	STREAM_NAME_BYTES = 72
 };
 
 // clang-format off
@@ -63,8 +66,8 @@ static void live_list(struct http_request *request)
 	for (struct stream *s = stream_next(NULL); s; s = stream_next(s)) {
 		const char *name = stream_name(s); /* a checked name needs no escaping */
 
-		if (!auth_may_see(http_user(request), name))
-			continue;
+		if (strchr(name, '/') || !auth_may_see(http_user(request), name))
+			continue; /* a substream belongs to its camera */
 		evbuffer_add_printf(body,
 			"<li class=\"%s\"><a href=\"%s/live.mp4\">%s</a> <a href=\"%s/index.m3u8\">HLS</a>"
 			" <a href=\"/recordings/%s/\">recordings</a></li>\n",
@@ -77,35 +80,92 @@ static void live_list(struct http_request *request)
 	evbuffer_free(body);
 }
 
+/* What a path below /live/ names: "porch/live.mp4", "porch/sub/index.m3u8". */
+struct live_target {
+	char stream[STREAM_NAME_BYTES];
+	const char *name; /* of the file, within the request's path */
+	const struct live_file *file;
+};
+
+static bool live_parse(struct live_target *ret, const struct http_request *request)
+{
+	const char *path = http_path(request) + strlen("/live/");
+	const char *slash = strrchr(path, '/');
+
+	if (!slash || (size_t)(slash - path) >= sizeof(ret->stream))
+		return false;
+	memcpy(ret->stream, path, (size_t)(slash - path));
+	ret->stream[slash - path] = '\0';
+	ret->name = slash + 1;
+	ret->file = live_find_file(ret->name);
+	return ret->file != NULL;
+}
+
+/* Answers, whether the stream is up or not. */
+static void live_answer(struct http_request *request)
+{
+	struct live_target target;
+	struct stream *stream = live_parse(&target, request) ? stream_find(target.stream) : NULL;
+	const char *refusal;
+
+	if (!stream) {
+		http_answer_error(request, 404, "There is no such live resource.");
+		return;
+	}
+	refusal = target.file->is_mp4 ? live_refusal(stream) : NULL;
+	if (refusal)
+		http_answer_error(request, 415, "%s", refusal);
+	else
+		target.file->get(request, stream, target.name);
+}
+
+/* --- a request that waits for a substream --- */
+
+struct live_waiter {
+	struct stream_wait wait;
+	struct http_request *request;
+};
+
+static void live_on_waiter_gone(void *context)
+{
+	struct live_waiter *waiter = context;
+
+	stream_wait_stop(&waiter->wait);
+	free(waiter);
+}
+
+static void live_on_ready(void *arg)
+{
+	struct live_waiter *waiter = arg;
+	struct http_request *request = waiter->request;
+
+	http_set_context(request, NULL, NULL);
+	free(waiter);
+	live_answer(request);
+}
+
+static void live_wait(struct http_request *request, struct stream *stream)
+{
+	struct live_waiter *waiter = xcalloc(1, sizeof(*waiter));
+
+	waiter->request = request;
+	http_set_context(request, waiter, live_on_waiter_gone);
+	stream_wait_start(&waiter->wait, stream, live_on_ready, waiter);
+}
+
 void live_get(struct http_request *request)
 {
 	const char *rest = http_path(request) + strlen("/live");
-	const char *slash;
-	char camera[CAMERA_NAME_BYTES];
+	struct live_target target;
 	struct stream *stream;
-	const struct live_file *file;
-	const char *refusal;
 
 	if (!*rest || !strcmp(rest, "/")) {
 		live_list(request);
 		return;
 	}
-	slash = strchr(++rest, '/');
-	if (!slash || (size_t)(slash - rest) >= sizeof(camera)) {
-		http_answer_error(request, 404, "There is no such live resource.");
-		return;
-	}
-	memcpy(camera, rest, (size_t)(slash - rest));
-	camera[slash - rest] = '\0';
-	stream = stream_find(camera);
-	file = live_find_file(slash + 1);
-	if (!stream || !file || !auth_may_see(http_user(request), camera)) {
-		http_answer_error(request, 404, "There is no such live resource.");
-		return;
-	}
-	refusal = file->is_mp4 ? live_refusal(stream) : NULL;
-	if (refusal)
-		http_answer_error(request, 415, "%s", refusal);
+	stream = live_parse(&target, request) ? stream_find(target.stream) : NULL;
+	if (stream && stream_wait_is_needed(stream))
+		live_wait(request, stream);
 	else
-		file->get(request, stream, slash + 1);
+		live_answer(request);
 }

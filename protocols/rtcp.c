@@ -14,9 +14,6 @@ enum {
 	TYPE_LAST = 207, /* extended reports */
 	CNAME_ITEM = 1,
 	CNAME_MOST = 64,
-	RTCP_BYTES = 8, /* the shortest packet that says anything */
-	FIRST_TYPE = 200,
-	LAST_TYPE = 207,
 };
 
 static const int64_t ntp_epoch_s = 2208988800; /* 1900 to 1970 */

@@ -16,6 +16,12 @@ enum {
 	MAX_MISORDER = 100
 };
 
+/* A sender that comes back so soon was never gone: two send at once. One that is silent is gone. */
+enum {
+	MIXED_US = 5000000,
+	SILENT_US = 500000
+};
+
 struct held {
 	uint8_t *data;
 	size_t n, capacity;
@@ -39,6 +45,11 @@ struct rtp_reorder {
 	struct held held[RTP_REORDER_PACKETS];
 	unsigned n_held;
 	struct held suspect; /* of another sequence; waits for its successor */
+
+	/* senders */
+	bool prefers, mixed;
+	uint32_t preferred, left_ssrc;
+	int64_t left_us, received_us;
 
 	uint32_t cycles; /* wraps of the highest sequence number, << 16 */
 	uint16_t highest;
@@ -64,6 +75,12 @@ void rtp_reorder_set_types(struct rtp_reorder *r, uint8_t a, uint8_t b)
 	r->has_types = true;
 	r->types[0] = a;
 	r->types[1] = b;
+}
+
+void rtp_reorder_prefer(struct rtp_reorder *r, uint32_t ssrc)
+{
+	r->prefers = true;
+	r->preferred = ssrc;
 }
 
 void rtp_reorder_free(struct rtp_reorder *r)
@@ -211,6 +228,24 @@ static void reorder_restart(struct rtp_reorder *r, uint16_t sequence, uint32_t s
 	r->stats.ssrc = ssrc;
 }
 
+/* Whether the packet is of another sender while ours goes on. */
+static bool reorder_is_foreign(
+	const struct rtp_reorder *r, const struct rtp_packet *packet, int64_t now_us)
+{
+	bool ours = r->prefers && packet->ssrc == r->preferred;
+
+	return r->mixed && packet->ssrc != r->stats.ssrc && !ours &&
+	       now_us - r->received_us < SILENT_US;
+}
+
+/* Another sender takes over. */
+static void reorder_change_sender(struct rtp_reorder *r, uint32_t ssrc, int64_t now_us)
+{
+	r->mixed = ssrc == r->left_ssrc && now_us - r->left_us < MIXED_US;
+	r->left_ssrc = r->stats.ssrc;
+	r->left_us = now_us;
+}
+
 /* A packet that does not fit the sequence: believed when its successor comes. */
 static bool reorder_confirm(struct rtp_reorder *r, const struct rtp_packet *packet,
 	const uint8_t *p, size_t n, int64_t now_us)
@@ -223,6 +258,8 @@ static bool reorder_confirm(struct rtp_reorder *r, const struct rtp_packet *pack
 		return false;
 	}
 	s->used = false;
+	if (s->ssrc != r->stats.ssrc)
+		reorder_change_sender(r, s->ssrc, now_us);
 	reorder_restart(r, s->sequence, s->ssrc);
 	r->stats.received++;
 	reorder_give(r, s->data, s->n);
@@ -259,11 +296,16 @@ void rtp_reorder_push(struct rtp_reorder *r, const uint8_t *p, size_t n, int64_t
 	if (!r->started)
 		reorder_restart(r, packet.sequence, packet.ssrc);
 	int ahead = (int16_t)(packet.sequence - r->next);
+	if (reorder_is_foreign(r, &packet, now_us)) {
+		r->stats.foreign++;
+		return;
+	}
 	if (packet.ssrc != r->stats.ssrc || ahead > MAX_DROPOUT || ahead < -MAX_MISORDER) {
 		if (!reorder_confirm(r, &packet, p, n, now_us))
 			return;
 		ahead = 0;
 	}
+	r->received_us = now_us;
 	reorder_count(r, &packet, now_us);
 	if (ahead < 0) {
 		r->stats.duplicates++;

@@ -21,9 +21,9 @@ enum {
 
 struct rtp_reorder_stats {
 	uint64_t received, lost, duplicates; /* duplicates: late ones as well */
-	uint64_t malformed, foreign; /* foreign: of other payload types */
-	uint32_t highest_extended; /* for receiver reports */
-	uint32_t jitter;           /* RFC 3550 section 6.4.1, in RTP units */
+	uint64_t malformed, foreign;         /* foreign: of other payload types or senders */
+	uint32_t highest_extended;           /* for receiver reports */
+	uint32_t jitter;                     /* RFC 3550 section 6.4.1, in RTP units */
 	uint32_t ssrc;
 };
 
@@ -37,6 +37,13 @@ typedef void rtp_reorder_fn(void *arg, const uint8_t *p, size_t n, bool gap);
 struct rtp_reorder *rtp_reorder_new(
 	unsigned window, uint32_t clock_hz, rtp_reorder_fn *on_packet, void *arg);
 void rtp_reorder_free(struct rtp_reorder *reorder);
+
+/*
+ * Which of two senders is ours, should their packets come mixed (live555 before 2017 sends an old
+ * session's packets on a new connection): then the other's are dropped for as long as ours comes.
+ * Without this hint it is the one that came first.
+ */
+void rtp_reorder_prefer(struct rtp_reorder *reorder, uint32_t ssrc);
 
 /*
  * Only packets of these two payload types count from now on (sdp_media's payload_type and

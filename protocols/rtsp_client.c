@@ -19,7 +19,8 @@ enum {
 	FIRST_UDP_US = 3000000,   /* without a packet after PLAY: UDP is blocked on the way */
 	NO_PICTURE_US = 60000000, /* packets come, but no picture to begin with */
 	TIMEOUT_S = 60,
-	SHORT_LIVES = 2, /* then keepalives are tried another way */
+	SHORT_LIVES = 2,       /* then keepalives are tried another way */
+	STARTLED_US = 2000000, /* an end so soon after a keepalive was an answer to it */
 };
 
 static const struct rtsp_scheme schemes[] = {
@@ -57,19 +58,21 @@ static void client_leave(struct rtsp_client *client)
 }
 
 /*
- * A session that ends about when it would time out was not kept alive: after the second one the
- * other method is tried.
+ * A session that ends about when it would time out was not kept alive, and one that ends upon a
+ * keepalive was ended by it: after the second one the other method is tried.
  */
 static void client_learn_from_life(struct rtsp_client *client, enum source_end end)
 {
 	struct rtsp_client_memory *memory = client->memory;
 	int64_t timeout_us = (int64_t)client->session_timeout_s * 1000000;
-	int64_t life_us = reactor_monotonic_us() - client->playing_us;
+	int64_t now_us = reactor_monotonic_us(), life_us = now_us - client->playing_us;
+	bool timed_out =
+		life_us >= timeout_us * 4 / 5 && life_us <= timeout_us * 3 / 2 + SILENCE_UDP_US;
+	bool startled = client->keepalive_us && now_us - client->keepalive_us < STARTLED_US;
 
 	if (client->state != RTSP_PLAYING)
 		return;
-	if ((end != SOURCE_CLOSED && end != SOURCE_STALLED) || life_us < timeout_us * 4 / 5 ||
-		life_us > timeout_us * 3 / 2 + SILENCE_UDP_US) {
+	if ((end != SOURCE_CLOSED && end != SOURCE_STALLED) || !(timed_out || startled)) {
 		memory->short_lives = 0;
 		return;
 	}
@@ -79,8 +82,7 @@ static void client_learn_from_life(struct rtsp_client *client, enum source_end e
 	memory->keepalive = client->keepalive == RTSP_KEEPALIVE_OPTIONS
 				    ? RTSP_KEEPALIVE_GET_PARAMETER
 				    : RTSP_KEEPALIVE_OPTIONS;
-	log_info(&client->log, "sessions end after %u s: the next is kept alive by %s",
-		client->session_timeout_s,
+	log_info(&client->log, "sessions end early: the next is kept alive by %s",
 		memory->keepalive == RTSP_KEEPALIVE_OPTIONS ? "OPTIONS" : "GET_PARAMETER");
 }
 

@@ -5,6 +5,7 @@
 
 #include <event2/buffer.h>
 
+#include "protocols/rtp.h"
 #include "protocols/rtsp_client_private.h"
 
 enum {
@@ -142,31 +143,46 @@ static bool input_skip_garbage(struct rtsp_client *client, struct evbuffer *inpu
 }
 
 /*
- * Whether what claims to be a packet may be one. In step with the camera its word is trusted, as
- * far as RTP's version goes; after garbage a packet must be one that we know.
+ * Whether what claims to be a packet of n bytes may be one, by the `seen` of them that are here. In
+ * step with the camera its word is trusted as far as RTP's version goes; after garbage a packet
+ * must be one that we know.
  */
 static bool input_is_packet(
-	const struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n)
+	const struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n, size_t seen)
 {
+	bool ours = rtsp_media_has_channel(client, channel);
+
 	if (client->garbage_bytes)
-		return rtsp_media_knows(client, channel, p, n);
-	return n < INTERLEAVED_HEAD || p[0] >> 6 == 2 || !rtsp_media_has_channel(client, channel);
+		return ours && n >= RTP_HEADER_BYTES &&
+		       (seen < RTP_HEADER_BYTES || rtsp_media_knows(client, p, seen));
+	return n < INTERLEAVED_HEAD || seen == 0 || p[0] >> 6 == 2;
+}
+
+/* Whether the byte after a packet that is nobody's may begin what comes next. */
+static bool input_may_begin(char next)
+{
+	return next == '$' || next == '\r' || next == '\n' || (next >= 'A' && next <= 'Z');
 }
 
 /* Takes one interleaved packet. Returns whether there was a whole one. */
 static bool input_take_packet(struct rtsp_client *client, struct evbuffer *input)
 {
-	const uint8_t *p = evbuffer_pullup(input, INTERLEAVED_HEAD);
-	size_t n = p ? (size_t)(p[2] << 8 | p[3]) : 0;
+	uint8_t head[INTERLEAVED_HEAD + RTP_HEADER_BYTES + 1];
+	ssize_t held = evbuffer_copyout(input, head, sizeof(head));
+	size_t n = (size_t)(head[2] << 8 | head[3]);
+	bool ours = rtsp_media_has_channel(client, head[1]);
+	const uint8_t *p;
 
-	if (!p)
+	if (held < INTERLEAVED_HEAD)
 		return false;
-	if (client->garbage_bytes && !rtsp_media_has_channel(client, p[1]))
+	if (!input_is_packet(
+		    client, head[1], head + INTERLEAVED_HEAD, n, (size_t)held - INTERLEAVED_HEAD))
 		return input_skip_garbage(client, input, 1);
-	p = evbuffer_pullup(input, (ssize_t)(INTERLEAVED_HEAD + n));
+	/* where a length is not a packet's, the next one is not where it says */
+	p = evbuffer_pullup(input, (ssize_t)(INTERLEAVED_HEAD + n + (ours ? 0 : 1)));
 	if (!p)
 		return false;
-	if (!input_is_packet(client, p[1], p + INTERLEAVED_HEAD, n))
+	if (!ours && !input_may_begin((char)p[INTERLEAVED_HEAD + n]))
 		return input_skip_garbage(client, input, 1);
 	client->garbage_bytes = 0;
 	(void)rtsp_media_on_interleaved(client, p[1], p + INTERLEAVED_HEAD, n);

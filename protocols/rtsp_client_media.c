@@ -20,18 +20,27 @@ enum {
 
 /* --- runs --- */
 
-/* RTP-Info says which RTP times of the tracks are the same instant. */
-static void media_align_by_play(struct rtsp_client *client)
+/* Whether an RTP time is within ten seconds of another. */
+static bool times_are_near(uint32_t a, uint32_t b, uint32_t hz)
 {
-	const struct rtsp_track *lead = &client->tracks[0];
+	int32_t apart = (int32_t)(a - b);
 
-	for (unsigned i = 1; i < client->n_tracks; i++) {
-		struct rtsp_track *track = &client->tracks[i];
+	return apart < (int32_t)(10 * hz) && apart > -(int32_t)(10 * hz);
+}
 
-		if (lead->has_play_time && track->has_play_time)
-			(void)clock_align(&track->clock, track->play_time,
-				clock_instant_us(&lead->clock, lead->play_time));
-	}
+/*
+ * RTP-Info says which RTP times of the tracks are the same instant: where they are near the first
+ * that come, since some cameras say anything.
+ */
+static void track_align_by_play(struct rtsp_track *track, uint32_t timestamp)
+{
+	const struct rtsp_track *lead = &track->client->tracks[0];
+
+	if (track != lead && lead->clock.anchored && lead->has_play_time && track->has_play_time &&
+		times_are_near(lead->play_time, lead->clock.last_rtp, lead->clock.hz) &&
+		times_are_near(track->play_time, timestamp, track->clock.hz))
+		(void)clock_align(&track->clock, track->play_time,
+			clock_instant_us(&lead->clock, lead->play_time));
 }
 
 /* Tells the stream what is known of the tracks. */
@@ -116,8 +125,7 @@ static void media_end_hold(struct rtsp_client *client)
 	}
 	media_drop_held(client);
 	client->up = true;
-	if (client->may_switch)
-		client->memory->transport = client->transport;
+	client->memory->transport = client->transport;
 	client->order.events->on_up(client->order.arg);
 }
 
@@ -139,7 +147,6 @@ static void media_begin(struct rtsp_client *client)
 		return;
 	}
 	client->running = client->holding = true;
-	media_align_by_play(client);
 	reactor_timer_start(client->hold_timer, HOLD_US);
 }
 
@@ -211,8 +218,11 @@ static void track_on_media(struct rtsp_track *track, const struct rtp_unit *unit
 		return;
 	if (!track->parameters)
 		return;
+	if (!track->clock.anchored)
+		track_align_by_play(track, unit->timestamp);
 	if (clock_stamp(&track->clock, unit->timestamp, reactor_now_us(), reactor_monotonic_us(),
-		    &pts) == CLOCK_JUMPED) {
+		    &pts) == CLOCK_JUMPED &&
+		video) {
 		log_warn(&client->log, "the camera's clock jumped: a new recording begins");
 		changed = true;
 		if (client->holding)
@@ -276,10 +286,9 @@ void rtsp_media_on_rtp(struct rtsp_track *track, const uint8_t *p, size_t n)
 	struct rtsp_client *client = track->client;
 	int64_t now_us = reactor_monotonic_us();
 
-	/* Geovision sends other payload types with the same sequence numbers */
-	if (!track->reorder || n < RTP_HEADER_BYTES || (p[1] & 0x7f) != track->media.payload_type)
+	if (!track->reorder)
 		return;
-	if (track->kind == SDP_VIDEO)
+	if (track->kind == SDP_VIDEO && n > 1 && sdp_has_type(&track->media, p[1] & 0x7f))
 		client->picture_us = now_us;
 	metric_add(client->bytes, (double)n);
 	rtp_reorder_push(track->reorder, p, n, now_us);
@@ -327,7 +336,7 @@ static struct rtsp_track *media_find_channel(
 
 		if (channel != track->channel && channel != track->rtcp_channel)
 			continue;
-		if (!found || (n > 1 && (p[1] & 0x7f) == track->media.payload_type))
+		if (!found || (n > 1 && sdp_has_type(&track->media, p[1] & 0x7f)))
 			found = track;
 	}
 	return found;
@@ -343,14 +352,12 @@ bool rtsp_media_has_channel(const struct rtsp_client *client, uint8_t channel)
 	return false;
 }
 
-bool rtsp_media_knows(const struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n)
+bool rtsp_media_knows(const struct rtsp_client *client, const uint8_t *p, size_t n)
 {
-	if (!rtsp_media_has_channel(client, channel) || n < 8 || p[0] >> 6 != 2)
-		return false;
-	if (rtcp_is(p, n))
-		return true;
+	if (p[0] >> 6 != 2 || rtcp_is(p, n))
+		return p[0] >> 6 == 2;
 	for (unsigned i = 0; i < client->n_tracks; i++) {
-		if (n >= RTP_HEADER_BYTES && (p[1] & 0x7f) == client->tracks[i].media.payload_type)
+		if (sdp_has_type(&client->tracks[i].media, p[1] & 0x7f))
 			return true;
 	}
 	return false;

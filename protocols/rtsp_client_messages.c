@@ -6,21 +6,16 @@
 
 #include "protocols/rtsp_client_private.h"
 
-enum {
-	CNONCE_BYTES = 8
-};
-
 void rtsp_client_add_authorization(
 	struct rtsp_client *client, struct evbuffer *out, const char *method, const char *target)
 {
-	char credentials[4 * DIGEST_VALUE_BYTES + URI_PATH_BYTES], cnonce[2 * CNONCE_BYTES + 1];
+	char credentials[4 * DIGEST_VALUE_BYTES + URI_PATH_BYTES];
 
 	if (client->challenge.scheme == DIGEST_NONE || !client->uri.has_user)
 		return;
-	auth_random_hex(cnonce, CNONCE_BYTES);
 	if (digest_write_credentials(credentials, sizeof(credentials), &client->challenge,
 		    client->uri.user, client->uri.password, method, target, ++client->nonce_count,
-		    cnonce) == 0)
+		    client->cnonce) == 0)
 		evbuffer_add_printf(out, "Authorization: %s\r\n", credentials);
 	explicit_bzero(credentials, sizeof(credentials));
 }
@@ -64,20 +59,6 @@ void rtsp_client_send_ok(struct rtsp_client *client, const struct message *reque
 	evbuffer_free(out);
 }
 
-/* Stronger is greater. */
-static int challenge_strength(const struct digest_challenge *c)
-{
-	switch (c->scheme) {
-	case DIGEST_NONE:
-		return 0;
-	case DIGEST_BASIC:
-		return 1;
-	case DIGEST_DIGEST:
-		return c->algorithm == AUTH_SHA256 ? 3 : 2;
-	}
-	return 0;
-}
-
 bool rtsp_client_take_challenge(struct rtsp_client *client, const struct message *answer)
 {
 	const struct message_field *field = NULL;
@@ -89,7 +70,7 @@ bool rtsp_client_take_challenge(struct rtsp_client *client, const struct message
 
 		while (digest_parse_challenge(&one, field->value.p, field->value.n, &at, &why) >
 			0) {
-			if (challenge_strength(&one) > challenge_strength(&best))
+			if (digest_strength(&one) > digest_strength(&best))
 				best = one;
 		}
 	}
@@ -98,5 +79,6 @@ bool rtsp_client_take_challenge(struct rtsp_client *client, const struct message
 	client->challenged = true;
 	client->challenge = best;
 	client->nonce_count = 0;
+	auth_random_hex(client->cnonce, RTSP_CNONCE_BYTES / 2);
 	return true;
 }

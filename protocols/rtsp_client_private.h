@@ -23,6 +23,7 @@ enum {
 	RTSP_TRACKS = 3, /* one picture, one sound, metadata */
 	RTSP_TARGET_BYTES = URI_PATH_BYTES + URI_HOST_BYTES + 32,
 	RTSP_COOKIE_BYTES = 24,
+	RTSP_CNONCE_BYTES = 17,
 	RTSP_BODY_BYTES = 256 << 10,
 	RTSP_WAKEUP_BYTES = 256 << 10, /* taken at once; then the other cameras have their turn */
 };
@@ -106,11 +107,13 @@ struct rtsp_client {
 	unsigned cseq, redirects;
 	struct digest_challenge challenge;
 	unsigned nonce_count;
+	char cnonce[RTSP_CNONCE_BYTES]; /* of ours, for as long as the camera's nonce */
 	bool challenged;         /* the request under way is repeated with a challenge of its own */
 	bool switched_signature; /* another URI was signed in this attempt */
 	bool plain_play;         /* the camera does not like a Range in PLAY */
 	enum rtsp_keepalive keepalive;
 	bool keepalive_unanswered;
+	int64_t keepalive_us; /* monotonic: when it was sent */
 	char session[RTSP_SESSION_BYTES];
 	unsigned session_timeout_s;
 	struct event *step_timer, *keepalive_timer, *tick_timer, *reorder_timer;
@@ -216,9 +219,8 @@ void rtsp_track_on_packet(void *arg, const uint8_t *p, size_t n, bool gap);
 /* An interleaved packet; false when its channel is nobody's. */
 bool rtsp_media_on_interleaved(
 	struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n);
-/* Whether these bytes look like a packet of one of our channels, not only by its version. */
-bool rtsp_media_knows(
-	const struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n);
+/* Whether these bytes, 12 or more, begin a packet that one of our tracks may send. */
+bool rtsp_media_knows(const struct rtsp_client *client, const uint8_t *p, size_t n);
 bool rtsp_media_has_channel(const struct rtsp_client *client, uint8_t channel);
 
 /* Each second: counts losses, and sends receiver reports each five. */

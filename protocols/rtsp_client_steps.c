@@ -11,6 +11,7 @@ enum {
 	TICK_US = 1000000,
 	EXPIRE_US = 100000,
 	REDIRECTS_MOST = 3,
+	REFUSED_LOGIN_S = 60,
 };
 
 /* --- what is sent --- */
@@ -64,6 +65,7 @@ void rtsp_client_send_keepalive(struct rtsp_client *client)
 	if (client->keepalive_unanswered && client->keepalive == RTSP_KEEPALIVE_GET_PARAMETER)
 		client->keepalive = RTSP_KEEPALIVE_OPTIONS;
 	client->keepalive_unanswered = true;
+	client->keepalive_us = reactor_monotonic_us();
 	client->challenged = false;
 	rtsp_client_send(client,
 		client->keepalive == RTSP_KEEPALIVE_GET_PARAMETER ? "GET_PARAMETER" : "OPTIONS",
@@ -104,13 +106,18 @@ void rtsp_client_enter(struct rtsp_client *client, enum rtsp_client_state state)
 
 /* --- refusals --- */
 
+static void client_stay_away(struct rtsp_client *client, uint64_t seconds)
+{
+	if (client->order.retry_after_us)
+		*client->order.retry_after_us = (int64_t)seconds * 1000000;
+}
+
 static void client_take_retry_after(struct rtsp_client *client, const struct message *answer)
 {
 	uint64_t seconds;
 
-	if (client->order.retry_after_us &&
-		message_text_number(message_find(answer, "Retry-After"), 1000000, &seconds))
-		*client->order.retry_after_us = (int64_t)seconds * 1000000;
+	if (message_text_number(message_find(answer, "Retry-After"), 1000000, &seconds))
+		client_stay_away(client, seconds);
 }
 
 /* Ends with what the camera answered, as "DESCRIBE: 404 Not Found". */
@@ -139,6 +146,7 @@ static void client_end_by_status(struct rtsp_client *client, const struct messag
 	if (answer->status == 401 && client->memory->logged_in) {
 		end = SOURCE_BUSY;
 		more = ", although it took this password before";
+		client_stay_away(client, REFUSED_LOGIN_S);
 	}
 	client_take_retry_after(client, answer);
 	message_text_copy(reason, sizeof(reason), answer->reason);
@@ -351,7 +359,8 @@ static void client_set_session(struct rtsp_client *client, const struct message 
 		return;
 	if (!client->session[0])
 		snprintf(client->session, sizeof(client->session), "%s", session.id);
-	client->session_timeout_s = session.timeout_s;
+	if (session.has_timeout)
+		client->session_timeout_s = session.timeout_s;
 }
 
 static void on_setup(

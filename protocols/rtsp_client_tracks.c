@@ -175,23 +175,6 @@ static bool track_init(struct rtsp_client *client, const struct rtsp_encoding *e
 }
 
 /*
- * Whether a media line may be what we look for. Sound that the camera wants to hear is not; but
- * some cameras mark what they send as sendonly, or all of it.
- */
-static bool media_fits(const struct sdp *sdp, const struct sdp_media *media, enum sdp_kind kind)
-{
-	bool backchannel = false;
-
-	for (size_t i = 0; i < sdp->n_media; i++) {
-		if (kind == SDP_AUDIO && &sdp->media[i] != media &&
-			sdp->media[i].kind == SDP_AUDIO &&
-			sdp->media[i].direction != media->direction)
-			backchannel = media->direction == SDP_SENDONLY;
-	}
-	return media->kind == kind && !backchannel;
-}
-
-/*
  * Takes the first track of that kind that can be recorded. Returns whether there was any of the kind
  * at all; why the last one was not taken is in `detail`.
  */
@@ -205,7 +188,7 @@ static bool media_choose_kind(struct rtsp_client *client, const struct sdp *sdp,
 		const struct rtsp_encoding *encoding = encoding_find(media);
 		const char *why = "not supported";
 
-		if (!media_fits(sdp, media, kind))
+		if (media->kind != kind || sdp_is_backchannel(sdp, i))
 			continue;
 		found = true;
 		if (encoding && track_init(client, encoding, media, &why))

@@ -72,6 +72,7 @@ int rtsp_parse_session(struct rtsp_session *ret, const char *p, size_t n)
 	struct message_text rest = field_of(p, n);
 	struct message_text id = message_text_cut(&rest, ';');
 	unsigned timeout_s = RTSP_SESSION_TIMEOUT_S;
+	bool has_timeout = false;
 
 	if (!session_is_printable(id))
 		return -EBADMSG;
@@ -79,12 +80,15 @@ int rtsp_parse_session(struct rtsp_session *ret, const char *p, size_t n)
 		struct message_text value = message_text_cut(&rest, ';');
 		uint64_t number;
 
-		if (message_text_is(field_name(&value), "timeout") &&
-			field_number(&value, RTSP_SESSION_TIMEOUT_S, &number) && number > 0)
+		if (!message_text_is(field_name(&value), "timeout"))
+			continue;
+		has_timeout = true;
+		if (field_number(&value, RTSP_SESSION_TIMEOUT_S, &number) && number > 0)
 			timeout_s = (unsigned)number;
 	}
 	message_text_copy(ret->id, sizeof(ret->id), id);
 	ret->timeout_s = timeout_s;
+	ret->has_timeout = has_timeout;
 	return 0;
 }
 
@@ -155,12 +159,12 @@ static const struct {
 	const char *name;
 	void (*take)(struct rtsp_transport_answer *t, struct message_text value);
 } transport_parameters[] = {
-	{ "interleaved", transport_take_channels },
-	{ "server_port", transport_take_ports },
-	{ "ssrc", transport_take_ssrc },
-	{ "source", transport_take_source },
-	{ "destination", transport_take_destination },
-	{ "multicast", transport_take_multicast },
+	{"interleaved",  transport_take_channels   },
+	{ "server_port", transport_take_ports      },
+	{ "ssrc",        transport_take_ssrc       },
+	{ "source",      transport_take_source     },
+	{ "destination", transport_take_destination},
+	{ "multicast",   transport_take_multicast  },
 };
 
 void rtsp_parse_transport_answer(struct rtsp_transport_answer *ret, const char *p, size_t n)
@@ -215,8 +219,7 @@ static struct message_text info_cut(struct message_text *rest)
 	struct message_text all = *rest;
 
 	for (size_t i = 0; i < all.n; i++) {
-		if (all.p[i] != ',' ||
-			!info_is(all.p + i + 1, all.n - i - 1, "url"))
+		if (all.p[i] != ',' || !info_is(all.p + i + 1, all.n - i - 1, "url"))
 			continue;
 		*rest = (struct message_text){ all.p + i + 1, all.n - i - 1 };
 		return message_text_trim((struct message_text){ all.p, i });
@@ -321,8 +324,8 @@ void rtsp_repair_base(struct uri *ret, const struct uri *connected, const char *
 	struct uri uri;
 
 	if (value.n == 0 || value.n >= sizeof(text) || memchr(value.p, '\0', value.n) ||
-		uri_join_control(&uri, connected, message_text_copy(text, sizeof(text), value), "") <
-			0)
+		uri_join_control(
+			&uri, connected, message_text_copy(text, sizeof(text), value), "") < 0)
 		uri = *connected;
 	*ret = uri;
 }

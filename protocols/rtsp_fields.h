@@ -22,8 +22,9 @@ enum {
 /* Session: "id;timeout=60" */
 struct rtsp_session {
 	char id[RTSP_SESSION_BYTES]; /* printable */
-	/* 1 to 60: when to count on its end. 60 when nothing, 0, nonsense or more is said. */
+	/* 1 to 60: when to count on its end. 60 when nothing, 0 or nonsense is said, or more. */
 	unsigned timeout_s;
+	bool has_timeout; /* it was said */
 };
 
 /* Returns 0, or -EBADMSG when there is no id, or one that cannot be sent back whole. */
@@ -40,7 +41,8 @@ struct rtsp_transport_answer {
 	enum rtsp_lower lower;
 	bool multicast;
 	bool has_channels; /* else those that were asked for */
-	uint8_t channels[2]; /* RTP, RTCP; the second is one more when it is missing; may be the same */
+	uint8_t channels
+		[2]; /* RTP, RTCP; the second is one more when it is missing; may be the same */
 	/* RTP, RTCP; the second is one more when it is missing; 0: unsaid, learn it from packets */
 	uint16_t server_ports[2];
 	bool has_ssrc; /* a hint and no more: cameras send others */

@@ -107,9 +107,9 @@ static bool rtsp_read_request(struct rtsp_connection *c, struct evbuffer *input)
 	if (body_bytes > n - (size_t)used)
 		return false; /* `seen` stays: the head is parsed again */
 	c->seen = 0;
-	if (message.is_request)
-		rtsp_answer_request(
-			c, &message, (struct message_text){ p + used, (size_t)body_bytes });
+	if (message.is_request && !rtsp_answer_request(c, &message,
+					  (struct message_text){ p + used, (size_t)body_bytes }))
+		return false;
 	if (c->connection)
 		evbuffer_drain(input, (size_t)used + (size_t)body_bytes);
 	return c->connection != NULL;
@@ -159,6 +159,7 @@ static void rtsp_on_close(void *arg, enum close_reason reason, const char *detai
 	log_debug(&c->log, "%s%s%s", close_reason_words(reason), detail ? ": " : "",
 		detail ? detail : "");
 	c->connection = NULL;
+	stream_wait_stop(&c->wait);
 	for (session = LIST_FIRST(&c->server->sessions); session; session = next) {
 		next = LIST_NEXT(session, entry);
 		if (session->connection == c)

@@ -34,7 +34,7 @@ struct rtsp_request {
 	struct stream *stream;
 	struct rtsp_session *session;
 	struct evbuffer *fields; /* of the answer, with CRLF */
-	bool answered;
+	bool answered, waits;    /* waits: for the stream, and is read again then */
 };
 
 struct rtsp_method {
@@ -516,6 +516,21 @@ static bool check_user(struct rtsp_request *r)
 	return false;
 }
 
+static void on_stream_ready(void *arg)
+{
+	struct rtsp_connection *c = arg;
+
+	c->waited = true;
+	connection_resume(c->connection, PAUSE_BUSY);
+}
+
+static void wait_for_stream(struct rtsp_request *r)
+{
+	r->waits = true;
+	connection_pause(r->c->connection, PAUSE_BUSY);
+	stream_wait_start(&r->c->wait, r->stream, on_stream_ready, r->c);
+}
+
 /* A camera that the user may not see is as one that does not exist. */
 static bool check_stream(struct rtsp_request *r)
 {
@@ -533,9 +548,11 @@ static bool check_stream(struct rtsp_request *r)
 	r->stream = stream_find(r->name);
 	if (!r->stream)
 		answer(r, 404);
+	else if (stream_wait_is_needed(r->stream) && !r->c->waited)
+		wait_for_stream(r);
 	else if (!stream_is_up(r->stream))
 		answer_unavailable(r);
-	return !r->answered;
+	return !r->answered && !r->waits;
 }
 
 static bool check_session(struct rtsp_request *r)
@@ -570,7 +587,7 @@ static bool proceed(struct rtsp_request *r)
 	return check_session(r) && (!r->method->check || r->method->check(r));
 }
 
-void rtsp_answer_request(
+bool rtsp_answer_request(
 	struct rtsp_connection *c, const struct message *message, struct message_text body)
 {
 	struct rtsp_request r = { .c = c, .message = message, .body = body };
@@ -579,4 +596,7 @@ void rtsp_answer_request(
 	if (proceed(&r))
 		r.method->run(&r);
 	evbuffer_free(r.fields);
+	if (!r.waits)
+		c->waited = false;
+	return !r.waits;
 }

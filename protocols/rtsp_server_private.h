@@ -17,6 +17,7 @@
 #include "server/base/log.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/media/stream_wait.h"
 
 /* What the parts of the RTSP server share: connections, requests, sessions. */
 
@@ -47,6 +48,9 @@ struct rtsp_connection {
 	char *peer;
 	size_t seen; /* bytes of the input that hold no end of a head */
 	bool ending; /* the rest of the input is not read */
+	/* the request at the head of the input waits for its stream; then it is read again */
+	struct stream_wait wait;
+	bool waited;
 	struct reactor_dead dead;
 };
 
@@ -148,8 +152,11 @@ void rtsp_connection_update_idle(struct rtsp_connection *connection);
 
 /* --- rtsp_server_methods.c --- */
 
-/* Answers one request with its body. */
-void rtsp_answer_request(struct rtsp_connection *connection, const struct message *message,
+/*
+ * Answers one request with its body. Returns false when it waits for its stream: then it stays at the
+ * head of the input, and comes again.
+ */
+bool rtsp_answer_request(struct rtsp_connection *connection, const struct message *message,
 	struct message_text body);
 /* Answers what could not be parsed, with `why` as the reason phrase. */
 void rtsp_answer_malformed(struct rtsp_connection *connection, int status, const char *why);

@@ -303,7 +303,8 @@ static bool uri_put_control(struct uri *uri, const char *control)
 
 	while (base_bytes > 0 && uri->path[base_bytes - 1] == '/')
 		base_bytes--;
-	if (base_bytes > 0 && !strncmp(control, uri->path, base_bytes) && control[base_bytes] == '/')
+	if (base_bytes > 0 && !strncmp(control, uri->path, base_bytes) &&
+		control[base_bytes] == '/')
 		uri->path[0] = '\0'; /* it repeats the base */
 	else if (slash && control[0] == '/')
 		control++;

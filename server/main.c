@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "protocols/authenticate.h"
+#include "protocols/av_source.h"
 #include "protocols/dav.h"
 #include "protocols/hls.h"
 #include "protocols/http_files.h"
@@ -295,6 +296,7 @@ static void nvrd_fini(struct nvrd *nvrd)
 	reactor_timer_free(&nvrd->stop_timer);
 	authenticate_set_users(NULL);
 	config_free(nvrd->config);
+	(void)av_source_fini_all();
 	reactor_fini();
 	metrics_fini();
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocols/av_source.h"
 #include "protocols/rtsp_client.h"
 #include "server/base/auth.h"
 #include "server/base/memory.h"
@@ -70,6 +71,17 @@ static void stop_rtsp(void *running)
 	rtsp_client_free(running);
 }
 
+static void *start_av(struct pull *pull, const struct source_order *order, const char **why)
+{
+	(void)pull;
+	return av_source_new(order, why);
+}
+
+static void stop_av(void *running)
+{
+	av_source_free(running);
+}
+
 static void *start_test(struct pull *pull, const struct source_order *order, const char **why)
 {
 	(void)pull, (void)why;
@@ -90,6 +102,7 @@ static const struct pull_source {
 	{ "rtsps://",      start_rtsp, stop_rtsp},
 	{ "rtsp+http://",  start_rtsp, stop_rtsp},
 	{ "rtsp+https://", start_rtsp, stop_rtsp},
+	{ "av:",           start_av,   stop_av  },
 	{ "test:",         start_test, stop_test},
 };
 

@@ -51,7 +51,8 @@ static void test_q49_session_and_its_timeout(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LENGTH(sessions); i++) {
 		struct rtsp_session session = { .timeout_s = 7 };
-		int error = rtsp_parse_session(&session, sessions[i].text, strlen(sessions[i].text));
+		int error =
+			rtsp_parse_session(&session, sessions[i].text, strlen(sessions[i].text));
 
 		if (!sessions[i].id) {
 			assert_int_equal(error, -EBADMSG);
@@ -96,8 +97,8 @@ static void describe(const struct rtsp_transport_answer *t, char *ret, size_t si
 	if (t->multicast)
 		n += snprintf(ret + n, size - (size_t)n, " multicast");
 	if (t->source.n)
-		n += snprintf(ret + n, size - (size_t)n, " from %.*s", (int)t->source.n,
-			t->source.p);
+		n += snprintf(
+			ret + n, size - (size_t)n, " from %.*s", (int)t->source.n, t->source.p);
 	if (t->destination.n)
 		(void)snprintf(ret + n, size - (size_t)n, " to %.*s", (int)t->destination.n,
 			t->destination.p);
@@ -162,8 +163,8 @@ static void test_q53_ssrc_is_read_loosely(void **state)
 static void test_q54_server_ports(void **state)
 {
 	(void)state;
-	expect_transport("RTP/AVP;unicast;client_port=5000-5001;server_port=6970-6971",
-		"udp 6970-6971");
+	expect_transport(
+		"RTP/AVP;unicast;client_port=5000-5001;server_port=6970-6971", "udp 6970-6971");
 	expect_transport("RTP/AVP/UDP;unicast;client_port=5000-5001", "udp");
 	expect_transport("RTP/AVP/UDP;server_port=0-0", "udp");
 	expect_transport("RTP/AVP;server_port=6970", "udp 6970-6971");
@@ -186,8 +187,8 @@ static void test_q55_source_is_only_a_hint(void **state)
 	expect_transport("RTP/AVP/UDP;source=;server_port=1-2", "udp 1-2");
 	expect_transport("RTP/AVP/UDP;source=cam.local;destination=192.0.2.9;server_port=1-2",
 		"udp 1-2 from cam.local to 192.0.2.9");
-	expect_transport("RTP/AVP;multicast;destination=224.1.1.1;port=9-10",
-		"? multicast to 224.1.1.1");
+	expect_transport(
+		"RTP/AVP;multicast;destination=224.1.1.1;port=9-10", "? multicast to 224.1.1.1");
 	expect_transport("RTP/AVP/TCP;interleaved=0-1, RTP/AVP;server_port=1-2", "tcp 0-1");
 }
 

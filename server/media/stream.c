@@ -341,6 +341,11 @@ bool stream_is_wanted(const struct stream *stream)
 	return !TAILQ_EMPTY(&stream->readers);
 }
 
+bool stream_is_on_demand(const struct stream *stream)
+{
+	return stream->on_wanted != NULL;
+}
+
 void stream_on_wanted(struct stream *stream, void (*on_wanted)(void *arg), void *arg)
 {
 	stream->on_wanted = on_wanted;

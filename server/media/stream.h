@@ -95,6 +95,7 @@ size_t stream_readers(const struct stream *stream);
  * the stream's run from there.
  */
 bool stream_is_wanted(const struct stream *stream);
+bool stream_is_on_demand(const struct stream *stream); /* it has an on_wanted */
 void stream_on_wanted(struct stream *stream, void (*on_wanted)(void *arg), void *arg);
 
 /* The current group of pictures is kept up to this many bytes. */

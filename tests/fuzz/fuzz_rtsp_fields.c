@@ -12,8 +12,7 @@ static void fuzz_base(const struct uri *connected, const char *text, size_t n)
 	struct uri uri;
 
 	rtsp_repair_base(&uri, connected, text, n);
-	if (strcmp(uri.host, connected->host) || uri.path[0] != '/' ||
-		strpbrk(uri.path, " \r\n\t"))
+	if (strcmp(uri.host, connected->host) || uri.path[0] != '/' || strpbrk(uri.path, " \r\n\t"))
 		abort();
 }
 

@@ -1,0 +1,175 @@
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libavcodec/bsf.h>
+#include <libavformat/avformat.h>
+
+#include "server/base/config.h"
+#include "server/base/log.h"
+#include "server/base/worker.h"
+#include "server/media/h264.h"
+#include "server/media/h265.h"
+#include "server/media/source.h"
+
+/* --- av_source_address.c: what libavformat may do for a source --- */
+
+enum {
+	AV_FILE = 1,        /* a regular file: paced, may loop */
+	AV_DEVICE = 2,      /* V4L2 */
+	AV_SECRET_PATH = 4, /* the path holds a key: RTMP */
+};
+
+struct av_scheme {
+	const char *names;     /* separated by commas */
+	const char *protocols; /* that may be opened, by the address or by what is read from it */
+	const char *formats;   /* demuxers */
+	unsigned flags;        /* AV_FILE ... */
+};
+
+enum {
+	AV_SECRETS = 16,
+	AV_SECRET_LEAST = 3, /* shorter ones would hide half of a message */
+	AV_URL_BYTES = 4096
+};
+
+struct av_address {
+	const struct av_scheme *scheme;
+	char *url; /* as libavformat takes it; secret */
+	char *secrets[AV_SECRETS];
+	size_t secrets_count;
+};
+
+/* Parses a source with its "av:". Returns 0, or -EINVAL and a static reason in *why. */
+int av_address_parse(struct av_address *ret, const char *source, const char **why) MUST_CHECK;
+void av_address_fini(struct av_address *address);
+
+/* Overwrites what must not be logged: users and queries of any URL, the address's own secrets. */
+void av_hide_secrets(char *text, const struct av_address *address);
+
+/* --- the reader: owned by the worker while a job runs, by the reactor between jobs --- */
+
+enum {
+	AV_TRACKS = 2, /* 0: video, 1: audio */
+	AV_ITEMS = 256,
+	AV_BATCH_BYTES = 1 << 20,
+	AV_FIRST_BYTES = 8 << 20,   /* the first batch: all that was read while probing */
+	AV_PACKET_BYTES = 16 << 20, /* larger ones are nobody's pictures */
+	AV_VIDEO_HZ = 90000,
+	AV_SUSPECTS = 16,
+};
+
+struct av_track {
+	AVStream *stream; /* NULL: none chosen */
+	bool video;
+	AVRational time_base; /* of what is published */
+
+	/* what it is made of */
+	unsigned length_bytes; /* of NAL units in packets; 0: start codes */
+	struct h264_sets h264;
+	struct h265_sets h265;
+	AVBSFContext *adts;            /* takes ADTS headers off; NULL where there are none */
+	AVCodecParameters *parameters; /* NULL until known */
+	bool parameters_changed;       /* since the last item */
+	bool damaged;                  /* until the next keyframe */
+
+	/* times, in the stream's own base */
+	bool paced;
+	bool has_time, timeless; /* timeless: it has none; arrival or the frame rate give them */
+	int64_t last, unwrapped, step;
+	int64_t next_dts; /* sound: in time_base, where the last frame ended */
+};
+
+struct av_reader {
+	char *label;
+	struct log_name camera, log;
+	struct av_address address;
+	bool with_audio, loop, tls_verify;
+
+	/* both threads */
+	_Atomic bool stop;           /* set by the reactor: nobody wants more */
+	_Atomic int64_t deadline_us; /* monotonic */
+
+	AVFormatContext *input;
+	int (*io_open)(AVFormatContext *, AVIOContext **, const char *, int, AVDictionary **);
+	bool paced;           /* comes faster than it was filmed */
+	bool expired;         /* the deadline ended a call */
+	enum source_end told; /* by libavformat's log; SOURCE_STOPPED: nothing */
+	const char *told_detail;
+	struct av_suspect {
+		int stream;
+		int64_t dts;     /* or AV_NOPTS_VALUE */
+	} suspects[AV_SUSPECTS]; /* packets with a hole that are still to come */
+	size_t suspects_count;
+	AVPacket *packet;
+	struct av_track tracks[AV_TRACKS];
+	struct av_pass {
+		bool begun;
+		int64_t first_90k, end_90k;
+	} passes[AV_TRACKS]; /* each track's, of this pass of a file that loops */
+	int64_t loop_90k;    /* all passes before */
+};
+
+struct av_item {
+	AVPacket *packet;              /* its times count from the source's own origin */
+	AVCodecParameters *parameters; /* new from here on, or NULL */
+	int64_t arrival_us;            /* monotonic */
+};
+
+struct av_job {
+	struct worker_job job;
+	struct av_source *source; /* reactor */
+	struct av_reader *reader;
+
+	struct av_item items[AV_ITEMS]; /* the result */
+	size_t count, bytes, received_bytes, dropped;
+	size_t limit_bytes;
+	bool paced;
+	AVRational time_bases[AV_TRACKS];
+	enum source_end end; /* SOURCE_STOPPED: none */
+	char detail[160];
+};
+
+struct av_reader *av_reader_new(const struct source_order *order, const char **why) MUST_CHECK;
+void av_reader_free(struct av_reader *reader); /* on any thread; its input is closed */
+
+/* --- av_source_input.c: worker --- */
+
+/* Opens the address. Returns whether; else the job has its end. */
+bool av_input_open(struct av_reader *reader, struct av_job *job);
+void av_input_close(struct av_reader *reader);
+/* Gives a call of libavformat so much time. */
+void av_input_allow(struct av_reader *reader, int64_t us);
+int64_t av_input_silence_us(const struct av_reader *reader);
+void av_input_fail(
+	struct av_reader *reader, struct av_job *job, int error, enum source_end expired);
+/* Messages of this thread are this reader's, until NULL. */
+void av_input_name_log(struct av_reader *reader);
+void av_input_take_log(void);
+
+/* --- av_source_packets.c: worker --- */
+
+void av_job_open(struct worker_job *job);
+void av_job_read(struct worker_job *job);
+void av_job_close(struct worker_job *job);
+void av_job_free(struct av_job *job);
+
+/* Chooses tracks among the streams that are known. Returns SOURCE_STOPPED, or why there is none. */
+enum source_end av_tracks_choose(struct av_reader *reader);
+void av_track_fini(struct av_track *track);
+
+/* --- av_source_tracks.c: worker --- */
+
+/* From one time of the stream to another, which may have wrapped; both count as close by. */
+int64_t av_track_elapsed(const AVStream *stream, int64_t from, int64_t to);
+/* Begins with a stream that libavformat found. Returns whether it can be recorded. */
+bool av_track_open(struct av_track *track, AVStream *stream);
+/*
+ * Makes one access unit as the stream wants it out of the packet, which is emptied. NULL: nothing is
+ * to be published; *dropped counts what was damaged.
+ */
+AVPacket *av_track_convert(
+	struct av_track *track, AVPacket *packet, int64_t arrival_us, size_t *dropped);

@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Sources that libavformat reads: ffmpeg sends by SRT, RTMP, UDP and HLS, and files loop; what arrives is what was sent."""
+import functools
+import http.server
+import pathlib
+import socket
+import subprocess
+import threading
+
+import media
+from daemon import Nvrd, end, finish, report, skip, spawn, wait_for
+
+SECONDS = 8
+FPS = 25
+SLACK = 0.0005  # ffprobe prints microseconds
+BFRAMES = ["-c:v", "libx264", "-preset", "veryfast", "-bf", "3", "-x264-params", "scenecut=0"]
+FRAMES = 'nvrd_camera_frames_total{camera="%s",kind="%s"}'
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    with socket.socket(socket.AF_INET, kind) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def nal_hashes(path):
+    """A hash for each picture of the pictures' own bytes, whatever container they were in."""
+    out = media.run("ffmpeg", "-nostdin", "-v", "error", "-i", str(path), "-map", "0:v:0", "-c", "copy", "-bsf:v",
+                    "h264_mp4toannexb,filter_units=remove_types=6-9", "-f", "framehash", "-hash", "md5", "-")
+    return [line.rpartition(",")[2].strip() for line in out.decode().splitlines() if line and not line.startswith("#")]
+
+
+def is_run_of(recorded, source):
+    """Whether the recorded hashes are one piece of the source without a hole."""
+    return any(source[i:i + len(recorded)] == recorded for i, h in enumerate(source) if h == recorded[0])
+
+
+def check_files(camera, nvrd, sent, jitter=SLACK):
+    """The recordings of one camera against the pictures that were sent, in order."""
+    files = nvrd.files(camera)
+    if not report(bool(files), f"{camera}: there are recordings", nvrd.log()[-3000:]):
+        return
+    recorded = []
+    for path in files:
+        packets = media.packets(path)
+        dts = [p[1] for p in packets]
+        steps = [b - a for a, b in zip(dts, dts[1:])]
+        report(packets and packets[0][2], f"{camera}: {path.name} begins with a keyframe")
+        report(all(step > 0 for step in steps), f"{camera}: {path.name}: decoding times rise", dts[:10])
+        report(all(abs(step - 1 / FPS) <= jitter for step in steps), f"{camera}: {path.name}: a picture each {1 / FPS} s",
+               [round(step, 5) for step in steps if abs(step - 1 / FPS) > jitter][:8])
+        complaints = media.decode_messages(path)
+        report(not complaints, f"{camera}: {path.name} decodes without a message", complaints[-1500:])
+        recorded += nal_hashes(path)
+    report(len(recorded) >= (SECONDS - 4) * FPS, f"{camera}: some seconds were recorded", len(recorded))
+    report(recorded and is_run_of(recorded, sent), f"{camera}: {len(recorded)} pictures are a run of what was sent")
+    sound = media.packets(files[-1], "a:0")
+    report(len(sound) > 20, f"{camera}: with sound", len(sound))
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *words):
+        pass
+
+
+def serve(folder):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def send(clip, *output):
+    """ffmpeg as camera, in real time."""
+    return spawn(["ffmpeg", "-nostdin", "-v", "error", "-re", "-i", clip, "-c", "copy", *output], stderr=subprocess.DEVNULL)
+
+
+def check_live(clip):
+    """One nvrd with all kinds of senders at once."""
+    ports = {"srt": free_port(socket.SOCK_DGRAM), "rtmp": free_port(), "udp": free_port(socket.SOCK_DGRAM)}
+    nvrd = Nvrd({
+        "srt": {"source": f'"av:srt://127.0.0.1:{ports["srt"]}?mode=caller"'},
+        "rtmp": {"source": f'"av:rtmp://127.0.0.1:{ports["rtmp"]}/live/secret-key"'},
+        "udp": {"source": f'"av:udp://127.0.0.1:{ports["udp"]}"'},
+    }, segment="1h", extra="log: {level: debug}")
+    hls = nvrd.folder / "hls"
+    hls.mkdir()
+    server = serve(hls)
+    senders = {
+        "srt": send(clip, "-f", "mpegts", f"srt://127.0.0.1:{ports['srt']}?mode=listener"),
+        "rtmp": send(clip, "-f", "flv", "-listen", "1", f"rtmp://127.0.0.1:{ports['rtmp']}/live/secret-key"),
+        "udp": send(clip, "-f", "mpegts", f"udp://127.0.0.1:{ports['udp']}?pkt_size=1316"),
+        "hls": send(clip, "-f", "hls", "-hls_time", "1", "-hls_list_size", "6", hls / "index.m3u8"),
+    }
+    wait_for((hls / "index.m3u8").exists, 20, "a playlist")
+    nvrd.configure({
+        "srt": {"source": f'"av:srt://127.0.0.1:{ports["srt"]}?mode=caller"'},
+        "rtmp": {"source": f'"av:rtmp://127.0.0.1:{ports["rtmp"]}/live/secret-key"'},
+        "udp": {"source": f'"av:udp://127.0.0.1:{ports["udp"]}"'},
+        "hls": {"source": f'"av:http://127.0.0.1:{server.server_port}/index.m3u8"'},
+    })
+    nvrd.reload()
+    for camera in senders:
+        wanted = SECONDS * FPS
+        report(wait_for(lambda c=camera: nvrd.metric(FRAMES % (c, "video")) >= wanted, 60), f"{camera}: {SECONDS} s arrive", nvrd.log()[-3000:])
+        report(nvrd.metric(f'nvrd_camera_received_bytes_total{{camera="{camera}"}}') > 10000, f"{camera}: bytes are counted")
+    report("secret-key" not in nvrd.log(), "no key of a URL is in the log")
+    report(nvrd.stop() == 0, "SIGTERM ends it with status 0")
+    for sender in senders.values():
+        end(sender)
+    server.shutdown()
+    sent = nal_hashes(clip)
+    for camera in senders:
+        # FLV's times are milliseconds
+        check_files(camera, nvrd, sent, jitter=0.0011 if camera == "rtmp" else SLACK)
+
+
+def check_loop():
+    """A file with B-frames: no hole where it begins again, presentation times to the tick."""
+    clip = media.make("avloop", 4, codec=BFRAMES, size="320x240", gop=FPS, bitrate="300k")
+    nvrd = Nvrd({"file": {"source": f'"av:{clip}"', "loop": "yes"}}, segment="1h")
+    report(wait_for(lambda: nvrd.metric(FRAMES % ("file", "video")) >= 10 * FPS, 40), "file: it goes on after its end", nvrd.log()[-2000:])
+    report(nvrd.stop() == 0, "file: SIGTERM ends it with status 0")
+    sent = nal_hashes(clip)
+    check_files("file", nvrd, sent * 5)
+    given = media.packets(clip)
+    got = media.packets(nvrd.files("file")[0])
+    ahead = [round(p[0] - p[1], 4) for p in got]
+    wanted = [round(p[0] - p[1], 4) for p in given] * 5
+    report(len(set(ahead)) > 1, "file: it has B-frames")
+    report(ahead == wanted[:len(ahead)], "file: presentation times are exact", list(zip(ahead, wanted))[:12])
+    seconds = got[-1][1] - got[0][1]
+    report(abs(seconds * FPS - (len(got) - 1)) < FPS * 0.1, "file: it plays at its own speed", seconds)
+
+
+def check_hostile():
+    """What a peer sends opens nothing else."""
+    folder = pathlib.Path(media.CACHE) / "hostile"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "passwd.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n")
+    (folder / "concat.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nconcat:/etc/passwd|/etc/group\n#EXT-X-ENDLIST\n")
+    (folder / "script.ffconcat").write_text("ffconcat version 1.0\nfile /etc/passwd\n")
+    (folder / "noise.ts").write_bytes(bytes((i * 7919 >> 3) & 255 for i in range(100000)))
+    server = serve(folder)
+    names = {"passwd": "passwd.m3u8", "concat": "concat.m3u8", "script": "script.ffconcat", "noise": "noise.ts", "missing": "none.m3u8"}
+    nvrd = Nvrd({name: {"source": f'"av:http://127.0.0.1:{server.server_port}/{file}"'} for name, file in names.items()}
+                | {"refused": {"source": f'"av:rtmp://127.0.0.1:{free_port()}/a/b"'},
+                   "file": {"source": f'"av:{folder}/passwd.m3u8"'},
+                   "unknown": {"source": '"av:http://no-such-host.invalid/a.m3u8"'}},
+                extra="log: {level: debug}")
+
+    def failures(camera, reasons):
+        return sum(nvrd.metric(f'nvrd_camera_failures_total{{camera="{camera}",reason="{r}"}}') for r in reasons)
+
+    wanted = {"passwd": ["failed", "protocol", "closed", "no_video"], "concat": ["failed", "protocol", "closed", "no_video"],
+              "script": ["protocol"], "noise": ["protocol", "no_video"], "missing": ["not_found"], "refused": ["refused"],
+              "file": ["protocol"], "unknown": ["host_unknown"]}
+    for camera, reasons in wanted.items():
+        report(wait_for(lambda c=camera, r=reasons: failures(c, r), 30), f"{camera}: ends as {' or '.join(reasons)}", nvrd.log()[-3000:])
+    maps = pathlib.Path(f"/proc/{nvrd.process.pid}/fd")
+    opened = [str(link.readlink()) for link in maps.iterdir()]
+    report(not any("passwd" in name for name in opened) and "root:" not in nvrd.log(), "no file of the machine was opened", opened)
+    report(nvrd.stop() == 0, "hostile: SIGTERM ends it with status 0")
+    server.shutdown()
+
+
+def main():
+    protocols = media.run("ffmpeg", "-v", "error", "-protocols").decode().split()
+    if "srt" not in protocols:
+        skip("av sources", "this ffmpeg has no SRT")
+        return
+    clip = media.make("av", 60, codec=BFRAMES, size="320x240", gop=FPS, bitrate="300k")
+    check_loop()
+    check_hostile()
+    check_live(clip)
+    finish()
+
+
+main()
