@@ -19,7 +19,7 @@ enum {
 /* A sender that comes back so soon was never gone: two send at once. One that is silent is gone. */
 enum {
 	MIXED_US = 5000000,
-	SILENT_US = 500000
+	SILENT_US = 200000
 };
 
 struct held {
@@ -228,13 +228,18 @@ static void reorder_restart(struct rtp_reorder *r, uint16_t sequence, uint32_t s
 	r->stats.ssrc = ssrc;
 }
 
+static bool reorder_prefers(const struct rtp_reorder *r, uint32_t ssrc)
+{
+	return r->prefers && ssrc == r->preferred;
+}
+
 /* Whether the packet is of another sender while ours goes on. */
 static bool reorder_is_foreign(
 	const struct rtp_reorder *r, const struct rtp_packet *packet, int64_t now_us)
 {
-	bool ours = r->prefers && packet->ssrc == r->preferred;
+	bool sure = r->mixed || reorder_prefers(r, r->stats.ssrc);
 
-	return r->mixed && packet->ssrc != r->stats.ssrc && !ours &&
+	return sure && packet->ssrc != r->stats.ssrc && !reorder_prefers(r, packet->ssrc) &&
 	       now_us - r->received_us < SILENT_US;
 }
 
@@ -293,7 +298,7 @@ void rtp_reorder_push(struct rtp_reorder *r, const uint8_t *p, size_t n, int64_t
 		return;
 	}
 	rtp_reorder_expire(r, now_us);
-	if (!r->started)
+	if (!r->started || (packet.ssrc != r->stats.ssrc && reorder_prefers(r, packet.ssrc)))
 		reorder_restart(r, packet.sequence, packet.ssrc);
 	int ahead = (int16_t)(packet.sequence - r->next);
 	if (reorder_is_foreign(r, &packet, now_us)) {

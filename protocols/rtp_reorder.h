@@ -39,9 +39,9 @@ struct rtp_reorder *rtp_reorder_new(
 void rtp_reorder_free(struct rtp_reorder *reorder);
 
 /*
- * Which of two senders is ours, should their packets come mixed (live555 before 2017 sends an old
- * session's packets on a new connection): then the other's are dropped for as long as ours comes.
- * Without this hint it is the one that came first.
+ * Which sender is ours, should packets of others come among its own (live555 before 2017 sends an
+ * old session's packets on a new connection): those are dropped for as long as ours come. Cameras
+ * name the wrong one too: then nothing is preferred, and of two that come mixed the first is kept.
  */
 void rtp_reorder_prefer(struct rtp_reorder *reorder, uint32_t ssrc);
 

@@ -380,6 +380,8 @@ static void on_setup(
 			track, transport.server_ports[0], transport.server_ports[1]);
 	else
 		rtsp_track_set_channels(track, &transport);
+	if (transport.has_ssrc && track->reorder)
+		rtp_reorder_prefer(track->reorder, transport.ssrc);
 	rtsp_client_enter(client, ++client->next_setup < client->n_tracks ? RTSP_SETUP : RTSP_PLAY);
 }
 
