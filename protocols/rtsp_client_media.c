@@ -15,6 +15,7 @@ enum {
 	LOOK_TICKS = 10,
 	HOLD_US = 200000,
 	HELD_BYTES = 8 << 20,
+	REPORT_NONSENSE_US = 1000000,
 	FRAME_90K = 3600, /* a guess, until two pictures are known */
 };
 
@@ -40,7 +41,7 @@ static void track_align_by_play(struct rtsp_track *track, uint32_t timestamp)
 		times_are_near(lead->play_time, lead->clock.last_rtp, lead->clock.hz) &&
 		times_are_near(track->play_time, timestamp, track->clock.hz))
 		(void)clock_align(&track->clock, track->play_time,
-			clock_instant_us(&lead->clock, lead->play_time));
+			clock_instant_us(&lead->clock, lead->play_time), reactor_monotonic_us());
 }
 
 /* Tells the stream what is known of the tracks. */
@@ -100,10 +101,15 @@ static void media_hold(struct rtsp_track *track, AVPacket *packet)
 /* How far each track's clock moves, in its time base, so that nothing came before it was made. */
 static void media_settle_clocks(struct rtsp_client *client, int64_t shifts[RTSP_TRACKS])
 {
-	for (unsigned i = 0; i < client->n_tracks; i++)
-		shifts[i] = client->tracks[i].clock.anchored
-				    ? clock_settle(&client->tracks[i].clock)
-				    : 0;
+	int64_t lead_early_us = clock_early_us(&client->tracks[0].clock);
+
+	for (unsigned i = 0; i < client->n_tracks; i++) {
+		struct clock *clock = &client->tracks[i].clock;
+
+		if (clock->anchored)
+			shifts[i] = clock_settle(
+				clock, clock->led_us ? lead_early_us : clock_early_us(clock));
+	}
 }
 
 /* Ends the hold: publishes what was held, with the times that are known now. */
@@ -294,19 +300,27 @@ void rtsp_media_on_rtp(struct rtsp_track *track, const uint8_t *p, size_t n)
 	rtp_reorder_push(track->reorder, p, n, now_us);
 }
 
-/* Both tracks' sender reports together say how they lie to each other (RFC 3550 section 6.4.1). */
+/*
+ * Both tracks' sender reports together say how they lie to each other (RFC 3550 section 6.4.1). They
+ * are believed when they come as far apart as they say, whatever day the camera thinks it is.
+ */
 static void media_align_by_reports(struct rtsp_client *client)
 {
 	const struct rtsp_track *lead = &client->tracks[0];
 	struct rtsp_track *track = &client->tracks[1];
-	int64_t apart_us;
+	int64_t apart_us, came_apart_us, off_us;
 
 	if (client->n_tracks < 2 || !lead->has_report || !track->has_report ||
 		!lead->clock.anchored || track->kind != SDP_AUDIO)
 		return;
 	apart_us = rtcp_us_of_ntp(track->report_ntp) - rtcp_us_of_ntp(lead->report_ntp);
+	came_apart_us = track->report_arrived_us - lead->report_arrived_us;
+	off_us = apart_us - came_apart_us;
+	if (off_us > REPORT_NONSENSE_US || off_us < -REPORT_NONSENSE_US)
+		return;
 	if (clock_align(&track->clock, track->report_time,
-		    clock_instant_us(&lead->clock, lead->report_time) + apart_us))
+		    clock_instant_us(&lead->clock, lead->report_time) + apart_us,
+		    reactor_monotonic_us()))
 		log_debug(&client->log, "sound aligned by sender reports");
 }
 

@@ -272,15 +272,15 @@ static void reports_align_a_track_before_and_after_its_first_stamp(void **state)
 
 	(void)state;
 	clock_init(&clock, 48000);
-	assert_true(clock_align(&clock, 1000, START_UTC));
+	assert_true(clock_align(&clock, 1000, START_UTC, 1));
 	assert_int_equal(
 		clock_stamp(&clock, 1000 + 48000, START_UTC + 5 * SECOND_US, 0, &stamp), CLOCK_OK);
 	assert_in_range(START_UTC + SECOND_US - clock_instant_us(&clock, 1000 + 48000), 0, 21);
 	assert_int_equal(stamp, (START_UTC + SECOND_US) / SECOND_US * 48000 +
 					(START_UTC + SECOND_US) % SECOND_US * 48000 / SECOND_US);
 	/* 99 ms are left alone, 101 ms are not */
-	assert_false(clock_align(&clock, 1000 + 96000, START_UTC + 2 * SECOND_US + 99000));
-	assert_true(clock_align(&clock, 1000 + 96000, START_UTC + 2 * SECOND_US + 101000));
+	assert_false(clock_align(&clock, 1000 + 96000, START_UTC + 2 * SECOND_US + 99000, 1));
+	assert_true(clock_align(&clock, 1000 + 96000, START_UTC + 2 * SECOND_US + 101000, 1));
 	assert_in_range(
 		START_UTC + 2 * SECOND_US + 101000 - clock_instant_us(&clock, 1000 + 96000) + 21, 0,
 		42);
@@ -295,9 +295,161 @@ static void reports_align_a_track_before_and_after_its_first_stamp(void **state)
 		0, 42);
 }
 
+/* A camera that promises 25 pictures a second and sends `percent` of them. */
+static void lies_about_its_rate(int64_t percent, unsigned most_runs)
+{
+	struct camera camera = camera_new(0, 30000);
+	int64_t late_us = 0, stamp = 0, last = 0;
+	unsigned runs = 0;
+
+	for (int64_t i = 0; i < 25 * 3600; i++) {
+		int64_t delay = random_next(&camera.seed) % 30000;
+		int64_t now = i * 40000 * 100 / percent;
+		enum clock_result result = clock_stamp(&camera.clock, (uint32_t)(i * 3600),
+			START_UTC + now + delay, START_MONOTONIC + now + delay, &stamp);
+
+		if (i == 5)
+			(void)clock_settle(&camera.clock, clock_early_us(&camera.clock));
+		runs += result == CLOCK_JUMPED;
+		/* once it is known, the recording runs at true speed */
+		if (i > 25 * 60) {
+			late_us = utc_of(stamp) - START_UTC - now;
+			if (late_us > SECOND_US || late_us < -SECOND_US)
+				fail_msg("%d %%: %d us off after %d pictures", (int)percent,
+					(int)late_us, (int)i);
+			if (result == CLOCK_OK)
+				assert_in_range(
+					stamp - last, 3600 * 90 / percent, 3600 * 110 / percent);
+		}
+		last = stamp;
+	}
+	print_message("%d %% of the pictures: %u new runs\n", (int)percent, runs);
+	assert_in_range(runs, 0, most_runs);
+}
+
+static void test_q108_a_camera_that_lies_is_recorded_at_true_speed(void **state)
+{
+	(void)state;
+	lies_about_its_rate(84, 1); /* 25 declared, 21 sent */
+	lies_about_its_rate(142, 1);
+	lies_about_its_rate(60, 1);
+	lies_about_its_rate(98, 0);
+	lies_about_its_rate(102, 0);
+}
+
+static void test_p4_milliseconds_in_place_of_90_khz(void **state)
+{
+	struct camera camera = camera_new(0, 0);
+	int64_t stamp, last = 0;
+	unsigned runs = 0;
+
+	(void)state;
+	for (int64_t i = 0; i < 25 * 600; i++) {
+		int64_t now = i * 40000, delay = random_next(&camera.seed) % 5000;
+
+		runs += clock_stamp(&camera.clock, (uint32_t)(i * 40), START_UTC + now + delay,
+				START_MONOTONIC + now + delay, &stamp) == CLOCK_JUMPED;
+		if (i == 5)
+			(void)clock_settle(&camera.clock, clock_early_us(&camera.clock));
+		if (i > 25 * 20) {
+			assert_int_equal(stamp - last, 3600);
+			assert_in_range(utc_of(stamp) - START_UTC - now + 10000, 0, 20000);
+		}
+		last = stamp;
+	}
+	assert_in_range(runs, 0, 2);
+}
+
+static void test_p4_times_that_stand_still(void **state)
+{
+	struct camera camera = camera_new(0, 0);
+	int64_t stamp;
+	unsigned runs = 0;
+
+	(void)state;
+	for (int64_t i = 0; i < 25 * 600; i++) {
+		int64_t now = i * 40000;
+
+		runs += clock_stamp(&camera.clock, 4711, START_UTC + now, START_MONOTONIC + now,
+				&stamp) == CLOCK_JUMPED;
+		if (i > 50)
+			assert_in_range(utc_of(stamp) - START_UTC - now + 50, 0, 100);
+	}
+	assert_int_equal(runs, 1);
+}
+
+static void test_q107_times_that_jump_all_the_time(void **state)
+{
+	struct camera camera = camera_new(0, 0);
+	int64_t stamp;
+	unsigned runs = 0;
+
+	(void)state;
+	camera.clock.settled = true;
+	for (int64_t i = 0; i < 25 * 600; i++) {
+		int64_t now = i * 40000;
+
+		/* back to zero each four seconds */
+		runs += clock_stamp(&camera.clock, (uint32_t)(i % 100 * 3600), START_UTC + now,
+				START_MONOTONIC + now, &stamp) == CLOCK_JUMPED;
+		assert_in_range(utc_of(stamp) - START_UTC - now + 50, 0, 100);
+	}
+	assert_in_range(runs, 4, 5);
+}
+
+static void test_q109_a_burst_at_the_start(void **state)
+{
+	struct camera camera = camera_new(0, 0);
+	int64_t stamp, shift = 0;
+
+	(void)state;
+	for (int64_t i = 0; i < 25 * 60; i++) {
+		/* five seconds within a tenth of one, then as they are made */
+		int64_t now = i < 125 ? i * 800 : (i - 124) * 40000 + 100000;
+
+		assert_int_equal(clock_stamp(&camera.clock, (uint32_t)(i * 3600), START_UTC + now,
+					 START_MONOTONIC + now, &stamp),
+			CLOCK_OK);
+		if (i == 126) {
+			shift = clock_settle(&camera.clock, clock_early_us(&camera.clock));
+			stamp += shift;
+			assert_in_range(-shift, 4 * HZ, 5 * HZ);
+		}
+		if (i >= 126) /* nothing is stamped later than it came, nor much earlier */
+			assert_in_range(START_UTC + now - utc_of(stamp) + 50, 0, 50000);
+	}
+}
+
+static void test_q116_pauses_and_bursts_of_a_wireless_camera(void **state)
+{
+	struct camera camera = camera_new(0, 40000);
+	int64_t stamp;
+
+	(void)state;
+	for (int64_t i = 0; i < 25 * 1800; i++) {
+		/* each 20 s the network stands still for up to three, then all comes at once */
+		int64_t into = (i * 40000 + 10 * SECOND_US) % (20 * SECOND_US);
+		int64_t pause = (1 + i / 500 % 3) * SECOND_US;
+
+		camera.true_us = i * 40000;
+		camera.extra_delay_us = into < pause ? pause - into : 0;
+		assert_int_equal(camera_stamp(&camera, &stamp), CLOCK_OK);
+		if (i == 5)
+			(void)clock_settle(&camera.clock, clock_early_us(&camera.clock));
+		assert_true(camera.clock.rate == 1);
+		assert_in_range(utc_of(stamp) - START_UTC - camera.true_us + 50000, 0, 100000);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_q108_a_camera_that_lies_is_recorded_at_true_speed),
+		cmocka_unit_test(test_p4_milliseconds_in_place_of_90_khz),
+		cmocka_unit_test(test_p4_times_that_stand_still),
+		cmocka_unit_test(test_q107_times_that_jump_all_the_time),
+		cmocka_unit_test(test_q109_a_burst_at_the_start),
+		cmocka_unit_test(test_q116_pauses_and_bursts_of_a_wireless_camera),
 		cmocka_unit_test(first_stamp_is_arrival),
 		cmocka_unit_test(short_runs_are_exact_to_the_tick_across_the_wrap),
 		cmocka_unit_test(a_month_of_drift_stays_within_100_ms_and_never_steps),

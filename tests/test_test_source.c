@@ -76,7 +76,8 @@ static void watcher_on_end(void *arg, enum source_end end, const char *detail)
 	reactor_stop();
 }
 
-static const struct source_events source_events = { .on_up = watcher_on_up, .on_end = watcher_on_end };
+static const struct source_events source_events = { .on_up = watcher_on_up,
+	.on_end = watcher_on_end };
 
 static void on_patience(evutil_socket_t fd, short what, void *arg)
 {

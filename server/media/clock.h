@@ -7,31 +7,55 @@
 
 /*
  * From a camera's RTP time to UTC. The first picture is anchored to the local clock at its arrival;
- * from there the camera's clock counts, exactly, while a slow drift against the local clock is
- * steered out by at most 500 ppm (only once it is seen to exceed 50 ms, so that short runs keep the
- * camera's own spacing to the tick). The local clock's truth is the minimum of (arrival - media
- * time), since delay only adds. A jump of more than a second against arrival time starts a new run;
- * late arrival alone is no jump, unless it lasts for a whole window of ten seconds. Plain data.
+ * from there the camera's clock counts. What is known of the truth is the least delay (arrival less
+ * media time), since the way to us only ever adds to it:
+ *
+ * - a slow drift of the least delay is steered out by at most 500 ppm, once it is seen to exceed
+ *   50 ms, so that short runs keep the camera's own spacing to the tick;
+ * - a steady slope beyond that is a camera that lies about its rate (25 pictures promised, 21 sent;
+ *   milliseconds in place of 90 kHz): the rate is learned, and media time scaled by it;
+ * - a jump of more than a second starts a new run; late arrival alone is none, unless it lasts for
+ *   a whole window of ten seconds;
+ * - times that stand still, or jump again and again, are given up: arrival counts.
+ *
+ * A step of the local clock moves nothing, since arrival is followed by the monotonic one. Plain data.
  */
 struct clock {
 	uint32_t hz;
 	bool anchored;
 	uint32_t last_rtp;
 	int64_t rtp;      /* unwrapped, of the last stamp */
-	int64_t rtp_base; /* unwrapped, of the anchor */
-	int64_t utc_base; /* the anchor, in hz since 1970 */
+	int64_t rtp_base; /* unwrapped, of the anchor or of the last change of the rate */
+	int64_t utc_base; /* what that means, in hz since 1970 */
+	double rate;      /* true time per media time; 1 until the camera is seen to lie */
 
 	/* arrival by the monotonic clock */
 	bool arrived;            /* at least once since the anchor */
-	int64_t arrival_base_us; /* of the first stamp; delays count from it */
+	bool settled;            /* what came at once in the beginning is behind us */
+	int64_t arrival_base_us; /* of the base, were there no delay; delays count from it */
 	int64_t last_delay_us;   /* of the last stamp */
 	int64_t window_start_us; /* ten seconds each */
 	int64_t window_min_us;   /* the least delay of the window, steering included */
 	int64_t lowest_us;       /* the least delay of the last window and this one */
-	int64_t error_us;        /* still to be steered out; 0: not steering */
-	int64_t steered_us;      /* added to media time so far */
-	int64_t steer_at_us;     /* when it was last added to */
-	bool settled;            /* what came at once in the beginning is behind us */
+
+	/* steering */
+	int64_t error_us;    /* still to be steered out; 0: not steering */
+	int64_t steered_us;  /* added to media time since the base */
+	int64_t steer_at_us; /* when it was last added to */
+	int64_t led_us;      /* the last time when another clock led this one; 0: none does */
+
+	/* the slope: the least delay of each second, since the rate is what it is */
+	int64_t epoch_us, epoch_delay_us;
+	int64_t second_us, second_min_us, second_min_at_us;
+	/* the rise after a quarter to a half of the time, for whether the slope is steady; and the next */
+	int64_t check_us, check_rise_us, next_check_us, next_rise_us;
+
+	/* times that make no sense */
+	unsigned jumps;   /* in the last minute */
+	int64_t jump_us;  /* the first of them */
+	unsigned repeats; /* stamps in a row with the same time */
+	int64_t repeat_us;
+	bool by_arrival;
 };
 
 void clock_init(struct clock *clock, uint32_t hz);
@@ -43,26 +67,27 @@ enum clock_result {
 
 /*
  * The presentation time of a unit, in hz since 1970 (not monotonic: pictures may be reordered).
- * `utc_us` and `monotonic_us` are the arrival by both local clocks: arrival is followed by the
- * monotonic one, so that a step of the local clock moves nothing within a run. CLOCK_JUMPED: the
- * camera's time leapt and the clock was anchored anew; the caller starts a new run.
+ * `utc_us` and `monotonic_us` are the arrival by both local clocks. CLOCK_JUMPED: the camera's time
+ * leapt and the clock was anchored anew; the caller starts a new run.
  */
 enum clock_result clock_stamp(
 	struct clock *clock, uint32_t rtp, int64_t utc_us, int64_t monotonic_us, int64_t *ret);
 
 /*
- * Some cameras begin with seconds of the past at once. Called some 200 ms after the first stamp,
- * while its units are still held back: moves the anchor so that nothing came before it was made.
- * Returns how far the stamps given so far must move, in hz; never forward. Before it no jump is
- * seen.
+ * Some cameras begin with seconds of the past at once. Some 200 ms after the first stamp, while its
+ * units are still held back, clock_early_us() says how much too late the anchor is (0 or less), and
+ * clock_settle() moves it: by that, or by what another clock said that leads this one. Returns how
+ * far the stamps given so far must move, in hz. Before it no jump is seen.
  */
-int64_t clock_settle(struct clock *clock);
+int64_t clock_early_us(const struct clock *clock);
+int64_t clock_settle(struct clock *clock, int64_t early_us);
 
 /*
- * Sender reports of two tracks align them: moves `clock` so that its RTP time `rtp` means the
- * instant `utc_us` of the leading track's timeline. Before the first stamp it sets the anchor; later
- * it steps only when it differs by more than 100 ms. Returns whether it moved.
+ * Another clock says what this one's RTP time `rtp` means, in us since 1970: the track's own arrival
+ * is no longer followed, for as long as this is heard once a minute. Before the first stamp it sets
+ * the anchor; later it steers, and steps only when it differs by more than 100 ms. Returns whether
+ * it stepped.
  */
-bool clock_align(struct clock *clock, uint32_t rtp, int64_t utc_us);
+bool clock_align(struct clock *clock, uint32_t rtp, int64_t utc_us, int64_t monotonic_us);
 /* The instant (us) that an RTP time near the last one means; needs an anchored clock. */
 int64_t clock_instant_us(const struct clock *clock, uint32_t rtp);

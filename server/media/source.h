@@ -12,21 +12,21 @@
  */
 
 /* id, metric label, words */
-#define SOURCE_ENDS(X)                                                         \
-	X(SOURCE_STOPPED, "stopped", "stopped")                                \
-	X(SOURCE_HOST_UNKNOWN, "host_unknown", "the host name is unknown")     \
-	X(SOURCE_REFUSED, "refused", "connection refused")                     \
-	X(SOURCE_TIMEOUT, "timeout", "no answer in time")                      \
-	X(SOURCE_UNTRUSTED, "untrusted", "the camera's certificate is not trusted")     \
-	X(SOURCE_UNAUTHORIZED, "unauthorized", "wrong user or password")       \
-	X(SOURCE_NOT_FOUND, "not_found", "the camera does not know this path") \
-	X(SOURCE_NO_VIDEO, "no_video", "the camera offers no video track")     \
-	X(SOURCE_UNSUPPORTED, "unsupported", "no codec that can be recorded")  \
-	X(SOURCE_PROTOCOL, "protocol", "the camera's answer makes no sense")   \
-	X(SOURCE_BUSY, "busy", "the camera has no room for one more reader")   \
-	X(SOURCE_STALLED, "stalled", "media stopped arriving")                 \
-	X(SOURCE_NO_KEYFRAME, "no_keyframe", "no picture to begin with arrived") \
-	X(SOURCE_CLOSED, "closed", "the camera ended the connection")          \
+#define SOURCE_ENDS(X)                                                              \
+	X(SOURCE_STOPPED, "stopped", "stopped")                                     \
+	X(SOURCE_HOST_UNKNOWN, "host_unknown", "the host name is unknown")          \
+	X(SOURCE_REFUSED, "refused", "connection refused")                          \
+	X(SOURCE_TIMEOUT, "timeout", "no answer in time")                           \
+	X(SOURCE_UNTRUSTED, "untrusted", "the camera's certificate is not trusted") \
+	X(SOURCE_UNAUTHORIZED, "unauthorized", "wrong user or password")            \
+	X(SOURCE_NOT_FOUND, "not_found", "the camera does not know this path")      \
+	X(SOURCE_NO_VIDEO, "no_video", "the camera offers no video track")          \
+	X(SOURCE_UNSUPPORTED, "unsupported", "no codec that can be recorded")       \
+	X(SOURCE_PROTOCOL, "protocol", "the camera's answer makes no sense")        \
+	X(SOURCE_BUSY, "busy", "the camera has no room for one more reader")        \
+	X(SOURCE_STALLED, "stalled", "media stopped arriving")                      \
+	X(SOURCE_NO_KEYFRAME, "no_keyframe", "no picture to begin with arrived")    \
+	X(SOURCE_CLOSED, "closed", "the camera ended the connection")               \
 	X(SOURCE_FAILED, "failed", "the source failed")
 
 enum source_end {
