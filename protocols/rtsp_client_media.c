@@ -105,11 +105,12 @@ static void media_settle_clocks(struct rtsp_client *client, int64_t shifts[RTSP_
 
 	for (unsigned i = 0; i < client->n_tracks; i++) {
 		struct clock *clock = &client->tracks[i].clock;
+		int64_t early_us = clock->led_us ? lead_early_us : clock_early_us(clock);
 
 		if (clock->anchored)
-			shifts[i] = clock_settle(
-				clock, clock->led_us ? lead_early_us : clock_early_us(clock));
+			shifts[i] = clock_settle(clock, early_us);
 	}
+	decode_time_shift(&client->tracks[0].decode_time, shifts[0]);
 }
 
 /* Ends the hold: publishes what was held, with the times that are known now. */

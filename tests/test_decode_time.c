@@ -93,9 +93,32 @@ static void decode_times_rise_even_where_presentation_does_not(void **state)
 	}
 }
 
+/* Moved in the middle, all is as if it had been so from the beginning. */
+static void a_shift_moves_what_is_under_way_too(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(orders); i++) {
+		for (size_t at = 0; at < ARRAY_LENGTH(orders[i].pts); at++) {
+			struct decode_time plain, shifted;
+
+			decode_time_init(&plain, orders[i].depth, FRAME);
+			decode_time_init(&shifted, orders[i].depth, FRAME);
+			for (size_t k = 0; k < ARRAY_LENGTH(orders[i].pts); k++) {
+				int64_t pts = orders[i].pts[k] * FRAME, by = k < at ? 360 : 0;
+
+				if (k == at)
+					decode_time_shift(&shifted, -360);
+				assert_int_equal(decode_time_of(&shifted, pts + by) - by,
+					decode_time_of(&plain, pts));
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_shift_moves_what_is_under_way_too),
 		cmocka_unit_test(decode_times_are_those_of_x264),
 		cmocka_unit_test(decode_times_rise_and_stay_below_for_every_larger_depth),
 		cmocka_unit_test(decode_times_rise_even_where_presentation_does_not),

@@ -14,6 +14,14 @@ void decode_time_init(struct decode_time *d, unsigned depth, int64_t frame)
 	};
 }
 
+void decode_time_shift(struct decode_time *d, int64_t by)
+{
+	for (unsigned i = 0; i < d->filled; i++)
+		d->sorted[i] += by;
+	if (d->last != INT64_MIN)
+		d->last += by;
+}
+
 static void decode_time_insert(struct decode_time *d, int64_t pts)
 {
 	unsigned i = d->filled++;

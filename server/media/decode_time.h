@@ -19,6 +19,8 @@ struct decode_time {
 };
 
 void decode_time_init(struct decode_time *d, unsigned depth, int64_t frame);
+/* All times given so far were moved by so much. */
+void decode_time_shift(struct decode_time *d, int64_t by);
 /*
  * The decode time: more than any before, and at most pts. Where a stream reorders more than it said,
  * so that both cannot be, it still rises.
