@@ -164,19 +164,25 @@ static bool input_may_begin(char next)
 	return next == '$' || next == '\r' || next == '\n' || (next >= 'A' && next <= 'Z');
 }
 
+/* What stands first in the input, as much as there is. */
+struct input_head {
+	uint8_t bytes[INTERLEAVED_HEAD + RTP_HEADER_BYTES];
+	size_t n;
+};
+
 /* Takes one interleaved packet. Returns whether there was a whole one. */
-static bool input_take_packet(struct rtsp_client *client, struct evbuffer *input)
+static bool input_take_packet(
+	struct rtsp_client *client, struct evbuffer *input, const struct input_head *head)
 {
-	uint8_t head[INTERLEAVED_HEAD + RTP_HEADER_BYTES + 1];
-	ssize_t held = evbuffer_copyout(input, head, sizeof(head));
-	size_t n = (size_t)(head[2] << 8 | head[3]);
-	bool ours = rtsp_media_has_channel(client, head[1]);
+	uint8_t channel = head->bytes[1];
+	size_t n = (size_t)(head->bytes[2] << 8 | head->bytes[3]);
+	bool ours = rtsp_media_has_channel(client, channel);
 	const uint8_t *p;
 
-	if (held < INTERLEAVED_HEAD)
+	if (head->n < INTERLEAVED_HEAD)
 		return false;
 	if (!input_is_packet(
-		    client, head[1], head + INTERLEAVED_HEAD, n, (size_t)held - INTERLEAVED_HEAD))
+		    client, channel, head->bytes + INTERLEAVED_HEAD, n, head->n - INTERLEAVED_HEAD))
 		return input_skip_garbage(client, input, 1);
 	/* where a length is not a packet's, the next one is not where it says */
 	p = evbuffer_pullup(input, (ssize_t)(INTERLEAVED_HEAD + n + (ours ? 0 : 1)));
@@ -185,7 +191,7 @@ static bool input_take_packet(struct rtsp_client *client, struct evbuffer *input
 	if (!ours && !input_may_begin((char)p[INTERLEAVED_HEAD + n]))
 		return input_skip_garbage(client, input, 1);
 	client->garbage_bytes = 0;
-	(void)rtsp_media_on_interleaved(client, p[1], p + INTERLEAVED_HEAD, n);
+	(void)rtsp_media_on_interleaved(client, channel, p + INTERLEAVED_HEAD, n);
 	if (!input_is(client, input))
 		return false;
 	evbuffer_drain(input, INTERLEAVED_HEAD + n);
@@ -196,23 +202,25 @@ static bool input_take_packet(struct rtsp_client *client, struct evbuffer *input
 
 static bool input_take(struct rtsp_client *client, struct evbuffer *input)
 {
-	char first[16];
-	ssize_t n = evbuffer_copyout(input, first, sizeof(first));
+	struct input_head head = { .n = 0 };
+	ssize_t n = evbuffer_copyout(input, head.bytes, sizeof(head.bytes));
+	const char *text = (const char *)head.bytes;
 	size_t blank = 0;
 	int verdict;
 
 	if (n <= 0)
 		return false;
-	if (first[0] == '$')
-		return input_take_packet(client, input);
-	while (blank < (size_t)n && (first[blank] == '\r' || first[blank] == '\n'))
+	head.n = (size_t)n;
+	if (text[0] == '$')
+		return input_take_packet(client, input, &head);
+	while (blank < head.n && (text[blank] == '\r' || text[blank] == '\n'))
 		blank++;
 	if (blank) {
 		client->seen = 0;
 		evbuffer_drain(input, blank);
 		return true;
 	}
-	verdict = input_begins_message(first, (size_t)n);
+	verdict = input_begins_message(text, head.n);
 	if (verdict < 0)
 		return input_skip_garbage(client, input, 1);
 	return verdict > 0 && input_take_message(client, input);
