@@ -91,7 +91,7 @@ static bool input_take_message(struct rtsp_client *client, struct evbuffer *inpu
 		n = MESSAGE_HEAD_BYTES + RTSP_BODY_BYTES;
 	p = (const char *)evbuffer_pullup(input, (ssize_t)n);
 	used = message_parse(&m, p, n, client->seen, false, &why);
-	client->seen = n;
+	client->seen = used ? 0 : n; /* a head is read again while its body is awaited */
 	if (used < 0 && client->state == RTSP_PLAYING)
 		return input_skip_garbage(client, input, 1);
 	if (used < 0) {
@@ -107,7 +107,6 @@ static bool input_take_message(struct rtsp_client *client, struct evbuffer *inpu
 		reactor_timer_start(client->body_timer, BODY_US);
 	if (body < 0)
 		return false;
-	client->seen = 0;
 	client->body_due = false;
 	reactor_timer_stop(client->body_timer);
 	input_act(client, &m, p + used, (size_t)body);

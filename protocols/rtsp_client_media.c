@@ -44,6 +44,58 @@ static void track_align_by_play(struct rtsp_track *track, uint32_t timestamp)
 			clock_instant_us(&lead->clock, lead->play_time), reactor_monotonic_us());
 }
 
+static void media_give(struct rtsp_track *track, AVPacket *packet)
+{
+	struct rtsp_client *client = track->client;
+
+	if (track->last_dts != AV_NOPTS_VALUE && packet->dts <= track->last_dts)
+		return; /* sound that was moved back by a sender report */
+	track->last_dts = packet->dts;
+	packet->stream_index = track->index;
+	stream_publish(client->order.stream, packet);
+}
+
+static void track_on_aac(void *arg, AVPacket *packet)
+{
+	struct rtsp_track *track = arg;
+
+	if (track->client->state != RTSP_ENDED)
+		media_give(track, packet);
+}
+
+static void track_drop_aac(struct rtsp_track *track)
+{
+	sound_aac_free(track->aac);
+	track->aac = NULL;
+}
+
+/* Puts AAC between the camera and the stream where that is wanted. */
+static void track_fit_aac(struct rtsp_track *track)
+{
+	struct rtsp_client *client = track->client;
+	bool wanted =
+		client->order.config->audio == AUDIO_AAC && sound_aac_is_needed(track->parameters);
+	const char *why;
+
+	if (track->aac && wanted && sound_aac_fits(track->aac, track->parameters, track->time_base))
+		return; /* it goes on, whatever else began anew */
+	track_drop_aac(track);
+	if (!wanted)
+		return;
+	track->aac = sound_aac_new(
+		track->parameters, track->time_base, client->dropped, track_on_aac, track, &why);
+	if (!track->aac)
+		log_warn(&client->log, "its sound cannot be made AAC: %s", why);
+}
+
+static struct stream_track track_as_published(const struct rtsp_track *track)
+{
+	AVCodecParameters *made = track->aac ? sound_aac_parameters(track->aac) : NULL;
+
+	return made ? (struct stream_track){ made, { 1, made->sample_rate } }
+		    : (struct stream_track){ track->parameters, track->time_base };
+}
+
 /* Tells the stream what is known of the tracks. */
 static void media_begin_run(struct rtsp_client *client)
 {
@@ -58,20 +110,18 @@ static void media_begin_run(struct rtsp_client *client)
 		if (track->kind == SDP_APPLICATION || track->refused)
 			continue;
 		track->index = (int)n;
-		tracks[n++] = (struct stream_track){ track->parameters, track->time_base };
+		track_fit_aac(track);
+		tracks[n++] = track_as_published(track);
 	}
 	stream_begin(client->order.stream, tracks, n);
 }
 
 static void media_publish(struct rtsp_track *track, AVPacket *packet)
 {
-	struct rtsp_client *client = track->client;
-
-	if (track->last_dts != AV_NOPTS_VALUE && packet->dts <= track->last_dts)
-		return; /* sound that was moved back by a sender report */
-	track->last_dts = packet->dts;
-	packet->stream_index = track->index;
-	stream_publish(client->order.stream, packet);
+	if (track->aac)
+		sound_aac_push(track->aac, packet);
+	else
+		media_give(track, packet);
 }
 
 /* --- the hold: a camera may begin with seconds of the past at once --- */
@@ -143,6 +193,13 @@ void rtsp_media_on_hold_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 /* --- units --- */
+
+/* What is on its way has times of before. */
+static void media_drop_aac(struct rtsp_client *client)
+{
+	for (unsigned i = 0; i < client->n_tracks; i++)
+		track_drop_aac(&client->tracks[i]);
+}
 
 static void media_begin(struct rtsp_client *client)
 {
@@ -234,6 +291,7 @@ static void track_on_media(struct rtsp_track *track, const struct rtp_unit *unit
 		changed = true;
 		if (client->holding)
 			media_end_hold(client);
+		media_drop_aac(client);
 	}
 	if (changed || !client->running)
 		media_begin(client);
@@ -456,6 +514,7 @@ void rtsp_media_free(struct rtsp_client *client)
 		datagram_pair_free(track->udp);
 		rtp_reorder_free(track->reorder);
 		rtp_depacketiser_free(track->depacketiser);
+		track_drop_aac(track);
 		avcodec_parameters_free(&track->parameters);
 	}
 	client->n_tracks = client->next_setup = 0;

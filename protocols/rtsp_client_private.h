@@ -18,6 +18,7 @@
 #include "server/base/reactor.h"
 #include "server/media/clock.h"
 #include "server/media/decode_time.h"
+#include "server/media/sound_aac.h"
 
 enum {
 	RTSP_TRACKS = 3, /* one picture, one sound, metadata */
@@ -62,6 +63,7 @@ struct rtsp_track {
 	struct clock clock;
 	struct decode_time decode_time; /* video */
 	int64_t last_dts;               /* of the run; AV_NOPTS_VALUE before the first */
+	struct sound_aac *aac;          /* what the run's units go through; or NULL */
 	bool stale;                     /* the parameters are not those that the run began with */
 	uint64_t lost_counted;
 	/* what pairs this track's RTP time with the other's */

@@ -10,8 +10,10 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/media/codec.h"
 #include "server/media/source.h"
 #include "server/media/test_source.h"
+#include "storage/fragment.h"
 
 #define SECOND_US INT64_C(1000000)
 #define RETRY_MIN_US SECOND_US
@@ -190,6 +192,21 @@ static void pull_enter(struct pull *pull, enum pull_state state)
 		reactor_timer_stop(pull->good_timer);
 }
 
+/* Says once per connection what will be missing in recordings, and what helps. */
+static void pull_tell_unfit_sound(const struct pull *pull)
+{
+	int track = stream_find_track(pull->stream, AVMEDIA_TYPE_AUDIO);
+	const AVCodecParameters *sound;
+
+	if (track < 0)
+		return;
+	sound = stream_track(pull->stream, (size_t)track)->parameters;
+	if (!fragment_carries(sound))
+		log_warn(pull->log, "MP4 cannot carry its sound (%s): it is not recorded%s",
+			codec_name(sound),
+			pull->config->audio == AUDIO_AAC ? "" : "; `audio: aac` would convert it");
+}
+
 static void pull_on_up(void *arg)
 {
 	struct pull *pull = arg;
@@ -197,6 +214,7 @@ static void pull_on_up(void *arg)
 	pull_enter(pull, PULL_PLAYING);
 	pull->again = (struct log_repeated){ 0 };
 	log_info(pull->log, "media arrives");
+	pull_tell_unfit_sound(pull);
 }
 
 static void pull_on_degraded(void *arg, const char *why)

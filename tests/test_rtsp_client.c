@@ -136,6 +136,8 @@ static void on_end(void *arg, enum source_end end, const char *detail)
 
 static const struct source_events source_events = { .on_up = on_up, .on_end = on_end };
 static const struct config_camera tcp_config = { .transport = TRANSPORT_TCP };
+static const struct config_camera aac_config = { .transport = TRANSPORT_TCP, .audio = AUDIO_AAC };
+static const struct config_camera *config = &tcp_config;
 
 static struct rtsp_client *start(const char *user, const struct line *script)
 {
@@ -151,7 +153,7 @@ static struct rtsp_client *start(const char *user, const struct line *script)
 	told = (struct told){ 0 };
 	snprintf(url, sizeof(url), "rtsp://%s127.0.0.1:%u/x", user, listener_port(camera.listener));
 	client = rtsp_client_new(&(struct source_order){ .url = url,
-					 .config = &tcp_config,
+					 .config = config,
 					 .stream = stream,
 					 .camera = "porch",
 					 .events = &source_events },
@@ -275,6 +277,71 @@ static void test_media_between_garbage(void **state)
 		fail_msg("ended: %s", told.detail);
 }
 
+/* Pictures, then n packets of 20 ms of mu-law, in one buffer of the test's. */
+static const struct line *script_with_sound(uint8_t *bytes, size_t n)
+{
+	static struct line script[6];
+	uint8_t *to = bytes + sizeof(media) - 1;
+
+	memcpy(bytes, media, sizeof(media) - 1);
+	for (size_t i = 0; i < n; i++, to += 4 + 12 + 160) {
+		const uint8_t head[] = { '$', 2, 0, 172, 0x80, 0, 0, (uint8_t)i, 0, 0,
+			(uint8_t)(i * 160 >> 8), (uint8_t)(i * 160), 0, 0, 0, 9 };
+
+		memcpy(to, head, sizeof(head));
+		memset(to + sizeof(head), 0xff, 160);
+	}
+	script[0] = (struct line)OPTIONS_OK;
+	script[1] = (struct line){ "DESCRIBE",
+		"200 OK\r\n\r\n" H264_SDP "m=audio 0 RTP/AVP 0\r\na=control:trackID=2\r\n", NULL,
+		0 };
+	script[2] = (struct line){ "SETUP",
+		"200 OK\r\nSession: abc\r\nTransport: RTP/AVP/TCP;interleaved=0-1", NULL, 0 };
+	script[3] = (struct line){ "SETUP",
+		"200 OK\r\nSession: abc\r\nTransport: RTP/AVP/TCP;interleaved=2-3", NULL, 0 };
+	script[4] = (struct line){ "PLAY", "200 OK", bytes, (size_t)(to - bytes) };
+	return script;
+}
+
+static bool heard_all;
+
+static void on_sound(struct stream_reader *reader, AVPacket *packet)
+{
+	static int n;
+	static int64_t before;
+
+	(void)reader;
+	if (packet->stream_index != 1)
+		return;
+	assert_true(packet->size > 0 && packet->size != 160);
+	if (n++)
+		assert_int_equal(packet->dts - before, 1024);
+	before = packet->dts;
+	heard_all = n == 3;
+}
+
+static void test_sound_is_made_aac_where_that_is_wanted(void **state)
+{
+	static const struct stream_reader_events events = { .on_packet = on_sound };
+	static uint8_t bytes[sizeof(media) + 40 * (4 + 12 + 160)];
+	struct stream_reader reader = { 0 };
+	struct rtsp_client *client;
+
+	(void)state;
+	config = &aac_config;
+	client = start("", script_with_sound(bytes, 40));
+	config = &tcp_config;
+	stream_subscribe(stream, &reader, &events, true);
+	reactor_wait(&told.up);
+	assert_int_equal(stream_tracks(stream), 2);
+	assert_int_equal(stream_track(stream, 0)->parameters->codec_id, AV_CODEC_ID_H264);
+	assert_int_equal(stream_track(stream, 1)->parameters->codec_id, AV_CODEC_ID_AAC);
+	assert_int_equal(stream_track(stream, 1)->time_base.den, 8000);
+	reactor_wait(&heard_all);
+	stream_unsubscribe(&reader);
+	stop(client);
+}
+
 static void test_a_url_without_sense_is_refused(void **state)
 {
 	struct rtsp_client_memory memory = { TRANSPORT_AUTO };
@@ -309,6 +376,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_how_it_ends),
 		cmocka_unit_test(test_media_between_garbage),
+		cmocka_unit_test(test_sound_is_made_aac_where_that_is_wanted),
 		cmocka_unit_test(test_a_url_without_sense_is_refused),
 	};
 

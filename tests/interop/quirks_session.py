@@ -1,5 +1,6 @@
 """Quirks of addresses, messages, credentials, redirects and retries."""
 import os
+import re
 import socket
 import time
 from urllib.parse import quote
@@ -121,6 +122,25 @@ def reasons(t):
     reworded(lines, lambda text, request: text.partition("\r\n\r\n")[0].replace("\r\n", "\n") + "\n\n" + text.partition("\r\n\r\n")[2])
     yield t.flows(bare, lines, frames=30)
     t.check_first_time(bare, lines)
+
+
+@quirk("r16 q16", "a description without a length, with one that is too long, without a type")
+def lengths(t):
+    def described(change):
+        return lambda text, request: change(text) if request.method == "DESCRIBE" else text
+    cases = {
+        "none": lambda text: re.sub(r"Content-Length: \d+\r\n", "", text),
+        "long": lambda text: re.sub(r"Content-Length: (\d+)", lambda m: f"Content-Length: {int(m[1]) + 7}", text),
+        "end": lambda text: re.sub(r"Content-Length: (\d+)", lambda m: f"Content-Length: {int(m[1]) - 2}", text).rstrip("\r\n"),
+        "type": lambda text: re.sub(r"Content-Type: [^\r]*\r\n", "", text),
+    }
+    made = []
+    for name, change in cases.items():
+        camera = t.camera(name)
+        reworded(camera, described(change))
+        made.append(camera)
+    yield t.flows(*made)
+    t.check_first_time(*made)
 
 
 @quirk("q42", "an announced method that is refused is left out")
