@@ -23,12 +23,6 @@ struct rtcp_compound {
 };
 
 /*
- * Whether the bytes are RTCP and not RTP, which cameras send on each other's channels (RFC 5761
- * section 4: the packet types that no payload type with a marker may take).
- */
-bool rtcp_is(const uint8_t *p, size_t n);
-
-/*
  * Whether the n bytes are RTCP and not RTP, on whatever channel or port they came: cameras mix them
  * up (RFC 5761 section 4 for how they are told apart).
  */

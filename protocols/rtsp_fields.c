@@ -300,10 +300,14 @@ static size_t info_likeness(struct message_text url, struct message_text control
 const struct rtsp_rtp_info *rtsp_find_rtp_info(
 	const struct rtsp_rtp_info *infos, size_t n, const char *control, size_t place)
 {
-	const struct rtsp_rtp_info *found = place < n ? &infos[place] : NULL;
+	const struct rtsp_rtp_info *found = NULL;
 	struct message_text own = { control, strlen(control) };
-	size_t best = found && found->url.n ? info_likeness(found->url, own) : 0;
+	size_t best = 0;
 
+	if (place < n) {
+		found = &infos[place];
+		best = found->url.n ? info_likeness(found->url, own) : 0;
+	}
 	for (size_t i = 0; i < n; i++) {
 		size_t likeness = infos[i].url.n ? info_likeness(infos[i].url, own) : 0;
 

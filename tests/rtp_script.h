@@ -85,6 +85,18 @@ static inline int script_digit(char c)
 	return at ? (int)(at - digits) : -1;
 }
 
+/* The byte that two digits write. */
+static inline uint8_t script_byte(const char *at)
+{
+	int high = script_digit(at[0]), low = high < 0 ? -1 : script_digit(at[1]);
+
+	if (low < 0) {
+		fail_msg("no hexadecimal digits: %.2s", at);
+		return 0;
+	}
+	return (uint8_t)((unsigned)high << 4 | (unsigned)low);
+}
+
 /* Pushes a line's packet, in a block of its exact size, of at most `limit` bytes. Returns its bytes. */
 static inline size_t script_push(struct script *s, const char *line, size_t limit)
 {
@@ -101,9 +113,8 @@ static inline size_t script_push(struct script *s, const char *line, size_t limi
 	for (; *at && *at != '\n'; at++) {
 		if (*at == ' ')
 			continue;
-		assert_true(
-			n < sizeof(bytes) && script_digit(at[0]) >= 0 && script_digit(at[1]) >= 0);
-		bytes[n++] = (uint8_t)(script_digit(at[0]) << 4 | script_digit(at[1]));
+		assert_true(n < sizeof(bytes));
+		bytes[n++] = script_byte(at);
 		at++;
 	}
 	packet.payload_bytes = n < limit ? n : limit;

@@ -248,8 +248,7 @@ static int decode(const struct script_case *c, enum AVCodecID id, const char *na
 	assert_int_equal(avcodec_open2(context, codec, NULL), 0);
 	assert_int_equal(av_new_packet(packet, (int)strlen(c->packets) / 2), 0);
 	for (int i = 0; i < packet->size; i++)
-		packet->data[i] = (uint8_t)(script_digit(c->packets[2 * i]) << 4 |
-					    script_digit(c->packets[2 * i + 1]));
+		packet->data[i] = script_byte(c->packets + 2 * (size_t)i);
 	assert_int_equal(avcodec_send_packet(context, packet), 0);
 	assert_int_equal(avcodec_receive_frame(context, frame), 0);
 	for (int i = 0; i < frame->nb_samples; i++) {

@@ -51,8 +51,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		abort();
 	if (result)
 		return 0;
-	if (memcmp(&drip, &jpeg, sizeof(jpeg)) != 0 || jpeg.bytes > n || !jpeg.width ||
-		!jpeg.height || jpeg.scan_at >= jpeg.bytes)
+	if (drip.width != jpeg.width || drip.height != jpeg.height ||
+		drip.components != jpeg.components || drip.restarts != jpeg.restarts ||
+		drip.scan_at != jpeg.scan_at || drip.bytes != jpeg.bytes ||
+		drip.has_huffman != jpeg.has_huffman)
+		abort();
+	if (jpeg.bytes > n || !jpeg.width || !jpeg.height || jpeg.scan_at >= jpeg.bytes)
 		abort();
 	fuzz_write(&jpeg, p);
 	return 0;
