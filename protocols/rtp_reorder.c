@@ -24,7 +24,7 @@ enum {
 
 struct held {
 	uint8_t *data;
-	size_t n, capacity;
+	size_t n;
 	uint16_t sequence;
 	uint32_t ssrc;
 	int64_t arrived_us;
@@ -39,11 +39,15 @@ struct rtp_reorder {
 	bool has_types;
 	uint8_t types[2];
 
-	bool started;
+	bool started, begun; /* begun: a packet was given */
+	bool expects;
+	uint16_t expected;
 	bool gap;      /* packets before the next one are lost */
 	uint16_t next; /* the sequence number that is due */
-	struct held held[RTP_REORDER_PACKETS];
-	unsigned n_held;
+	struct held *held;
+	unsigned slots, n_held; /* slots divide 65536, and are more than the window */
+	size_t held_bytes;
+	int64_t oldest_us;   /* nothing that is held arrived before */
 	struct held suspect; /* of another sequence; waits for its successor */
 
 	/* senders */
@@ -64,6 +68,8 @@ struct rtp_reorder *rtp_reorder_new(
 	struct rtp_reorder *r = xcalloc(1, sizeof(*r));
 
 	r->window = window < RTP_REORDER_PACKETS ? window : RTP_REORDER_PACKETS - 1;
+	r->slots = window ? RTP_REORDER_PACKETS : 1;
+	r->held = xcalloc(r->slots, sizeof(*r->held));
 	r->clock_hz = clock_hz;
 	r->on_packet = on_packet;
 	r->arg = arg;
@@ -83,12 +89,19 @@ void rtp_reorder_prefer(struct rtp_reorder *r, uint32_t ssrc)
 	r->preferred = ssrc;
 }
 
+void rtp_reorder_expect(struct rtp_reorder *r, uint16_t sequence)
+{
+	r->expects = !r->started;
+	r->expected = sequence;
+}
+
 void rtp_reorder_free(struct rtp_reorder *r)
 {
 	if (!r)
 		return;
-	for (unsigned i = 0; i < RTP_REORDER_PACKETS; i++)
+	for (unsigned i = 0; i < r->slots; i++)
 		free(r->held[i].data);
+	free(r->held);
 	free(r->suspect.data);
 	free(r);
 }
@@ -97,13 +110,11 @@ void rtp_reorder_free(struct rtp_reorder *r)
 static bool held_fill(
 	struct held *h, const struct rtp_packet *packet, const uint8_t *p, size_t n, int64_t now_us)
 {
-	if (n > h->capacity) {
-		uint8_t *data = realloc(h->data, n);
-		if (!data)
-			return false;
-		h->data = data;
-		h->capacity = n;
-	}
+	uint8_t *data = realloc(h->data, n);
+
+	if (!data)
+		return false;
+	h->data = data;
 	memcpy(h->data, p, n);
 	h->n = n;
 	h->sequence = packet->sequence;
@@ -115,7 +126,7 @@ static bool held_fill(
 
 static struct held *reorder_slot(struct rtp_reorder *r, uint16_t sequence)
 {
-	return &r->held[sequence % RTP_REORDER_PACKETS];
+	return &r->held[sequence % r->slots];
 }
 
 static void reorder_give(struct rtp_reorder *r, const uint8_t *p, size_t n)
@@ -123,8 +134,21 @@ static void reorder_give(struct rtp_reorder *r, const uint8_t *p, size_t n)
 	bool gap = r->gap;
 
 	r->gap = false;
+	r->begun = true;
 	r->next++;
 	r->on_packet(r->arg, p, n, gap);
+}
+
+static void reorder_give_held(struct rtp_reorder *r, struct held *h)
+{
+	uint8_t *data = h->data;
+
+	h->data = NULL;
+	h->used = false;
+	r->n_held--;
+	r->held_bytes -= h->n;
+	reorder_give(r, data, h->n);
+	free(data);
 }
 
 /* Gives what is held and due. */
@@ -134,10 +158,18 @@ static void reorder_drain(struct rtp_reorder *r)
 		struct held *h = reorder_slot(r, r->next);
 		if (!h->used || h->sequence != r->next)
 			return;
-		h->used = false;
-		r->n_held--;
-		reorder_give(r, h->data, h->n);
+		reorder_give_held(r, h);
 	}
+}
+
+/* Gives up waiting for the next so many; nothing is lost before the first that comes. */
+static void reorder_skip(struct rtp_reorder *r, uint16_t n)
+{
+	r->next = (uint16_t)(r->next + n);
+	if (!r->begun)
+		return;
+	r->stats.lost += n;
+	r->gap = true;
 }
 
 /* Gives up waiting for everything before `sequence`; gives what is held of it. */
@@ -145,44 +177,39 @@ static void reorder_advance(struct rtp_reorder *r, uint16_t sequence)
 {
 	while (r->next != sequence) {
 		if (r->n_held == 0) {
-			r->stats.lost += (uint16_t)(sequence - r->next);
-			r->gap = true;
-			r->next = sequence;
+			reorder_skip(r, (uint16_t)(sequence - r->next));
 			return;
 		}
 		struct held *h = reorder_slot(r, r->next);
-		if (h->used && h->sequence == r->next) {
-			h->used = false;
-			r->n_held--;
-			reorder_give(r, h->data, h->n);
-		} else {
-			r->stats.lost++;
-			r->gap = true;
-			r->next++;
-		}
+		if (h->used && h->sequence == r->next)
+			reorder_give_held(r, h);
+		else
+			reorder_skip(r, 1);
 	}
 }
 
 /* The lowest sequence number held. */
 static uint16_t reorder_first_held(const struct rtp_reorder *r)
 {
-	for (unsigned i = 0; i < RTP_REORDER_PACKETS; i++) {
+	for (unsigned i = 0; i < r->slots; i++) {
 		uint16_t sequence = (uint16_t)(r->next + i);
-		const struct held *h = &r->held[sequence % RTP_REORDER_PACKETS];
+		const struct held *h = &r->held[sequence % r->slots];
 		if (h->used && h->sequence == sequence)
 			return sequence;
 	}
 	return r->next;
 }
 
-static bool reorder_is_late(const struct rtp_reorder *r, int64_t now_us)
+/* Looks at them all only when the oldest of before would be late. */
+static bool reorder_is_late(struct rtp_reorder *r, int64_t now_us)
 {
-	if (r->n_held == 0)
+	if (r->n_held == 0 || now_us - r->oldest_us < RTP_REORDER_WAIT_US)
 		return false;
-	for (unsigned i = 0; i < RTP_REORDER_PACKETS; i++)
-		if (r->held[i].used && now_us - r->held[i].arrived_us >= RTP_REORDER_WAIT_US)
-			return true;
-	return false;
+	r->oldest_us = now_us;
+	for (unsigned i = 0; i < r->slots; i++)
+		if (r->held[i].used && r->held[i].arrived_us < r->oldest_us)
+			r->oldest_us = r->held[i].arrived_us;
+	return now_us - r->oldest_us >= RTP_REORDER_WAIT_US;
 }
 
 void rtp_reorder_expire(struct rtp_reorder *r, int64_t now_us)
@@ -233,6 +260,16 @@ static bool reorder_prefers(const struct rtp_reorder *r, uint32_t ssrc)
 	return r->prefers && ssrc == r->preferred;
 }
 
+/* Where a sequence begins of which this packet is the first to come. */
+static uint16_t reorder_begin_of(struct rtp_reorder *r, const struct rtp_packet *packet)
+{
+	int ahead = (int16_t)(packet->sequence - r->expected);
+	bool near = r->expects && ahead > 0 && ahead <= (int)r->window;
+
+	r->expects = false;
+	return near ? r->expected : packet->sequence;
+}
+
 /* Whether the packet is of another sender while ours goes on. */
 static bool reorder_is_foreign(
 	const struct rtp_reorder *r, const struct rtp_packet *packet, int64_t now_us)
@@ -277,10 +314,15 @@ static void reorder_hold(struct rtp_reorder *r, const struct rtp_packet *packet,
 {
 	struct held *h = reorder_slot(r, packet->sequence);
 
-	if (h->used)
+	if (h->used) {
 		r->stats.duplicates++;
-	else if (held_fill(h, packet, p, n, now_us))
-		r->n_held++;
+		return;
+	}
+	if (r->held_bytes + n > RTP_REORDER_BYTES || !held_fill(h, packet, p, n, now_us))
+		return;
+	if (r->n_held++ == 0)
+		r->oldest_us = now_us;
+	r->held_bytes += n;
 }
 
 void rtp_reorder_push(struct rtp_reorder *r, const uint8_t *p, size_t n, int64_t now_us)
@@ -299,7 +341,7 @@ void rtp_reorder_push(struct rtp_reorder *r, const uint8_t *p, size_t n, int64_t
 	}
 	rtp_reorder_expire(r, now_us);
 	if (!r->started || (packet.ssrc != r->stats.ssrc && reorder_prefers(r, packet.ssrc)))
-		reorder_restart(r, packet.sequence, packet.ssrc);
+		reorder_restart(r, reorder_begin_of(r, &packet), packet.ssrc);
 	int ahead = (int16_t)(packet.sequence - r->next);
 	if (reorder_is_foreign(r, &packet, now_us)) {
 		r->stats.foreign++;

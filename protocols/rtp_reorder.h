@@ -8,14 +8,16 @@
 
 /*
  * Puts the RTP packets of one track back in order (RFC 3550 appendix A.1 for what is plausible):
- * at most 64 packets or 200 ms are waited for; duplicates are dropped, losses counted. A leap of the
- * sequence or another SSRC is believed once a second packet confirms it; none of the two is lost.
- * Over TCP it holds nothing back: pass window 0.
+ * at most 1024 packets, 4 MiB or 200 ms are waited for (the hundreds of packets of a keyframe come at
+ * once: one of them that is 20 ms late comes behind them all); duplicates are dropped, losses
+ * counted. A leap of the sequence or another SSRC is believed once a second packet confirms it; none
+ * of the two is lost. Over TCP it holds nothing back: pass window 0.
  */
 struct rtp_reorder;
 
 enum {
-	RTP_REORDER_PACKETS = 64,
+	RTP_REORDER_PACKETS = 1024,
+	RTP_REORDER_BYTES = 4 << 20,
 	RTP_REORDER_WAIT_US = 200000
 };
 
@@ -44,6 +46,12 @@ void rtp_reorder_free(struct rtp_reorder *reorder);
  * name the wrong one too: then nothing is preferred, and of two that come mixed the first is kept.
  */
 void rtp_reorder_prefer(struct rtp_reorder *reorder, uint32_t ssrc);
+
+/*
+ * Which sequence number comes first, before any packet came: where that is near the first one to
+ * come, what lies between is waited for (it is no loss if it never comes: cameras say anything).
+ */
+void rtp_reorder_expect(struct rtp_reorder *reorder, uint16_t sequence);
 
 /*
  * Only packets of these two payload types count from now on (sdp_media's payload_type and

@@ -46,6 +46,7 @@ static void client_leave(struct rtsp_client *client)
 {
 	bool tell = client->session[0] && client->connection;
 
+	rtsp_media_count_losses(client);
 	if (tell)
 		rtsp_client_send(client, "TEARDOWN", client->aggregate, "");
 	client->session[0] = '\0';

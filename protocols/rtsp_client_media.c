@@ -470,20 +470,33 @@ static void media_look(struct rtsp_client *client)
 		client->order.events->on_degraded(client->order.arg, why);
 }
 
+/* Adds what was lost since it was last counted. Returns how many packets came in all. */
+static uint64_t track_count_losses(struct rtsp_track *track)
+{
+	struct rtp_reorder_stats stats;
+
+	if (!track->reorder)
+		return 0;
+	rtp_reorder_get_stats(track->reorder, &stats);
+	metric_add(track->client->lost, (double)(stats.lost - track->lost_counted));
+	track->lost_counted = stats.lost;
+	return stats.received;
+}
+
+void rtsp_media_count_losses(struct rtsp_client *client)
+{
+	for (unsigned i = 0; i < client->n_tracks; i++)
+		(void)track_count_losses(&client->tracks[i]);
+}
+
 void rtsp_media_tick(struct rtsp_client *client)
 {
 	bool report = ++client->ticks % REPORT_TICKS == 0;
 
 	for (unsigned i = 0; i < client->n_tracks; i++) {
 		struct rtsp_track *track = &client->tracks[i];
-		struct rtp_reorder_stats stats;
 
-		if (!track->reorder)
-			continue;
-		rtp_reorder_get_stats(track->reorder, &stats);
-		metric_add(client->lost, (double)(stats.lost - track->lost_counted));
-		track->lost_counted = stats.lost;
-		if (report && stats.received)
+		if (track_count_losses(track) && report)
 			rtsp_track_send_report(track);
 	}
 	if (client->ticks % LOOK_TICKS == 0)

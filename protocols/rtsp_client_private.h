@@ -227,6 +227,8 @@ bool rtsp_media_has_channel(const struct rtsp_client *client, uint8_t channel);
 
 /* Each second: counts losses, and sends receiver reports each five. */
 void rtsp_media_tick(struct rtsp_client *client);
+/* Counts what was lost since the last tick, at the end. */
+void rtsp_media_count_losses(struct rtsp_client *client);
 /* Gives up on packets that do not come any more. */
 void rtsp_media_expire(struct rtsp_client *client);
 /* The clock had its time to settle: what was held back is published. */

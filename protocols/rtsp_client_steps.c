@@ -401,6 +401,8 @@ static void on_play(
 
 		track->has_play_time = info && info->has_time;
 		track->play_time = info ? info->time : 0;
+		if (info && info->has_sequence && track->reorder)
+			rtp_reorder_expect(track->reorder, info->sequence);
 	}
 	client->playing_us = reactor_monotonic_us();
 	connection_set_paced(client->connection);

@@ -12,7 +12,7 @@
 #include "protocols/rtp_reorder.h"
 
 struct output {
-	char text[4096];
+	char text[8192];
 	size_t n;
 };
 
@@ -183,6 +183,110 @@ static void any_shuffle_within_the_window_is_undone(void **state)
 	rtp_reorder_free(r);
 }
 
+/* A keyframe's packets come at once; its first one, 20 ms late, comes behind them all. */
+static void a_late_packet_behind_a_burst_is_no_loss(void **state)
+{
+	enum {
+		BURST = 1000
+	};
+	struct output output = { .n = 0 };
+	struct rtp_reorder_stats stats;
+	char *at = output.text;
+
+	(void)state;
+	struct rtp_reorder *r = rtp_reorder_new(RTP_REORDER_PACKETS, 90000, on_packet, &output);
+	push(r, 1, 1, 1000000);
+	for (unsigned i = 3; i <= BURST; i++)
+		push(r, i, 1, 1000000);
+	assert_string_equal(output.text, "1 ");
+	push(r, 2, 1, 1020000);
+	for (unsigned i = 1; i <= BURST; i++)
+		assert_int_equal(strtoul(at, &at, 10), i);
+	rtp_reorder_get_stats(r, &stats);
+	assert_int_equal(stats.lost, 0);
+	assert_int_equal(stats.duplicates, 0);
+	assert_false(rtp_reorder_is_waiting(r));
+	rtp_reorder_free(r);
+}
+
+// clang-format off
+static const struct {
+	const char *rule;
+	unsigned window, expected;
+	const char *arrivals, *given;
+	unsigned lost, duplicates;
+} begins[] = {
+	{ "it comes first", 64, 7, "7 8", "7 8 ", 0, 0 },
+	{ "it comes later", 64, 7, "9 8 7 10", "7 8 9 10 ", 0, 0 },
+	{ "it comes later, over the wrap", 64, 65535, "1 0 65535 2", "65535 0 1 2 ", 0, 0 },
+	{ "it never comes, which is no loss", 64, 7, "9 +200 10 12 +200", "9 10 !12 ", 1, 0 },
+	{ "the window ends the wait", 4, 7, "9 12 13 14 +200", "9 !12 13 14 ", 2, 0 },
+	{ "one before it comes first", 64, 7, "6 7", "6 7 ", 0, 0 },
+	{ "it is far from what comes", 64, 7, "700 701", "700 701 ", 0, 0 },
+	{ "over TCP nothing waits", 0, 7, "9 10", "9 10 ", 0, 0 },
+};
+// clang-format on
+
+static void the_first_is_waited_for_where_it_is_known(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(begins); i++) {
+		struct output output = { .n = 0 };
+		struct rtp_reorder *r =
+			rtp_reorder_new(begins[i].window, 90000, on_packet, &output);
+		struct rtp_reorder_stats stats;
+
+		rtp_reorder_expect(r, (uint16_t)begins[i].expected);
+		play(r, begins[i].arrivals);
+		if (strcmp(output.text, begins[i].given) != 0)
+			fail_msg("%s: given \"%s\" and not \"%s\"", begins[i].rule, output.text,
+				begins[i].given);
+		rtp_reorder_get_stats(r, &stats);
+		assert_int_equal(stats.lost, begins[i].lost);
+		assert_int_equal(stats.duplicates, begins[i].duplicates);
+		assert_false(rtp_reorder_is_waiting(r));
+		rtp_reorder_free(r);
+	}
+}
+
+static void count_packet(void *arg, const uint8_t *p, size_t n, bool gap)
+{
+	unsigned *count = arg;
+
+	(void)p, (void)n, (void)gap;
+	++*count;
+}
+
+static void what_waits_is_bounded_in_bytes(void **state)
+{
+	enum {
+		PACKET_BYTES = 65000,
+		FIT = RTP_REORDER_BYTES / PACKET_BYTES,
+		PACKETS = FIT + 10
+	};
+	static uint8_t bytes[PACKET_BYTES];
+	struct rtp_reorder_stats stats;
+	unsigned count = 0;
+
+	(void)state;
+	struct rtp_reorder *r = rtp_reorder_new(RTP_REORDER_PACKETS, 90000, count_packet, &count);
+	for (unsigned i = 0; i <= PACKETS; i++) {
+		struct rtp_packet packet = { .sequence = (uint16_t)(i > 0 ? i + 1 : 0) };
+		rtp_write_header(bytes, &packet);
+		rtp_reorder_push(r, bytes, sizeof(bytes), 1000000);
+	}
+	rtp_reorder_expire(r, 1000000 + RTP_REORDER_WAIT_US);
+	assert_int_equal(count, 1 + FIT);
+	struct rtp_packet next = { .sequence = PACKETS + 2 };
+	rtp_write_header(bytes, &next);
+	rtp_reorder_push(r, bytes, sizeof(bytes), 1300000);
+	rtp_reorder_expire(r, 1300000 + RTP_REORDER_WAIT_US);
+	assert_int_equal(count, 2 + FIT);
+	rtp_reorder_get_stats(r, &stats);
+	assert_int_equal(stats.lost, 1 + PACKETS - FIT);
+	rtp_reorder_free(r);
+}
+
 static void malformed_packets_are_counted(void **state)
 {
 	struct output output = { .n = 0 };
@@ -218,6 +322,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(packets_come_in_order),
 		cmocka_unit_test(any_shuffle_within_the_window_is_undone),
+		cmocka_unit_test(a_late_packet_behind_a_burst_is_no_loss),
+		cmocka_unit_test(the_first_is_waited_for_where_it_is_known),
+		cmocka_unit_test(what_waits_is_bounded_in_bytes),
 		cmocka_unit_test(malformed_packets_are_counted),
 		cmocka_unit_test(jitter_is_the_standards),
 	};

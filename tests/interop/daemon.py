@@ -77,11 +77,12 @@ def end_all():
 
 
 class Camera:
-    """GStreamer's RTSP server in a process of its own."""
+    """GStreamer's RTSP server in a process of its own; `inside` goes before its command."""
 
-    def __init__(self, *mounts, port=0, options=()):
+    def __init__(self, *mounts, port=0, options=(), address="127.0.0.1", inside=()):
         # Debian's own Python has the GStreamer bindings, whichever runs this
-        self.words = ["/usr/bin/python3", HERE / "gst_camera.py", *options]
+        self.words = [*inside, "/usr/bin/python3", HERE / "gst_camera.py", "--address", address, *options]
+        self.address = address
         self.mounts = mounts
         self.port = port
         self.start()
@@ -97,17 +98,17 @@ class Camera:
         end(self.process, number)
 
     def url(self, mount, user=""):
-        return f"rtsp://{user + '@' if user else ''}127.0.0.1:{self.port}/{mount}"
+        return f"rtsp://{user + '@' if user else ''}{self.address}:{self.port}/{mount}"
 
 
 class Nvrd:
     """One nvrd with a store of its own; `cameras` maps names to YAML lines of options."""
 
-    def __init__(self, cameras=None, segment="10s", users="", extra="", store=None, start=True):
+    def __init__(self, cameras=None, segment="10s", users="", extra="", store=None, start=True, inside=()):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nvrd-test-"))
         self.store = pathlib.Path(store) if store else self.folder / "store"
         self.file = self.folder / "nvrd.yaml"
-        self.segment, self.users, self.extra = segment, users, extra
+        self.segment, self.users, self.extra, self.inside = segment, users, extra, list(inside)
         self.ports = ("127.0.0.1:0", "127.0.0.1:0")
         self.log_file = self.folder / "log"
         self.configure(cameras or {})
@@ -135,7 +136,7 @@ class Nvrd:
         self.log_stream = open(self.log_file, "a")
         start = self.log_file.stat().st_size
         wrapper = os.environ.get("NVRD_WRAPPER", "").split()
-        self.process = spawn([*wrapper, NVRD, "-c", self.file], stderr=self.log_stream)
+        self.process = spawn([*self.inside, *wrapper, NVRD, "-c", self.file], stderr=self.log_stream)
         if not wait_for(lambda: "runs, recordings in" in self.log()[start:] or self.process.poll() is not None, 20):
             raise RuntimeError("nvrd did not start:\n" + self.log())
         if self.process.poll() is not None:
@@ -155,6 +156,9 @@ class Nvrd:
         self.process.send_signal(signal.SIGHUP)
 
     def get(self, path, **headers):
+        if self.inside:
+            words = ["curl", "-sSf", "-m", "15", *(f"-H{name}: {value}" for name, value in headers.items())]
+            return subprocess.run([*self.inside, *words, f"http://{self.http}{path}"], check=True, stdout=subprocess.PIPE).stdout
         request = urllib.request.Request(f"http://{self.http}{path}", headers=headers)
         with urllib.request.urlopen(request, timeout=15) as answer:
             return answer.read()

@@ -26,6 +26,7 @@ def launch_of(text):
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", default="0")
     parser.add_argument("--user", help="user:password, asked for by Digest")
     parser.add_argument("--basic", action="store_true", help="ask for Basic instead")
@@ -36,7 +37,7 @@ def main():
 
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(args.address)
     server.set_service(args.port)
     if args.user:
         user, _, password = args.user.partition(":")
