@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "protocols/av_source.h"
+#include "protocols/http_camera.h"
 #include "protocols/rtsp_client.h"
 #include "server/base/auth.h"
 #include "server/base/memory.h"
@@ -73,6 +74,17 @@ static void stop_rtsp(void *running)
 	rtsp_client_free(running);
 }
 
+static void *start_http(struct pull *pull, const struct source_order *order, const char **why)
+{
+	(void)pull;
+	return http_camera_new(order, why);
+}
+
+static void stop_http(void *running)
+{
+	http_camera_free(running);
+}
+
 static void *start_av(struct pull *pull, const struct source_order *order, const char **why)
 {
 	(void)pull;
@@ -104,6 +116,8 @@ static const struct pull_source {
 	{ "rtsps://",      start_rtsp, stop_rtsp},
 	{ "rtsp+http://",  start_rtsp, stop_rtsp},
 	{ "rtsp+https://", start_rtsp, stop_rtsp},
+	{ "http://",       start_http, stop_http},
+	{ "https://",      start_http, stop_http},
 	{ "av:",           start_av,   stop_av  },
 	{ "test:",         start_test, stop_test},
 };
