@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import json
+import os
 import re
 import shutil
 import socket
@@ -128,12 +129,15 @@ def check_vlc(path):
     folder = tempfile.mkdtemp(prefix="nvrd-test-")
     subprocess.run(["chmod", "777", folder], check=True)
     subprocess.run(["chmod", "-R", "a+rX", str(path.parents[4])], check=True)
-    done = subprocess.run(["runuser", "-u", "nobody", "--", "cvlc", "--intf", "dummy", "--play-and-exit", "--no-audio",
-                           "--sout", f"#transcode{{vcodec=h264}}:file{{dst={folder}/out.ts}}", str(path)],
-                          capture_output=True, timeout=60)
+    words = ["cvlc", "--intf", "dummy", "--no-audio", "--sout",
+             f"#transcode{{vcodec=mp2v,vb=800}}:std{{access=file,mux=ts,dst={folder}/out.ts}}", str(path), "vlc://quit"]
+    if os.geteuid() == 0:
+        words = ["runuser", "-u", "nobody", "--", "env", f"HOME={folder}", *words]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
     out = subprocess.run(["ffprobe", "-v", "error", "-count_packets", "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0",
                           f"{folder}/out.ts"], capture_output=True, text=True).stdout.split()
     report(out and int(out[0].split(",")[0]) >= 20, "VLC plays the recording", (done.stderr[-500:], out))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def main():
