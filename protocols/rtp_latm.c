@@ -13,6 +13,7 @@
 enum {
 	LATM_AAC_SBR = 5,
 	LATM_AAC_PS = 29,
+	LATM_SYNC_EXTENSION = 0x2b7,
 	LATM_CONSTANT_BASE = 20 /* frameLength counts from here */
 };
 
@@ -37,6 +38,19 @@ static void latm_skip_rate(struct bits *b)
 		bits_skip(b, 24);
 }
 
+/* GStreamer puts the extension for SBR behind it, which only a config with a length may have. */
+static void latm_skip_extension(struct bits *b)
+{
+	struct bits ahead = *b;
+
+	if (bits_read(&ahead, 11) != LATM_SYNC_EXTENSION || ahead.failed)
+		return;
+	if (latm_object_type(&ahead) == LATM_AAC_SBR && bits_read(&ahead, 1))
+		latm_skip_rate(&ahead);
+	if (!ahead.failed)
+		*b = ahead;
+}
+
 /* How many bits the AudioSpecificConfig has that begins here: version 0 does not say. */
 static size_t latm_config_bits(struct bits b)
 {
@@ -54,6 +68,7 @@ static size_t latm_config_bits(struct bits b)
 		bits_skip(&b, 14);
 	if (bits_read(&b, 1))
 		bits_skip(&b, 1);
+	latm_skip_extension(&b);
 	return b.at_bit - from;
 }
 
@@ -106,8 +121,9 @@ static uint32_t latm_read_other_bits(struct bits *b, unsigned version)
 	return n;
 }
 
-/* StreamMuxConfig(). Returns 0, or a negative error and a static *why. */
-static int latm_read_mux(struct bits *b, struct rtp_latm_mux *ret, const char **why)
+/* StreamMuxConfig(), of the description or in band. Returns 0, or a negative error and a static *why. */
+static int latm_read_mux(
+	struct bits *b, struct rtp_latm_mux *ret, bool is_described, const char **why)
 {
 	unsigned version = bits_read(b, 1);
 	size_t config_bits;
@@ -127,10 +143,18 @@ static int latm_read_mux(struct bits *b, struct rtp_latm_mux *ret, const char **
 		return -EINVAL;
 	config_bits = version == 1 ? latm_value(b) : latm_config_bits(*b);
 	error = latm_read_config(b, config_bits, ret, why);
+	if (error == 0 && b->failed) {
+		*why = "the AAC configuration is too short";
+		error = -EINVAL;
+	}
 	if (error == 0)
 		error = latm_read_framing(b, ret, why);
 	if (error)
 		return error;
+	if (b->failed && is_described) { /* GStreamer cuts it off behind the AudioSpecificConfig */
+		ret->other_bits = 0;
+		return 0;
+	}
 	ret->other_bits = bits_read(b, 1) ? latm_read_other_bits(b, version) : 0;
 	if (bits_read(b, 1))
 		bits_skip(b, 8); /* crcCheckSum */
@@ -152,7 +176,7 @@ static int latm_start_config(
 		return -EINVAL;
 	size_t n = rtp_aac_parse_hex(bytes, sizeof(bytes), hex);
 	struct bits b = bits_of(bytes, n, false);
-	if (n == 0 || latm_read_mux(&b, &mux, why) < 0)
+	if (n == 0 || latm_read_mux(&b, &mux, true, why) < 0)
 		return -EINVAL;
 	d->latm.mux = mux;
 	return 0;
@@ -264,7 +288,7 @@ static const char *latm_read_element(struct rtp_depacketiser *d)
 
 	if (d->damage)
 		return d->damage;
-	if (d->latm.in_band && !bits_read(&b, 1) && latm_read_mux(&b, &mux, &why) < 0)
+	if (d->latm.in_band && !bits_read(&b, 1) && latm_read_mux(&b, &mux, false, &why) < 0)
 		return why;
 	if (mux.subframes == 0)
 		return "there was no StreamMuxConfig yet";

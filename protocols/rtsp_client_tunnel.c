@@ -43,7 +43,15 @@ static void tunnel_on_open(void *arg)
 		client->uri.path, client->peer, NVRD_VERSION, client->cookie);
 	rtsp_client_add_authorization(client, out, "POST", client->uri.path);
 	evbuffer_add_printf(out, "\r\n");
-	rtsp_client_enter(client, RTSP_OPTIONS);
+}
+
+/* Requests go in TLS records of their own: GStreamer's server overlooks what came with the POST. */
+static void tunnel_on_drained(void *arg)
+{
+	struct rtsp_client *client = arg;
+
+	if (client->state == RTSP_TUNNEL)
+		rtsp_client_enter(client, RTSP_OPTIONS);
 }
 
 /* An answer to the POST says nothing that is needed. */
@@ -67,6 +75,7 @@ static void tunnel_on_close(void *arg, enum close_reason reason, const char *det
 static const struct connection_events tunnel_events = {
 	.on_open = tunnel_on_open,
 	.on_data = tunnel_on_data,
+	.on_drained = tunnel_on_drained,
 	.on_close = tunnel_on_close,
 };
 

@@ -24,6 +24,7 @@
 #include "protocols/web.h"
 #include "server/base/auth.h"
 #include "server/base/config.h"
+#include "server/base/connection.h"
 #include "server/base/log.h"
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
@@ -297,6 +298,7 @@ static void nvrd_fini(struct nvrd *nvrd)
 	authenticate_set_users(NULL);
 	config_free(nvrd->config);
 	(void)av_source_fini_all();
+	connection_fini_released();
 	reactor_fini();
 	metrics_fini();
 }

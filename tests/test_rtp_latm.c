@@ -92,7 +92,7 @@ static const struct {
 	{ OUT_OF_BAND("4001f1d087f8"), "not an AAC object type that is known here" },
 	{ OUT_OF_BAND("400024003fc0"), "AAC channel layout not supported" },
 	{ OUT_OF_BAND("8ff80037fffffff0"), "the AAC configuration is too long" },
-	{ OUT_OF_BAND("400024203f"), "the StreamMuxConfig is too short" },
+	{ OUT_OF_BAND("400024"), "the AAC configuration is too short" },
 };
 // clang-format on
 
@@ -115,6 +115,22 @@ static void what_is_not_spoken_is_refused(void **state)
 		assert_null(rtp_depacketiser_new(&format, &events, NULL, &why));
 		assert_string_equal(why, refused[i].why);
 	}
+}
+
+/* GStreamer's rtpmp4apay with libavcodec's AAC: an extension behind the config, and nothing behind it. */
+static void a_configuration_that_is_cut_off_behind_what_matters(void **state)
+{
+	static const struct rtp_depacketiser_events events = { script_on_unit, script_on_dropped };
+	struct rtp_format format = { "MP4A-LATM", OUT_OF_BAND("40002320adca00"), .clock_hz = 48000,
+		.channels = 2 };
+	const char *why = NULL;
+	struct rtp_depacketiser *d = rtp_depacketiser_new(&format, &events, NULL, &why);
+
+	(void)state;
+	assert_non_null(d);
+	assert_int_equal(rtp_depacketiser_sound(d)->hz, 48000);
+	assert_int_equal(rtp_depacketiser_sound(d)->channels, 2);
+	rtp_depacketiser_free(d);
 }
 
 static void check_sound(const struct script_case *c, const char *config, size_t config_bytes,
@@ -184,6 +200,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_come_out_of_elements),
 		cmocka_unit_test(what_is_not_spoken_is_refused),
+		cmocka_unit_test(a_configuration_that_is_cut_off_behind_what_matters),
 		cmocka_unit_test(the_configuration_is_that_of_the_stream),
 		cmocka_unit_test(an_element_without_end_is_dropped),
 	};

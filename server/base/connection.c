@@ -76,6 +76,8 @@ struct connection {
 	size_t input_limit;
 	bool paced; /* read with the beat, not when libevent says that there is something */
 	TAILQ_ENTRY(connection) pace_entry;
+	bool released; /* in the list of those that nobody owns */
+	TAILQ_ENTRY(connection) released_entry;
 	int64_t idle_us, active_us; /* active: last progress, monotonic */
 	struct event *idle_timer;   /* idleness */
 	struct event *state_timer;  /* connecting, finishing, lingering */
@@ -88,6 +90,9 @@ static struct {
 	TAILQ_HEAD(, connection) connections;
 	struct event *timer;
 } pace = { .connections = TAILQ_HEAD_INITIALIZER(pace.connections) };
+
+/* Connections that send what is queued for nobody any more. */
+static TAILQ_HEAD(, connection) released = TAILQ_HEAD_INITIALIZER(released);
 
 static void connection_on_output(
 	struct evbuffer *output, const struct evbuffer_cb_info *info, void *arg)
@@ -133,6 +138,8 @@ static void connection_end(struct connection *c, enum close_reason reason, const
 	c->state = CONNECTION_CLOSED;
 	c->events = NULL;
 	connection_leave_pace(c);
+	if (c->released)
+		TAILQ_REMOVE(&released, c, released_entry);
 	bufferevent_setcb(c->bev, NULL, NULL, NULL, NULL);
 	bufferevent_disable(c->bev, EV_READ | EV_WRITE);
 	reactor_timer_stop(c->idle_timer);
@@ -196,10 +203,22 @@ void connection_release(struct connection **c)
 	if (!it)
 		return;
 	it->events = NULL;
+	if (it->state == CONNECTION_CONNECTING) {
+		connection_end(it, CLOSE_DONE, NULL);
+		return;
+	}
+	it->released = true;
+	TAILQ_INSERT_TAIL(&released, it, released_entry);
 	if (it->state == CONNECTION_OPEN)
 		connection_finish(it);
-	else if (it->state == CONNECTION_CONNECTING)
-		connection_end(it, CLOSE_DONE, NULL);
+}
+
+void connection_fini_released(void)
+{
+	struct connection *c;
+
+	while ((c = TAILQ_FIRST(&released)))
+		connection_end(c, CLOSE_SHUTDOWN, NULL);
 }
 
 static void connection_on_state_timer(evutil_socket_t fd, short what, void *arg)

@@ -90,6 +90,8 @@ void connection_abandon(struct connection **c);
 
 /* Forgets the owner, but sends what is queued before it closes. Clears the pointer; NULL inside is fine. */
 void connection_release(struct connection **c);
+/* Closes those that were released and have not closed yet: for the end of the process. */
+void connection_fini_released(void);
 
 /* The bytes received and not yet drained, and where to put what is to be sent. */
 struct evbuffer *connection_input(struct connection *c);

@@ -11,7 +11,7 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 
 def launch_of(text):
@@ -30,6 +30,7 @@ def main():
     parser.add_argument("--port", default="0")
     parser.add_argument("--user", help="user:password, asked for by Digest")
     parser.add_argument("--basic", action="store_true", help="ask for Basic instead")
+    parser.add_argument("--tls", metavar="PEM", help="a file with certificate and key: RTSPS")
     parser.add_argument("--udp-only", action="store_true")
     parser.add_argument("--tcp-only", action="store_true")
     parser.add_argument("mounts", nargs="+")
@@ -39,9 +40,16 @@ def main():
     server = GstRtspServer.RTSPServer()
     server.set_address(args.address)
     server.set_service(args.port)
+    auth = GstRtspServer.RTSPAuth()
+    if args.tls:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(args.tls))
+        if not args.user:
+            token = GstRtspServer.RTSPToken()
+            token.set_string("media.factory.role", "user")
+            auth.set_default_token(token)
+        server.set_auth(auth)
     if args.user:
         user, _, password = args.user.partition(":")
-        auth = GstRtspServer.RTSPAuth()
         token = GstRtspServer.RTSPToken()
         token.set_string("media.factory.role", "user")
         if args.basic:
@@ -59,7 +67,7 @@ def main():
             factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
         if args.tcp_only:
             factory.set_protocols(GstRtsp.RTSPLowerTrans.TCP)
-        if args.user:
+        if args.user or args.tls:
             permissions = GstRtspServer.RTSPPermissions()
             permissions.add_permission_for_role("user", "media.factory.access", True)
             permissions.add_permission_for_role("user", "media.factory.construct", True)
