@@ -92,7 +92,7 @@ static const struct {
 	{ OUT_OF_BAND("4001f1d087f8"), "not an AAC object type that is known here" },
 	{ OUT_OF_BAND("400024003fc0"), "AAC channel layout not supported" },
 	{ OUT_OF_BAND("8ff80037fffffff0"), "the AAC configuration is too long" },
-	{ OUT_OF_BAND("400024"), "the AAC configuration is too short" },
+	{ OUT_OF_BAND("400024"), "AAC channel layout not supported" },
 };
 // clang-format on
 
