@@ -98,20 +98,21 @@ static void test_h1_every_spelling_of_a_part(void **state)
 	static const struct {
 		const char *before, *after;
 	} rows[] = {
-		{"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 745\r\n\r\n",        "\r\n"      },
-		{ "--frame\r\nContent-Type: image/jpeg\r\n\r\n",                              "\r\n"      }, /* no length */
-		{ "--frame\r\nContent-Length: 3\r\n\r\n",                                     "\r\n"      }, /* a wrong one */
-		{ "--frame\r\nContent-Length: 99999999999999999999\r\n\r\n",                  "\r\n"      },
-		{ "--frame\ncontent-type: image/jpeg\n\n",                                    "\n"        }, /* LF only */
-		{ "\r\n\r\n\r\n--frame\r\n\r\n",                                              "\r\n\r\n\r\n"}, /* extra CRLFs */
-		{ "--frame\r\ncONTENT-lENGTH : 745\r\nCONTENT-TYPE:image/jpeg\r\n\r\n",       "\r\n"      },
-		{ "frame\r\nContent-Type: image/jpeg\r\n\r\n",                                "\r\n"      }, /* without -- */
-		{ "----frame\r\nContent-Type: image/jpeg\r\n\r\n",                            "\r\n"      }, /* twice -- */
-		{ "--\"frame\"\r\nContent-Type: image/jpeg\r\n\r\n",                          "\r\n"      }, /* quoted */
-		{ "--other\r\nContent-Type: image/jpeg\r\n\r\n",                              "\r\n"      }, /* not the one that was said */
-		{ "--frame\r\n\r\n",                                                          ""          }, /* nothing behind */
-		{ "",                                                                         ""          }, /* pictures alone */
-		{ "\r\n--\xff\xd8--\xff\r\n\r\n",                                             "\xff\r\n"  }, /* half a marker */
+		{"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 745\r\n\r\n",  "\r\n"        },
+		{ "--frame\r\nContent-Type: image/jpeg\r\n\r\n",                        "\r\n"        }, /* no length */
+		{ "--frame\r\nContent-Length: 3\r\n\r\n",                               "\r\n"        }, /* a wrong one */
+		{ "--frame\r\nContent-Length: 99999999999999999999\r\n\r\n",            "\r\n"        },
+		{ "--frame\ncontent-type: image/jpeg\n\n",                              "\n"          }, /* LF only */
+		{ "\r\n\r\n\r\n--frame\r\n\r\n",                                        "\r\n\r\n\r\n"}, /* extra CRLFs */
+		{ "--frame\r\ncONTENT-lENGTH : 745\r\nCONTENT-TYPE:image/jpeg\r\n\r\n", "\r\n"        },
+		{ "frame\r\nContent-Type: image/jpeg\r\n\r\n",                          "\r\n"        }, /* without -- */
+		{ "----frame\r\nContent-Type: image/jpeg\r\n\r\n",                      "\r\n"        }, /* twice -- */
+		{ "--\"frame\"\r\nContent-Type: image/jpeg\r\n\r\n",                    "\r\n"        }, /* quoted */
+		{ "--other\r\nContent-Type: image/jpeg\r\n\r\n",
+                 "\r\n"									       }, /* not the one that was said */
+		{ "--frame\r\n\r\n",						    ""            }, /* nothing behind */
+		{ "",								   ""            }, /* pictures alone */
+		{ "\r\n--\xff\xd8--\xff\r\n\r\n",                                       "\xff\r\n"    }, /* half a marker */
 	};
 
 	(void)state;
@@ -123,8 +124,8 @@ static void test_h1_every_spelling_of_a_part(void **state)
 			struct told told = run(text.p, text.n, steps[s]);
 
 			if (told.pictures != 3 || !told.same || told.dropped || told.begun != 3)
-				fail_msg("row %zu in steps of %zu: %zu pictures, %zu dropped (%s)", i,
-					steps[s], told.pictures, told.dropped, told.why);
+				fail_msg("row %zu in steps of %zu: %zu pictures, %zu dropped (%s)",
+					i, steps[s], told.pictures, told.dropped, told.why);
 		}
 	}
 }
