@@ -16,7 +16,6 @@ enum {
 	HOLD_US = 200000,
 	HELD_BYTES = 8 << 20,
 	REPORT_NONSENSE_US = 1000000,
-	REPORT_OLD_US = 60 * 1000000,
 	FRAME_90K = 3600, /* a guess, until two pictures are known */
 };
 
@@ -376,10 +375,9 @@ static void media_align_by_reports(struct rtsp_client *client)
 	apart_us = rtcp_us_of_ntp(track->report_ntp) - rtcp_us_of_ntp(lead->report_ntp);
 	came_apart_us = track->report_arrived_us - lead->report_arrived_us;
 	off_us = apart_us - came_apart_us;
-	if (off_us > REPORT_NONSENSE_US || off_us < -REPORT_NONSENSE_US ||
-		came_apart_us > REPORT_OLD_US || lead->clock.by_arrival)
+	if (off_us > REPORT_NONSENSE_US || off_us < -REPORT_NONSENSE_US)
 		return;
-	if (clock_follow_report(&track->clock, track->report_time,
+	if (clock_align(&track->clock, track->report_time,
 		    clock_instant_us(&lead->clock, lead->report_time) + apart_us,
 		    reactor_monotonic_us()))
 		log_debug(&client->log, "sound aligned by sender reports");
@@ -397,8 +395,7 @@ void rtsp_media_on_rtcp(struct rtsp_track *track, const uint8_t *p, size_t n)
 	track->report_ntp = compound.sender.ntp;
 	track->report_time = compound.sender.timestamp;
 	track->report_arrived_us = reactor_monotonic_us();
-	if (track->kind == SDP_AUDIO) /* so that each of its reports counts once */
-		media_align_by_reports(track->client);
+	media_align_by_reports(track->client);
 }
 
 /* Two tracks on the same channels are told apart by the payload type. */
