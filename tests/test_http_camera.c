@@ -427,6 +427,16 @@ static void test_h2_missing_huffman_tables_and_bytes_behind(void **state)
 
 /* --- H1: one answer without end --- */
 
+/* The end of a stream that said what it is ends the camera. */
+static void check_end_of_stream(const char *head)
+{
+	connection_close(server.connection, CLOSE_DONE);
+	if (!strstr(head, "Content-Type: m"))
+		return;
+	REACTOR_UNTIL(seen.ended);
+	assert_int_equal(seen.end, SOURCE_CLOSED);
+}
+
 static void test_h1_a_stream_whatever_its_type_is_called(void **state)
 {
 	static const struct {
@@ -462,11 +472,7 @@ static void test_h1_a_stream_whatever_its_type_is_called(void **state)
 		assert_true(seen.up && seen.same && !seen.ended);
 		assert_int_equal(server.requests, 1);
 		assert_int_equal(dropped(), 0);
-		connection_close(server.connection, CLOSE_DONE);
-		if (strstr(rows[i].head, "Content-Type: m")) {
-			REACTOR_UNTIL(seen.ended);
-			assert_int_equal(seen.end, SOURCE_CLOSED);
-		}
+		check_end_of_stream(rows[i].head);
 		stop(camera);
 		evbuffer_free(body);
 	}
