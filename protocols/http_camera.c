@@ -16,6 +16,8 @@
 enum {
 	TICK_US = 1000000,
 	SILENCE_US = 10000000,
+	PICTURELESS_US = 30000000, /* bytes come, but no whole picture */
+	RETRY_AFTER_MOST_US = 600000000,
 	REFUSALS_MOST = 10, /* in a row: 503, or no picture in the answer */
 };
 
@@ -24,8 +26,8 @@ struct http_camera {
 	struct log_name log;
 	struct http_client *client;
 	struct mjpeg pictures;
-	bool asking, stream, ended; /* stream: the answer never ends */
-	bool up, running;
+	bool asking, answering, stream, ended; /* answering: has its head; stream: never ends */
+	bool up, running, pictured;            /* pictured: the answer had a picture */
 	unsigned refusals;
 	struct jpeg last; /* what the run's parameters were made of */
 
@@ -33,7 +35,8 @@ struct http_camera {
 	int64_t utc_base_us; /* UTC when the monotonic clock was 0 */
 	int64_t began_us;    /* monotonic: the first byte of this picture */
 	int64_t heard_us;    /* monotonic: the last byte, or the last picture */
-	int64_t beat_us;     /* monotonic: the last beat */
+	int64_t beat_us;     /* monotonic: the last beat, or the next one when not asking */
+	int64_t picture_us;  /* monotonic: the last picture, or the request */
 	int64_t last_pts;
 	struct event *beat_timer, *tick_timer;
 	struct metric *bytes, *frames, *dropped;
@@ -105,8 +108,9 @@ static void camera_on_picture(void *arg, const struct jpeg *jpeg, const uint8_t 
 	packet->pts = packet->dts = pts > camera->last_pts ? pts : camera->last_pts + 1;
 	packet->flags = AV_PKT_FLAG_KEY;
 	camera->last_pts = packet->pts;
-	camera->heard_us = reactor_monotonic_us();
+	camera->heard_us = camera->picture_us = reactor_monotonic_us();
 	camera->refusals = 0;
+	camera->pictured = true;
 	metric_add(camera->frames, 1);
 	stream_publish(camera->order.stream, packet);
 	av_packet_free(&packet);
@@ -135,18 +139,23 @@ static const struct mjpeg_events picture_events = {
 static void camera_ask(struct http_camera *camera)
 {
 	camera->asking = true;
-	camera->beat_us = reactor_monotonic_us();
+	camera->pictured = false;
+	camera->heard_us = camera->picture_us = reactor_monotonic_us();
 	http_client_get(camera->client);
 }
 
-/* Waits for the next beat; those that passed meanwhile are skipped. */
+/* Waits for the next beat; those that passed meanwhile, or before Retry-After, are skipped. */
 static void camera_wait(struct http_camera *camera)
 {
 	int64_t interval_us = camera->order.config->interval_us;
-	int64_t late_us = reactor_monotonic_us() - camera->beat_us;
+	int64_t now_us = reactor_monotonic_us();
+	int64_t pause_us = http_client_retry_after_us(camera->client);
+	int64_t late_us = now_us - camera->beat_us;
 
+	late_us += pause_us < RETRY_AFTER_MOST_US ? pause_us : RETRY_AFTER_MOST_US;
+	camera->beat_us += late_us > 0 ? (late_us / interval_us + 1) * interval_us : interval_us;
 	camera->asking = false;
-	reactor_timer_start(camera->beat_timer, interval_us - late_us % interval_us);
+	reactor_timer_start(camera->beat_timer, camera->beat_us - now_us);
 }
 
 static void camera_on_beat(evutil_socket_t fd, short what, void *arg)
@@ -162,6 +171,7 @@ static void camera_on_head(void *arg, const char *content_type)
 
 	camera->stream =
 		message_text_starts(type, "multipart/") || message_text_starts(type, "video/");
+	camera->answering = true;
 	camera->heard_us = reactor_monotonic_us();
 }
 
@@ -177,21 +187,27 @@ static void camera_on_body(void *arg, const uint8_t *p, size_t n)
 /* An answer without a picture is borne some times, where pictures are asked for one by one. */
 static bool camera_bears(struct http_camera *camera, enum source_end end)
 {
-	return camera->up && !camera->stream &&
-	       (end == SOURCE_BUSY || end == SOURCE_CLOSED || end == SOURCE_TIMEOUT) &&
+	if (camera->pictured && end == SOURCE_STOPPED)
+		return true;
+	return (end == SOURCE_STOPPED ||
+		       (camera->up && (end == SOURCE_BUSY || end == SOURCE_CLOSED ||
+					      end == SOURCE_TIMEOUT))) &&
 	       ++camera->refusals < REFUSALS_MOST;
 }
 
 static void camera_on_answer_end(void *arg, enum source_end end, const char *detail)
 {
 	struct http_camera *camera = arg;
+
+	camera->answering = false;
 	mjpeg_end(&camera->pictures);
 	if (camera->stream && end == SOURCE_STOPPED)
 		camera_end(camera, SOURCE_CLOSED, "the stream of pictures ended");
-	else if (end == SOURCE_STOPPED && !camera->up && ++camera->refusals >= REFUSALS_MOST)
-		camera_end(camera, SOURCE_NO_VIDEO, "the answers are no JPEG pictures");
-	else if (end == SOURCE_STOPPED || camera_bears(camera, end))
+	else if (!camera->stream && camera_bears(camera, end))
 		camera_wait(camera);
+	else if (end == SOURCE_STOPPED)
+		camera_end(camera, camera->up ? SOURCE_STALLED : SOURCE_NO_VIDEO,
+			"the answers are no JPEG pictures");
 	else
 		camera_end(camera, end, detail);
 }
@@ -207,13 +223,18 @@ static const struct http_client_events client_events = {
 static void camera_on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_camera *camera = arg;
-	int64_t most_us = 3 * camera->order.config->interval_us;
+	int64_t most_us = 3 * camera->order.config->interval_us, now_us = reactor_monotonic_us();
 
 	(void)fd, (void)what;
 	if (camera->stream || most_us < SILENCE_US)
 		most_us = SILENCE_US;
-	if (camera->asking && camera->up && reactor_monotonic_us() - camera->heard_us > most_us)
+	/* until a first answer begins, the client's own timers say what is wrong */
+	if (camera->asking && (camera->up || camera->answering) &&
+		now_us - camera->heard_us > most_us)
 		camera_end(camera, SOURCE_STALLED, NULL);
+	else if (camera->answering && now_us - camera->picture_us > PICTURELESS_US)
+		camera_end(camera, camera->up ? SOURCE_STALLED : SOURCE_NO_VIDEO,
+			"bytes, but no JPEG pictures");
 	else
 		reactor_timer_start(camera->tick_timer, TICK_US);
 }
@@ -235,7 +256,7 @@ struct http_camera *http_camera_new(const struct source_order *order, const char
 	}
 	camera->pictures = (struct mjpeg){ .events = &picture_events, .arg = camera };
 	camera->utc_base_us = reactor_now_us() - reactor_monotonic_us();
-	camera->heard_us = reactor_monotonic_us();
+	camera->heard_us = camera->beat_us = reactor_monotonic_us();
 	camera->bytes = metric_get(METRIC_CAMERA_BYTES, order->camera);
 	camera->frames = metric_get(METRIC_CAMERA_FRAMES, order->camera, "video");
 	camera->dropped = metric_get(METRIC_CAMERA_DROPPED_FRAMES, order->camera);

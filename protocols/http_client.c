@@ -9,6 +9,7 @@
 
 #include "protocols/digest.h"
 #include "protocols/http_chunked.h"
+#include "protocols/http_date.h"
 #include "protocols/message.h"
 #include "protocols/uri.h"
 #include "server/base/auth.h"
@@ -41,7 +42,8 @@ struct http_client {
 	enum http_client_state state;
 	struct connection *connection;
 	struct event *head_timer;
-	struct uri uri;
+	struct uri asked; /* what the owner wants */
+	struct uri uri;   /* where it is asked for: elsewhere after a redirect */
 	unsigned redirects;
 	bool reused; /* the connection had an answer before */
 	size_t seen;
@@ -119,6 +121,10 @@ static void client_ask_again(struct http_client *client)
 
 void http_client_get(struct http_client *client)
 {
+	if (client->redirects) { /* a redirect holds for one request, its host has no credentials */
+		connection_abandon(&client->connection);
+		client->uri = client->asked;
+	}
 	client->redirects = 0;
 	client->challenged = false;
 	if (client->connection)
@@ -140,6 +146,7 @@ static void client_end_by_status(struct http_client *client, int status)
 		{ 404, SOURCE_NOT_FOUND   },
 		{ 410, SOURCE_NOT_FOUND   },
 		{ 429, SOURCE_BUSY        },
+		{ 500, SOURCE_BUSY        }, /* an ESP32 whose sensor gave nothing just now */
 		{ 503, SOURCE_BUSY        },
 	};
 	enum source_end end = SOURCE_PROTOCOL;
@@ -218,23 +225,38 @@ static void client_read_length(struct http_client *client, const struct message 
 
 	client->chunked =
 		message_text_has_token(message_find(answer, "Transfer-Encoding"), "chunked");
-	client->until_close = !client->chunked && !message_find(answer, "Content-Length").p;
 	client->left = 0;
 	client->chunks = (struct http_chunked){ 0 };
-	if (message_content_length(answer, &length) == 0)
+	/* a length that makes no sense is none (RFC 9112 section 6.3) */
+	client->until_close =
+		!client->chunked && (!message_find(answer, "Content-Length").p ||
+					    message_content_length(answer, &length) < 0);
+	if (!client->chunked && !client->until_close)
 		client->left = length;
 	client->keep = !client->until_close && !message_text_is(answer->protocol, "HTTP/1.0") &&
 		       !message_text_has_token(message_find(answer, "Connection"), "close");
 }
 
+/* Retry-After (RFC 9110 section 10.2.3): seconds, or a date. */
+static int64_t client_read_retry_after(const struct message *answer)
+{
+	struct message_text text = message_find(answer, "Retry-After");
+	uint64_t seconds;
+	int64_t date_us, left_us;
+
+	if (message_text_number(text, 1000000, &seconds))
+		return (int64_t)seconds * 1000000;
+	date_us = text.n ? http_date_parse(text) : -1;
+	left_us = date_us < 0 ? 0 : date_us - reactor_now_us();
+	return left_us > 0 ? left_us : 0;
+}
+
 static void client_on_head(struct http_client *client, const struct message *answer)
 {
 	char type[128];
-	uint64_t seconds;
 
 	client_read_length(client, answer);
-	if (message_text_number(message_find(answer, "Retry-After"), 1000000, &seconds))
-		client->retry_after_us = (int64_t)seconds * 1000000;
+	client->retry_after_us = client_read_retry_after(answer);
 	client_enter(client, HTTP_BODY);
 	if (answer->status == 200) {
 		message_text_copy(type, sizeof(type), message_find(answer, "Content-Type"));
@@ -430,6 +452,7 @@ struct http_client *http_client_new(const char *url, const struct tls_client *tl
 		free(client);
 		return NULL;
 	}
+	client->asked = client->uri;
 	client->log = (struct log_name){ .parent = log, .kind = "http", .name = client->peer };
 	client->tls = *tls;
 	client->events = events;
@@ -443,6 +466,7 @@ static void client_fini(void *object)
 	struct http_client *client = object;
 
 	reactor_timer_free(&client->head_timer);
+	explicit_bzero(&client->asked, sizeof(client->asked));
 	explicit_bzero(&client->uri, sizeof(client->uri));
 	free(client);
 }

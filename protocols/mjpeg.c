@@ -16,21 +16,20 @@ static void mjpeg_drop(struct mjpeg *m, const char *why)
 	m->begun = 0;
 }
 
-/* Throws the first n bytes away. */
-static void mjpeg_drain(struct mjpeg *m, size_t n)
+/* Throws away what is done with: once for all that came together, however much is dropped. */
+static void mjpeg_compact(struct mjpeg *m)
 {
-	memmove(m->data, m->data + n, m->n - n);
-	m->n -= n;
+	memmove(m->data, m->data + m->from, m->n - m->from);
+	m->n -= m->from;
+	m->from = 0;
 }
 
 /* Everything before the next picture is thrown away. Returns whether there is one. */
-static int mjpeg_find(struct mjpeg *m, size_t from)
+static int mjpeg_find(struct mjpeg *m)
 {
-	size_t at = jpeg_find(m->data, m->n, from);
-
-	mjpeg_drain(m, at);
+	m->from = jpeg_find(m->data, m->n, m->from);
 	m->jpeg = (struct jpeg){ 0 };
-	m->begun = m->n >= 3; /* less may still turn out to be something else */
+	m->begun = m->n - m->from >= 3; /* less may still turn out to be something else */
 	if (m->begun && m->events->on_begin)
 		m->events->on_begin(m->arg);
 	return m->begun;
@@ -40,20 +39,20 @@ static int mjpeg_find(struct mjpeg *m, size_t from)
 static int mjpeg_take(struct mjpeg *m)
 {
 	const char *why = "";
-	int result = jpeg_resume(&m->jpeg, m->data, m->n, &why);
-	size_t used = m->jpeg.bytes;
+	const uint8_t *p = m->data + m->from;
+	size_t n = m->n - m->from;
+	int result = jpeg_resume(&m->jpeg, p, n, &why);
 
 	if (result == -EAGAIN)
 		return 0;
 	m->begun = 0;
 	if (result == 0) {
-		m->events->on_picture(m->arg, &m->jpeg, m->data);
-		mjpeg_drain(m, used);
+		m->from += m->jpeg.bytes;
+		m->events->on_picture(m->arg, &m->jpeg, p);
 		return 1;
 	}
-	used = m->jpeg.at > 0 && m->jpeg.at <= m->n ? m->jpeg.at : 1;
+	m->from += m->jpeg.at > 0 && m->jpeg.at <= n ? m->jpeg.at : 1;
 	mjpeg_drop(m, why);
-	mjpeg_drain(m, used);
 	return 1;
 }
 
@@ -88,8 +87,9 @@ void mjpeg_push(struct mjpeg *m, const uint8_t *p, size_t n)
 		m->n += part;
 		p += part;
 		n -= part;
-		while (m->n && (m->begun || mjpeg_find(m, 0)) && mjpeg_take(m))
+		while (m->from < m->n && (m->begun || mjpeg_find(m)) && mjpeg_take(m))
 			;
+		mjpeg_compact(m);
 	}
 }
 

@@ -30,8 +30,9 @@ struct mjpeg { /* all zeros at first, but for events and arg */
 	void *arg;
 	uint8_t *data;
 	size_t n, capacity;
-	struct jpeg jpeg; /* as far as the picture at data has been read */
-	int begun;        /* data begins with a picture */
+	size_t from;      /* what is before it in data is done with */
+	struct jpeg jpeg; /* as far as the picture at data + from has been read */
+	int begun;        /* a picture begins at data + from */
 };
 
 /* Takes the next bytes. The events may not free it. */

@@ -302,11 +302,11 @@ static void test_h3_never_two_requests_at_once(void **state)
 static void test_h3_a_503_is_a_beat_that_is_skipped(void **state)
 {
 	static const struct answer script[] = {
-		{JPEG_HEAD,   PICTURE, PICTURE_BYTES, KEEP },
-                { "503 Busy", NULL,    0,             CLOSE},
-		{ "503 Busy", NULL,    0,             KEEP },
-                { JPEG_HEAD,  PICTURE, PICTURE_BYTES, KEEP },
-		{ NULL,       NULL,    0,             KEEP }
+		{JPEG_HEAD,    PICTURE, PICTURE_BYTES, KEEP },
+                { "500 Error", NULL,    0,             CLOSE},
+		{ "503 Busy",  NULL,    0,             KEEP },
+                { JPEG_HEAD,   PICTURE, PICTURE_BYTES, KEEP },
+		{ NULL,        NULL,    0,             KEEP }
 	};
 	struct http_camera *camera = start("", script);
 
@@ -315,6 +315,78 @@ static void test_h3_a_503_is_a_beat_that_is_skipped(void **state)
 	assert_false(seen.ended);
 	assert_int_equal(seen.runs, 1);
 	assert_true(server.requests >= 5);
+	stop(camera);
+}
+
+static void test_h3_retry_after_holds_for_the_next_beat(void **state)
+{
+	static const struct answer script[] = {
+		{JPEG_HEAD,                     PICTURE, PICTURE_BYTES, KEEP},
+		{ "503 Busy\r\nRetry-After: 1", NULL,    0,             KEEP},
+		{ JPEG_HEAD,                    PICTURE, PICTURE_BYTES, KEEP},
+                { NULL,                         NULL,    0,             KEEP}
+	};
+	struct http_camera *camera = start("", script);
+	int64_t asked_us;
+
+	(void)state;
+	REACTOR_UNTIL(server.requests == 2);
+	asked_us = reactor_monotonic_us();
+	REACTOR_UNTIL(server.requests == 3);
+	assert_true(reactor_monotonic_us() - asked_us >= 900000);
+	REACTOR_UNTIL(seen.packets >= 2);
+	assert_int_equal(seen.runs, 1);
+	stop(camera);
+}
+
+/* A camera that gives its login page from now on does not stay "playing". */
+static void test_h3_answers_without_a_picture_are_not_borne_for_ever(void **state)
+{
+	static const struct answer script[] = {
+		{JPEG_HEAD,                            PICTURE,  PICTURE_BYTES, KEEP},
+		{ "200 OK\r\nContent-Type: text/html", "log in", 6,             KEEP},
+                { NULL,                                NULL,     0,             KEEP}
+	};
+	struct http_camera *camera = start("", script);
+
+	(void)state;
+	REACTOR_UNTIL(seen.ended);
+	assert_int_equal(seen.end, SOURCE_STALLED);
+	assert_int_equal(server.requests, 11);
+	stop(camera);
+}
+
+static void test_h1_a_length_that_makes_no_sense_is_none(void **state)
+{
+	static const struct answer script[] = {
+		{JPEG_HEAD "\r\nContent-Length: -1", PICTURE, PICTURE_BYTES, CLOSE},
+		{ NULL,			      NULL,    0,             KEEP }
+	};
+	struct http_camera *camera = start("", script);
+
+	(void)state;
+	REACTOR_UNTIL(seen.packets >= 3);
+	assert_true(seen.same && !seen.ended);
+	stop(camera);
+}
+
+/* What a redirect names may be gone at the next beat. */
+static void test_a_redirect_holds_for_one_request(void **state)
+{
+	static const struct answer script[] = {
+		{"302 Found\r\nLocation: /1.jpg",  NULL,    0,             KEEP},
+		{ JPEG_HEAD,                       PICTURE, PICTURE_BYTES, KEEP},
+		{ "302 Found\r\nLocation: /2.jpg", NULL,    0,             KEEP},
+		{ JPEG_HEAD,                       PICTURE, PICTURE_BYTES, KEEP},
+                { NULL,                            NULL,    0,             KEEP}
+	};
+	struct http_camera *camera = start("", script);
+
+	(void)state;
+	REACTOR_UNTIL(seen.packets >= 2);
+	assert_true(count(server.asked, "GET /cam.jpg?q=1 ") >= 2);
+	assert_int_equal(count(server.asked, "GET /1.jpg "), 1);
+	assert_int_equal(count(server.asked, "GET /2.jpg "), 1);
 	stop(camera);
 }
 
@@ -694,6 +766,10 @@ int main(void)
 		cmocka_unit_test(test_h3_a_camera_that_closes_each_time),
 		cmocka_unit_test(test_h3_never_two_requests_at_once),
 		cmocka_unit_test(test_h3_a_503_is_a_beat_that_is_skipped),
+		cmocka_unit_test(test_h3_retry_after_holds_for_the_next_beat),
+		cmocka_unit_test(test_h3_answers_without_a_picture_are_not_borne_for_ever),
+		cmocka_unit_test(test_h1_a_length_that_makes_no_sense_is_none),
+		cmocka_unit_test(test_a_redirect_holds_for_one_request),
 		cmocka_unit_test(test_h3_ten_in_a_row_are_enough),
 		cmocka_unit_test(test_the_strongest_offer_is_taken),
 		cmocka_unit_test(test_how_it_ends),

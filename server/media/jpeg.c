@@ -171,14 +171,19 @@ static int jpeg_on_segment(
 		if (n < 2)
 			return -EBADMSG;
 		jpeg->restart_interval = (uint16_t)(p[0] << 8 | p[1]);
-	} else if (marker > JPEG_SOF2 && marker <= JPEG_SOF15) {
-		*why = "a kind of JPEG that is not supported";
-		return -EBADMSG;
-	} else if (marker == JPEG_DNL || marker < JPEG_SOF0) {
-		*why = "an unknown marker";
-		return -EBADMSG;
 	}
 	return 0;
+}
+
+/* Markers that no picture here has: their segments, which may be no segments, are not waited for. */
+static bool jpeg_is_foreign(uint8_t marker, const char **why)
+{
+	if (marker > JPEG_SOF2 && marker <= JPEG_SOF15 && marker != JPEG_DHT) {
+		*why = "a kind of JPEG that is not supported";
+		return true;
+	}
+	*why = "an unknown marker";
+	return marker == JPEG_DNL || marker < JPEG_SOF0;
 }
 
 /* The marker at jpeg->at and its segment. Returns 1 when it is over. */
@@ -202,6 +207,8 @@ static int jpeg_on_marker(struct jpeg *jpeg, const uint8_t *p, size_t n, const c
 		jpeg->at += 2;
 		return 0;
 	}
+	if (jpeg_is_foreign(marker, why))
+		return -EBADMSG;
 	*why = "it is cut off in a segment";
 	if (n - jpeg->at < 4)
 		return -EAGAIN;
