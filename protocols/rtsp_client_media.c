@@ -16,6 +16,7 @@ enum {
 	HOLD_US = 200000,
 	HELD_BYTES = 8 << 20,
 	REPORT_NONSENSE_US = 1000000,
+	REPORT_OLD_US = 60 * 1000000,
 	FRAME_90K = 3600, /* a guess, until two pictures are known */
 };
 
@@ -266,6 +267,16 @@ static bool media_is_stale(const struct rtsp_client *client)
 	return stale;
 }
 
+/* Now, for a track that is yet to be anchored: by the picture's clock, which the local one may have left. */
+static int64_t track_now_us(const struct rtsp_track *track)
+{
+	const struct rtsp_track *lead = &track->client->tracks[0];
+
+	if (track == lead || !lead->clock.arrived)
+		return reactor_now_us();
+	return clock_arrival_us(&lead->clock, reactor_monotonic_us());
+}
+
 static void track_on_media(struct rtsp_track *track, const struct rtp_unit *unit)
 {
 	struct rtsp_client *client = track->client;
@@ -284,7 +295,7 @@ static void track_on_media(struct rtsp_track *track, const struct rtp_unit *unit
 		return;
 	if (!track->clock.anchored)
 		track_align_by_play(track, unit->timestamp);
-	if (clock_stamp(&track->clock, unit->timestamp, reactor_now_us(), reactor_monotonic_us(),
+	if (clock_stamp(&track->clock, unit->timestamp, track_now_us(track), reactor_monotonic_us(),
 		    &pts) == CLOCK_JUMPED &&
 		video) {
 		log_warn(&client->log, "the camera's clock jumped: a new recording begins");
@@ -375,9 +386,10 @@ static void media_align_by_reports(struct rtsp_client *client)
 	apart_us = rtcp_us_of_ntp(track->report_ntp) - rtcp_us_of_ntp(lead->report_ntp);
 	came_apart_us = track->report_arrived_us - lead->report_arrived_us;
 	off_us = apart_us - came_apart_us;
-	if (off_us > REPORT_NONSENSE_US || off_us < -REPORT_NONSENSE_US)
+	if (off_us > REPORT_NONSENSE_US || off_us < -REPORT_NONSENSE_US ||
+		came_apart_us > REPORT_OLD_US || lead->clock.by_arrival)
 		return;
-	if (clock_align(&track->clock, track->report_time,
+	if (clock_follow_report(&track->clock, track->report_time,
 		    clock_instant_us(&lead->clock, lead->report_time) + apart_us,
 		    reactor_monotonic_us()))
 		log_debug(&client->log, "sound aligned by sender reports");
@@ -395,7 +407,8 @@ void rtsp_media_on_rtcp(struct rtsp_track *track, const uint8_t *p, size_t n)
 	track->report_ntp = compound.sender.ntp;
 	track->report_time = compound.sender.timestamp;
 	track->report_arrived_us = reactor_monotonic_us();
-	media_align_by_reports(track->client);
+	if (track->kind == SDP_AUDIO) /* so that each of its reports counts once */
+		media_align_by_reports(track->client);
 }
 
 /* Two tracks on the same channels are told apart by the payload type. */

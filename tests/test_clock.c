@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "server/base/attributes.h"
+
 enum {
 	HZ = 90000,
 	SECOND_US = 1000000
@@ -265,7 +267,42 @@ static void reordered_pictures_keep_their_order(void **state)
 	}
 }
 
-static void reports_align_a_track_before_and_after_its_first_stamp(void **state)
+/* A sound track that arrives as its time says, and what another clock says of it. */
+struct sound {
+	struct clock clock;
+	int64_t now_us;
+};
+
+static uint32_t sound_rtp(const struct sound *sound)
+{
+	return (uint32_t)(1000 + sound->now_us * 48 / 1000);
+}
+
+static void sound_play(struct sound *sound, int64_t us)
+{
+	int64_t stamp;
+
+	for (int64_t end = sound->now_us + us; sound->now_us < end; sound->now_us += 20000)
+		assert_int_equal(
+			clock_stamp(&sound->clock, sound_rtp(sound), START_UTC + sound->now_us,
+				START_MONOTONIC + sound->now_us, &stamp),
+			CLOCK_OK);
+}
+
+/* Five seconds, then a report that says what the sound's time means, `off_us` from arrival. */
+static bool sound_report(struct sound *sound, int64_t off_us)
+{
+	sound_play(sound, 5 * SECOND_US);
+	return clock_follow_report(&sound->clock, sound_rtp(sound),
+		START_UTC + sound->now_us + off_us, START_MONOTONIC + sound->now_us);
+}
+
+static int64_t sound_off_us(const struct sound *sound)
+{
+	return clock_instant_us(&sound->clock, sound_rtp(sound)) - START_UTC - sound->now_us;
+}
+
+static void another_clock_anchors_a_track_before_its_first_stamp(void **state)
 {
 	struct clock clock;
 	int64_t stamp;
@@ -273,26 +310,85 @@ static void reports_align_a_track_before_and_after_its_first_stamp(void **state)
 	(void)state;
 	clock_init(&clock, 48000);
 	assert_true(clock_align(&clock, 1000, START_UTC, 1));
+	assert_false(clock_align(&clock, 1000, START_UTC + SECOND_US, 1));
 	assert_int_equal(
 		clock_stamp(&clock, 1000 + 48000, START_UTC + 5 * SECOND_US, 0, &stamp), CLOCK_OK);
 	assert_in_range(START_UTC + SECOND_US - clock_instant_us(&clock, 1000 + 48000), 0, 21);
 	assert_int_equal(stamp, (START_UTC + SECOND_US) / SECOND_US * 48000 +
 					(START_UTC + SECOND_US) % SECOND_US * 48000 / SECOND_US);
-	/* 99 ms are left alone, 101 ms are not */
-	assert_false(clock_align(&clock, 1000 + 96000, START_UTC + 2 * SECOND_US + 99000, 1));
-	assert_true(clock_align(&clock, 1000 + 96000, START_UTC + 2 * SECOND_US + 101000, 1));
-	assert_in_range(
-		START_UTC + 2 * SECOND_US + 101000 - clock_instant_us(&clock, 1000 + 96000) + 21, 0,
-		42);
-	/* and it stays so: the estimator does not steer back */
-	for (int64_t i = 0; i < 100; i++)
-		assert_int_equal(
-			clock_stamp(&clock, (uint32_t)(1000 + 48000 * (2 + i)),
-				START_UTC + (6 + i) * SECOND_US, (1 + i) * SECOND_US, &stamp),
-			CLOCK_OK);
-	assert_in_range(START_UTC + 101 * SECOND_US + 101000 -
-				clock_instant_us(&clock, 1000 + 48000 * 101) + 21,
-		0, 42);
+}
+
+static void reports_that_agree_are_stepped_to_once_and_then_steered_to(void **state)
+{
+	struct sound sound = { .now_us = 0 };
+
+	(void)state;
+	clock_init(&sound.clock, 48000);
+	assert_false(sound_report(&sound, 70000)); /* who knows */
+	assert_true(sound_report(&sound, 68000));
+	assert_in_range(sound_off_us(&sound), 67900, 68100);
+	/* 99 ms from there are steered to: 500 ppm are 2.5 ms until the next report */
+	assert_false(sound_report(&sound, 68000 - 50000));
+	assert_false(sound_report(&sound, 68000 - 99000));
+	sound_play(&sound, 5 * SECOND_US);
+	assert_in_range(sound_off_us(&sound), 60000, 66000);
+	for (unsigned i = 0; i < 50; i++)
+		assert_false(sound_report(&sound, -31000));
+	assert_in_range(sound_off_us(&sound) + 31000, 0, 10000);
+	/* 150 ms are not */
+	assert_false(sound_report(&sound, 150000));
+	assert_true(sound_report(&sound, 150000));
+	assert_in_range(sound_off_us(&sound), 149900, 150100);
+	/* and so it stays when no more come: nothing is steered back */
+	sound_play(&sound, 600 * SECOND_US);
+	assert_in_range(sound_off_us(&sound), 149900, 150100);
+}
+
+static void test_q110_reports_that_make_no_sense(void **state)
+{
+	static const int64_t hour_us = INT64_C(3600000000);
+	const int64_t nonsense_us[][2] = {
+		{hour_us,       hour_us     },
+		{ -7 * hour_us, -7 * hour_us},
+		{ -START_UTC,   -START_UTC  }, /* NTP is zero */
+		{ 400000,       -300000     },
+		{ 800000,       hour_us     },
+		{ 2100000,      2100000     },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(nonsense_us); i++) {
+		struct sound sound = { .now_us = 0 };
+
+		clock_init(&sound.clock, 48000);
+		for (unsigned k = 0; k < 200; k++)
+			assert_false(sound_report(&sound, nonsense_us[i][k % 2]));
+		assert_in_range(sound_off_us(&sound) + 25, 0, 50);
+		/* once they make sense they are followed */
+		assert_false(sound_report(&sound, 300000));
+		assert_true(sound_report(&sound, 301000));
+		/* one in between that does not is passed over */
+		assert_false(sound_report(&sound, hour_us));
+		assert_false(sound_report(&sound, 301000));
+		assert_in_range(sound_off_us(&sound), 300900, 301100);
+	}
+}
+
+static void a_second_track_is_anchored_by_the_first_ones_clock(void **state)
+{
+	struct camera camera = camera_new(0, 10000);
+	int64_t stamp;
+
+	(void)state;
+	for (int64_t k = 0; k < 25 * 60; k++) {
+		if (k == 700)
+			camera.utc_step_us = 3600 * INT64_C(1000000);
+		camera.true_us = k * 40000;
+		assert_int_equal(camera_stamp(&camera, &stamp), CLOCK_OK);
+		assert_in_range(clock_arrival_us(&camera.clock, START_MONOTONIC + camera.true_us) -
+					START_UTC - camera.true_us + 10000,
+			0, 20000);
+	}
 }
 
 /* A camera that promises 25 pictures a second and sends `percent` of them. */
@@ -460,7 +556,10 @@ int main(void)
 		cmocka_unit_test(a_camera_that_stays_behind_is_anchored_anew),
 		cmocka_unit_test(a_step_of_the_local_clock_moves_nothing),
 		cmocka_unit_test(reordered_pictures_keep_their_order),
-		cmocka_unit_test(reports_align_a_track_before_and_after_its_first_stamp),
+		cmocka_unit_test(another_clock_anchors_a_track_before_its_first_stamp),
+		cmocka_unit_test(reports_that_agree_are_stepped_to_once_and_then_steered_to),
+		cmocka_unit_test(test_q110_reports_that_make_no_sense),
+		cmocka_unit_test(a_second_track_is_anchored_by_the_first_ones_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,9 @@
-/* Thirty simulated days of two tracks' clocks: drift, wandering rates, jitter, stalls, local steps. */
+/*
+ * Thirty simulated days of a camera's picture and sound: clocks that drift each its own way, rates
+ * that wander, jitter, stalls, local steps. Every picture is simulated (25 a second), and every unit
+ * of AAC (1024 samples of 48 kHz) on three days, the first, the one with the local step and the last;
+ * on the others one unit in nine.
+ */
 #include "server/media/clock.h"
 
 #include <inttypes.h>
@@ -19,176 +24,265 @@
 enum {
 	DAYS = 30,
 	PICTURE_US = 40000,
+	SOUND_HZ = 48000,
+	SOUND_TICKS = 1024,
+	SOUND_SPARSE = 9,
 	SEGMENT_S = 600,
-	REPORT_S = 5,
+	REPORT_US = 5 * 1000000,
+	REPORT_NOISE_US = 2000,
+	JITTER_US = 80000,
+	LEAST_WAY_US = 3000,
+	SETTLE_US = 200000,
 };
 
-/* How fast a camera's clock is at an instant, in ppm. */
-typedef double rate_fn(double seconds, uint32_t *seed);
-
+/* A generator each, so that nothing depends on what ran before. */
 static uint32_t random_next(uint32_t *seed)
 {
 	*seed = *seed * 1664525 + 1013904223;
 	return *seed >> 8;
 }
 
-static double rate_fast(double seconds, uint32_t *seed)
-{
-	(void)seconds, (void)seed;
-	return 300;
-}
+/* How fast a clock is: so much always, a wave, and a walk (all in ppm). */
+struct drift {
+	double always, wave, wave_hours, walk_most;
+	double walk;
+	uint32_t seed;
+};
 
-/* With the warmth of the day, and a walk of its own. */
-static double rate_wandering(double seconds, uint32_t *seed)
+static double drift_ppm(struct drift *drift, double seconds)
 {
-	static double walk;
-
-	walk += ((double)(random_next(seed) % 2001) - 1000) / 1e5;
-	if (walk > 60 || walk < -60)
-		walk *= 0.9;
-	return 200 * sin(seconds / 86400 * 2 * 3.14159265) + walk;
+	drift->walk += drift->walk_most * ((double)(random_next(&drift->seed) % 2001) - 1000) / 1e5;
+	if (fabs(drift->walk) > drift->walk_most)
+		drift->walk *= 0.9;
+	return drift->always + drift->walk +
+	       (drift->wave != 0 ? drift->wave * sin(seconds / 3600 / drift->wave_hours * 6.2832)
+				 : 0);
 }
 
 struct track {
 	struct clock clock;
-	double media_s; /* by the camera's own clock */
-	int64_t last_us;
+	struct drift drift;
+	double ppm;
+	int64_t made_us; /* of the last unit, true time since the start */
+	double media_s;  /* by the camera's own clock, then */
+	int64_t came_us; /* when the last one did: none overtakes another */
+	int64_t last_us; /* its time as recorded, since the start */
+	int64_t last_made_us;
 	uint32_t rtp_start;
 };
+
+/* Lets the track's own clock run to an instant of true time. */
+static void track_run(struct track *track, int64_t to_us)
+{
+	if (to_us / SECOND_US != track->made_us / SECOND_US || !track->made_us)
+		track->ppm = drift_ppm(&track->drift, (double)to_us / 1e6);
+	track->media_s += (double)(to_us - track->made_us) / 1e6 * (1 + track->ppm / 1e6);
+	track->made_us = to_us;
+}
 
 static uint32_t track_rtp(const struct track *track)
 {
 	return track->rtp_start + (uint32_t)(uint64_t)llround(track->media_s * track->clock.hz);
 }
 
-static int64_t stamp_us(const struct track *track, int64_t stamp)
+/* How far what is recorded is from the truth. */
+static int64_t track_off_us(const struct track *track)
 {
-	int64_t hz = track->clock.hz;
-
-	return stamp / hz * SECOND_US + stamp % hz * SECOND_US / hz;
+	return track->last_us - track->made_us;
 }
 
 struct month {
+	int64_t days;
 	struct track video, audio;
-	rate_fn *video_rate, *audio_rate;
 	uint32_t seed;
-	int64_t now_us, step_us; /* true time since the start; how far the local clock was set */
-	int64_t worst_late_us, worst_apart_us, worst_frame_us;
-	unsigned segments;
+	bool settled;
+	int64_t worst_off_us, worst_apart_us, worst_frame_us, worst_cut_us;
+	unsigned files, sounds_dropped, runs;
+	int64_t steps; /* of the sound, by reports */
 };
 
-/* What the network adds: up to 80 ms, and a stall of two seconds now and then. */
-static int64_t month_delay(struct month *m)
+static void note_worst(int64_t *worst_us, int64_t us)
 {
-	int64_t second = m->now_us / SECOND_US;
-
-	return random_next(&m->seed) % 80000 + (second % 5000 == 4999 ? 2 * SECOND_US : 0);
+	if (llabs(us) > *worst_us)
+		*worst_us = llabs(us);
 }
 
-static void month_stamp(struct month *m, struct track *track)
+/* Somebody sets the machine's clock forward by an hour, then back by two, then right. */
+static int64_t local_step_us(int64_t now_us)
 {
-	int64_t delay_us = month_delay(m), stamp, us, off_us;
+	int64_t day = now_us / DAY_US;
 
-	assert_int_equal(clock_stamp(&track->clock, track_rtp(track),
-				 START_UTC + m->now_us + delay_us + m->step_us,
-				 START_MONOTONIC + m->now_us + delay_us, &stamp),
-		CLOCK_OK);
-	us = stamp_us(track, stamp);
-	off_us = llabs(us - (START_UTC + m->now_us));
-	if (off_us > m->worst_late_us)
-		m->worst_late_us = off_us;
-	if (track == &m->video && track->last_us) {
-		int64_t frame_us = us - track->last_us - PICTURE_US;
+	return day == 10 ? 3600 * SECOND_US : day == 14 || day == 15 ? -3600 * SECOND_US : 0;
+}
 
-		if (llabs(frame_us) > m->worst_frame_us)
-			m->worst_frame_us = llabs(frame_us);
-		/* a file is cut between two pictures: how they follow each other is its gap */
-		if (us / SECOND_US / SEGMENT_S != track->last_us / SECOND_US / SEGMENT_S)
-			m->segments++;
+/* Up to 80 ms, and each hour and a half a stall of two seconds, after which all comes at once. */
+static int64_t month_way_us(struct month *m, int64_t made_us)
+{
+	int64_t into_us = made_us % (5400 * SECOND_US) - 5398 * SECOND_US;
+
+	return LEAST_WAY_US + random_next(&m->seed) % JITTER_US +
+	       (into_us > 0 ? 2 * SECOND_US - into_us : 0);
+}
+
+/* Makes a unit of a track, and stamps it when it comes. */
+static void month_stamp(struct month *m, struct track *track, int64_t made_us)
+{
+	int64_t came_us = made_us + month_way_us(m, made_us), stamp, hz = track->clock.hz;
+
+	track->last_made_us = track->made_us;
+	track_run(track, made_us);
+	if (came_us < track->came_us)
+		came_us = track->came_us;
+	track->came_us = came_us;
+	m->runs += clock_stamp(&track->clock, track_rtp(track),
+			   START_UTC + came_us + local_step_us(came_us), START_MONOTONIC + came_us,
+			   &stamp) == CLOCK_JUMPED;
+	track->last_us = stamp / hz * SECOND_US + stamp % hz * SECOND_US / hz - START_UTC;
+	note_worst(&m->worst_off_us, track_off_us(track));
+}
+
+static void month_picture(struct month *m, int64_t made_us)
+{
+	struct track *track = &m->video;
+	int64_t before_us = track->last_us, frame_us;
+
+	month_stamp(m, track, made_us);
+	if (made_us <= SETTLE_US + PICTURE_US)
+		return; /* what was held is moved as a whole */
+	frame_us = track->last_us - before_us - PICTURE_US;
+	note_worst(&m->worst_frame_us, frame_us);
+	/* a file is cut before a keyframe, here one a second: its gap is that of the two pictures */
+	if (made_us % SECOND_US == 0 && made_us / SECOND_US % SEGMENT_S == 0) {
+		note_worst(&m->worst_cut_us, frame_us);
+		m->files++;
 	}
-	track->last_us = us;
 }
 
-/* Sender reports of both tracks, exact to two milliseconds; the camera thinks it is 2017. */
-static void month_report(struct month *m)
+static void month_sound(struct month *m, int64_t made_us)
 {
-	uint32_t video_rtp = track_rtp(&m->video), audio_rtp = track_rtp(&m->audio);
-	int64_t noise_us = (int64_t)(random_next(&m->seed) % 4001) - 2000;
-	int64_t apart_us;
+	int64_t before_us = m->audio.last_us;
 
-	/* the same instant in both: what they mean must be the same too */
-	(void)clock_align(&m->audio.clock, audio_rtp,
-		clock_instant_us(&m->video.clock, video_rtp) + noise_us,
-		START_MONOTONIC + m->now_us);
-	apart_us = llabs(clock_instant_us(&m->video.clock, video_rtp) -
-			 clock_instant_us(&m->audio.clock, audio_rtp));
-	if (apart_us > m->worst_apart_us)
-		m->worst_apart_us = apart_us;
+	month_stamp(m, &m->audio, made_us);
+	m->sounds_dropped += made_us > SETTLE_US + PICTURE_US && m->audio.last_us <= before_us;
+	/* both are known to the truth: what they are apart is what they are off, less */
+	if (m->settled && made_us > 11 * SECOND_US)
+		note_worst(&m->worst_apart_us, track_off_us(&m->audio) - track_off_us(&m->video));
 }
 
-static void month_run(struct month *m, int64_t sound_us)
+/* Reports of both tracks at the same instant, exact to two milliseconds. */
+static void month_report(struct month *m, int64_t now_us)
 {
-	int64_t next_sound_us = 0, next_report_us = SECOND_US;
-	double video_ppm = 0, audio_ppm = 0;
+	struct track *video = &m->video, *audio = &m->audio;
+	int64_t noise_us =
+		(int64_t)(random_next(&m->seed) % (2 * REPORT_NOISE_US + 1)) - REPORT_NOISE_US;
+
+	track_run(video, now_us);
+	track_run(audio, now_us);
+	m->steps += clock_follow_report(&audio->clock, track_rtp(audio),
+		clock_instant_us(&video->clock, track_rtp(video)) + noise_us,
+		START_MONOTONIC + now_us);
+}
+
+static void month_settle(struct month *m)
+{
+	m->settled = true;
+	(void)clock_settle(&m->video.clock, clock_early_us(&m->video.clock));
+	(void)clock_settle(&m->audio.clock, clock_early_us(&m->audio.clock));
+}
+
+static int64_t next_sound_us(int64_t *ticks, int64_t now_us)
+{
+	int64_t day = now_us / DAY_US;
+
+	*ticks += SOUND_TICKS * (day == 0 || day == 10 || day == DAYS - 1 ? 1 : SOUND_SPARSE);
+	return *ticks * 125 / 6; /* us per tick */
+}
+
+static void month_run(struct month *m)
+{
+	int64_t sound_us = 0, sound_ticks = 0, report_us = SECOND_US;
 
 	clock_init(&m->video.clock, 90000);
-	clock_init(&m->audio.clock, 48000);
+	clock_init(&m->audio.clock, SOUND_HZ);
 	m->video.rtp_start = 0xfff00000;
 	m->audio.rtp_start = 12345;
-	m->seed = 1;
-	for (int64_t i = 0; m->now_us < DAYS * DAY_US; i++) {
-		m->now_us = i * PICTURE_US;
-		if (i % 25 == 0) {
-			video_ppm = m->video_rate((double)m->now_us / 1e6, &m->seed);
-			audio_ppm = m->audio_rate((double)m->now_us / 1e6, &m->seed);
+	for (int64_t now_us = 0; now_us < m->days * DAY_US; now_us += PICTURE_US) {
+		if (!m->settled && now_us > SETTLE_US)
+			month_settle(m);
+		month_picture(m, now_us);
+		for (; sound_us < now_us; sound_us = next_sound_us(&sound_ticks, now_us))
+			month_sound(m, sound_us);
+		if (now_us >= report_us) {
+			month_report(m, now_us);
+			report_us += REPORT_US;
 		}
-		/* somebody sets the machine's clock by an hour, and back */
-		m->step_us = m->now_us / DAY_US == 10 ? 3600 * SECOND_US : 0;
-		month_stamp(m, &m->video);
-		if (m->now_us >= next_sound_us) {
-			month_stamp(m, &m->audio);
-			next_sound_us += sound_us;
-		}
-		if (i == 5) {
-			(void)clock_settle(&m->video.clock, clock_early_us(&m->video.clock));
-			(void)clock_settle(&m->audio.clock, clock_early_us(&m->audio.clock));
-		}
-		if (m->now_us >= next_report_us) {
-			month_report(m);
-			next_report_us += REPORT_S * SECOND_US;
-		}
-		m->video.media_s += PICTURE_US / 1e6 * (1 + video_ppm / 1e6);
-		m->audio.media_s += PICTURE_US / 1e6 * (1 + audio_ppm / 1e6);
 	}
-	print_message("at most %" PRId64 " us off, %" PRId64 " us apart, %" PRId64
-		      " us between pictures; %u files\n",
-		m->worst_late_us, m->worst_apart_us, m->worst_frame_us, m->segments);
-	assert_true(m->worst_late_us < SECOND_US);
-	assert_true(m->worst_apart_us < 50000);
-	assert_true(m->worst_frame_us < PICTURE_US);
-	assert_true(m->segments >= DAYS * 86400 / SEGMENT_S - 2);
 }
 
-static void a_month_300_ppm_fast(void **state)
+static void month_judge(const struct month *m)
 {
-	struct month month = { .video_rate = rate_fast, .audio_rate = rate_fast };
+	print_message("off %" PRId64 " us, apart %" PRId64 " us, between pictures %" PRId64
+		      " us, at cuts %" PRId64 " us; %" PRId64 " steps, %u files\n",
+		m->worst_off_us, m->worst_apart_us, m->worst_frame_us, m->worst_cut_us, m->steps,
+		m->files);
+	assert_int_equal(m->runs, 0);
+	assert_true(m->worst_off_us < SECOND_US);
+	assert_true(m->worst_frame_us < PICTURE_US);
+	assert_true(m->worst_cut_us < PICTURE_US);
+	assert_true(m->worst_apart_us < 50000);
+	assert_int_equal(m->files, m->days * 86400 / SEGMENT_S - 1);
+	/* nothing is heard of the alignment after it was made */
+	assert_in_range(m->steps, 0, 1);
+	assert_in_range(m->sounds_dropped, 0, 3);
+}
+
+static void a_month_of_pictures_300_ppm_fast_and_slow_sound(void **state)
+{
+	static struct month month = {
+		.days = DAYS,
+		.video.drift = { .always = 300 },
+		.audio.drift = { .always = -100 },
+		.seed = 1,
+	};
 
 	(void)state;
-	month_run(&month, 200000);
+	month_run(&month);
+	month_judge(&month);
+}
+
+static void three_days_of_slow_pictures_and_sound_300_ppm_fast(void **state)
+{
+	static struct month month = {
+		.days = 3,
+		.video.drift = { .always = -100 },
+		.audio.drift = { .always = 300 },
+		.seed = 2,
+	};
+
+	(void)state;
+	month_run(&month);
+	month_judge(&month);
 }
 
 static void a_month_of_a_wandering_rate(void **state)
 {
-	struct month month = { .video_rate = rate_wandering, .audio_rate = rate_fast };
+	static struct month month = {
+		.days = DAYS,
+		.video.drift = {.wave = 200,   .wave_hours = 7, .walk_most = 50,  .seed = 3      },
+		.audio.drift = { .always = 50, .wave = 60,      .wave_hours = 24, .walk_most = 30},
+		.seed = 3,
+	};
 
 	(void)state;
-	month_run(&month, 200000);
+	month_run(&month);
+	month_judge(&month);
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_month_300_ppm_fast),
+		cmocka_unit_test(a_month_of_pictures_300_ppm_fast_and_slow_sound),
+		cmocka_unit_test(three_days_of_slow_pictures_and_sound_300_ppm_fast),
 		cmocka_unit_test(a_month_of_a_wandering_rate),
 	};
 
