@@ -24,6 +24,8 @@ enum {
 	SINGLE_READ_BYTES = 256 << 10,
 	FINISH_US = 10000000, /* for the output to leave */
 	LINGER_US = 2000000,  /* for the peer to see it, before a reset could overtake it */
+	FLUSH_US = 500000,    /* at the end of the process */
+	FLUSH_STEP_US = 1000,
 	PEER_BYTES = 64,
 	DETAIL_BYTES = 128,
 };
@@ -213,10 +215,26 @@ void connection_release(struct connection **c)
 		connection_finish(it);
 }
 
-void connection_fini_released(void)
+static bool connection_is_any_unsent(void)
 {
 	struct connection *c;
 
+	TAILQ_FOREACH (c, &released, released_entry) {
+		if (evbuffer_get_length(bufferevent_get_output(c->bev)))
+			return true;
+	}
+	return false;
+}
+
+void connection_fini_released(void)
+{
+	int64_t until_us = reactor_monotonic_us() + FLUSH_US;
+	struct connection *c;
+
+	while (connection_is_any_unsent() && reactor_monotonic_us() < until_us) {
+		event_base_loop(reactor_base(), EVLOOP_NONBLOCK);
+		usleep(FLUSH_STEP_US);
+	}
 	while ((c = TAILQ_FIRST(&released)))
 		connection_end(c, CLOSE_SHUTDOWN, NULL);
 }

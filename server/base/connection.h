@@ -90,7 +90,10 @@ void connection_abandon(struct connection **c);
 
 /* Forgets the owner, but sends what is queued before it closes. Clears the pointer; NULL inside is fine. */
 void connection_release(struct connection **c);
-/* Closes those that were released and have not closed yet: for the end of the process. */
+/*
+ * Closes those that were released and have not closed yet, half a second for what they still send:
+ * for the end of the process, before reactor_fini().
+ */
 void connection_fini_released(void);
 
 /* The bytes received and not yet drained, and where to put what is to be sent. */

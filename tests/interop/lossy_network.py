@@ -37,12 +37,17 @@ def why_not():
         return "needs root for network namespaces"
     if not shutil.which("ip"):
         return "needs iproute2"
-    name = f"nvrd-{os.getpid()}-probe"
+    names = [f"nvrd-{os.getpid()}-probe-{i}" for i in range(2)]
     try:
-        command("ip", "netns", "add", name)
+        for name in names:
+            command("ip", "netns", "add", name)
+        command("ip", "-n", names[0], "link", "add", "name", "probe0", "type", "veth", "peer", "name", "probe1", "netns", names[1])
     except subprocess.CalledProcessError as error:
         return "no network namespaces here: " + error.stderr.strip()
-    command("ip", "netns", "del", name)
+    finally:
+        for name in names:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                command("ip", "netns", "del", name)
     return None
 
 
