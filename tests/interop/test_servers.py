@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Real RTSP servers as cameras: GStreamer's by TLS, through HTTP, with other codecs; VLC's; go2rtc or MediaMTX if there."""
+"""Real RTSP servers as cameras: GStreamer's by TLS, through HTTP, with other codecs; and VLC's."""
 import os
 import re
 import shutil
