@@ -14,6 +14,7 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/base/wall_clock.h"
 #include "server/media/clock.h"
 
 enum {
@@ -204,8 +205,9 @@ static bool av_source_stamp(struct av_source *source, AVPacket *packet, int64_t 
 	int64_t now_us = reactor_monotonic_us();
 	int64_t at_us = source->job->paced ? now_us : arrival_us;
 	int64_t stamp;
-	bool jumped = clock_stamp(&source->clock, (uint32_t)packet->dts,
-			      reactor_now_us() - (now_us - at_us), at_us, &stamp) == CLOCK_JUMPED;
+	bool jumped =
+		clock_stamp(&source->clock, (uint32_t)packet->dts,
+			wall_clock_media_us() - (now_us - at_us), at_us, &stamp) == CLOCK_JUMPED;
 
 	source->offset_90k = stamp - packet->dts;
 	source->video_dts_us = av_rescale_q(packet->dts, base_90k, base_us);

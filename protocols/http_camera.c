@@ -11,6 +11,7 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/base/wall_clock.h"
 #include "server/media/codec.h"
 
 enum {
@@ -255,7 +256,7 @@ struct http_camera *http_camera_new(const struct source_order *order, const char
 		return NULL;
 	}
 	camera->pictures = (struct mjpeg){ .events = &picture_events, .arg = camera };
-	camera->utc_base_us = reactor_now_us() - reactor_monotonic_us();
+	camera->utc_base_us = wall_clock_media_us() - reactor_monotonic_us();
 	camera->heard_us = camera->beat_us = reactor_monotonic_us();
 	camera->bytes = metric_get(METRIC_CAMERA_BYTES, order->camera);
 	camera->frames = metric_get(METRIC_CAMERA_FRAMES, order->camera, "video");

@@ -7,6 +7,7 @@
 #include "protocols/rtsp_client_private.h"
 #include "server/base/log.h"
 #include "server/base/memory.h"
+#include "server/base/wall_clock.h"
 #include "server/media/codec.h"
 #include "server/media/event.h"
 
@@ -273,7 +274,7 @@ static int64_t track_now_us(const struct rtsp_track *track)
 	const struct rtsp_track *lead = &track->client->tracks[0];
 
 	if (track == lead || !lead->clock.arrived)
-		return reactor_now_us();
+		return wall_clock_media_us();
 	return clock_arrival_us(&lead->clock, reactor_monotonic_us());
 }
 

@@ -29,9 +29,11 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/base/wall_clock.h"
 #include "server/base/worker.h"
 #include "server/cameras.h"
 #include "storage/catalogue.h"
+#include "storage/redate.h"
 #include "storage/tree.h"
 #include "storage/volume.h"
 
@@ -57,6 +59,7 @@ struct nvrd {
 	struct volume *volume;
 	struct catalogue *catalogue;
 	struct tree *tree;
+	struct redate *redate;
 	struct cameras *cameras;
 	struct http_server *http;
 	struct rtsp_server *rtsp;
@@ -196,6 +199,13 @@ static void nvrd_on_terminate(evutil_socket_t fd, short what, void *arg)
 
 /* --- the start --- */
 
+static void nvrd_on_clock_set(void *arg)
+{
+	struct nvrd *nvrd = arg;
+
+	redate_start(nvrd->redate);
+}
+
 static int nvrd_open_storage(struct nvrd *nvrd)
 {
 	const char *path = nvrd->config->storage.path;
@@ -216,6 +226,8 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	free(file);
 	if (!nvrd->catalogue)
 		return -1;
+	nvrd->redate = redate_new(nvrd->volume, nvrd->catalogue);
+	wall_clock_watch(nvrd_on_clock_set, nvrd);
 	nvrd->tree = tree_new(nvrd->catalogue, nvrd->volume);
 	http_files_set_tree(nvrd->tree);
 	dav_set_tree(nvrd->tree);
@@ -288,6 +300,8 @@ static void nvrd_fini(struct nvrd *nvrd)
 	http_server_free(nvrd->http);
 	rtsp_server_free(nvrd->rtsp);
 	hls_fini();
+	wall_clock_unwatch();
+	redate_free(nvrd->redate);
 	tree_free(nvrd->tree);
 	volume_close(nvrd->volume);
 	catalogue_close(nvrd->catalogue);

@@ -12,14 +12,16 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/base/wall_clock.h"
 #include "storage/catalogue_private.h"
 
 enum {
 	QUEUE_JOBS = 1 << 16,
 	QUEUE_BYTES = 64 << 20,
-	SCHEMA_VERSION = 1
+	SCHEMA_VERSION = 2
 };
 
+/* Makes the tables of version 1; the database is then brought up to date like an old one. */
 static const char schema[] = "CREATE TABLE segments ("
 			     " id INTEGER PRIMARY KEY,"
 			     " camera TEXT NOT NULL,"
@@ -37,8 +39,16 @@ static const char schema[] = "CREATE TABLE segments ("
 			     " fragments BLOB);"
 			     "CREATE UNIQUE INDEX segments_by_path ON segments (volume, path);"
 			     "CREATE INDEX segments_by_folder ON segments (camera, folder);"
-			     "CREATE INDEX segments_by_time ON segments (camera, start_us);"
-			     "PRAGMA user_version = 1;";
+			     "CREATE INDEX segments_by_time ON segments (camera, start_us);";
+
+/* What makes each version of the one before. */
+static const char *const upgrades[SCHEMA_VERSION] = {
+	schema,
+	/* of segments from before the clock was set: wall_clock_boot_id(), wall_clock_boot_us() */
+	"ALTER TABLE segments ADD COLUMN boot_id TEXT;"
+	"ALTER TABLE segments ADD COLUMN boot_us INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX segments_undated ON segments (boot_id) WHERE boot_id IS NOT NULL;",
+};
 
 void catalogue_segment_free(struct catalogue_segment *segment)
 {
@@ -115,6 +125,8 @@ struct catalogue_job {
 	struct catalogue *catalogue;
 	int64_t id;
 	struct catalogue_segment *segment;  /* add */
+	char *path;                         /* redate */
+	int64_t later_us;                   /* redate */
 	struct catalogue_fragment fragment; /* grow */
 	uint64_t bytes;                     /* finish */
 };
@@ -124,6 +136,7 @@ static void catalogue_job_done(struct worker_job *worker_job)
 	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
 
 	catalogue_segment_free(job->segment);
+	free(job->path);
 	free(job);
 }
 
@@ -160,8 +173,8 @@ static void add_run(struct worker_job *worker_job)
 	const struct catalogue_segment *s = job->segment;
 	struct open_segment *open = xcalloc(1, sizeof(*open));
 	sqlite3_stmt *statement = catalogue_prepare(job->catalogue,
-		"INSERT INTO segments (id, camera, stream, path, folder, start_us, end_us, bytes, codecs, width, height, state)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, ?7, ?8, ?9, 0)");
+		"INSERT INTO segments (id, camera, stream, path, folder, start_us, end_us, bytes, codecs, width, height, state, boot_us, boot_id)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, ?7, ?8, ?9, 0, ?10, ?11)");
 	const char *slash = strrchr(s->path, '/');
 
 	open->id = job->id;
@@ -178,6 +191,9 @@ static void add_run(struct worker_job *worker_job)
 	sqlite3_bind_text(statement, 7, s->codecs, -1, SQLITE_STATIC);
 	sqlite3_bind_int(statement, 8, s->width);
 	sqlite3_bind_int(statement, 9, s->height);
+	sqlite3_bind_int64(statement, 10, s->boot_us);
+	if (s->boot_us)
+		sqlite3_bind_text(statement, 11, wall_clock_boot_id(), -1, SQLITE_STATIC);
 	if (catalogue_finish_statement(job->catalogue, statement) == 0)
 		metric_add(job->catalogue->segments, 1);
 }
@@ -278,6 +294,62 @@ void catalogue_finish(struct catalogue *catalogue, int64_t id, uint64_t bytes)
 	(void)catalogue_post(catalogue, job, finish_run);
 }
 
+/* The index of a closed segment, all of it so much later. */
+static int index_move(sqlite3_stmt *row, int column, int64_t later_us, struct fragment_index *ret)
+{
+	int error = fragment_index_parse(
+		ret, sqlite3_column_blob(row, column), (size_t)sqlite3_column_bytes(row, column));
+
+	for (size_t i = 0; !error && i < ret->n; i++)
+		ret->fragments[i].start_us += later_us;
+	return error;
+}
+
+static void redate_run(struct worker_job *worker_job)
+{
+	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
+	const char *slash = strrchr(job->path, '/');
+	struct fragment_index index = { 0 };
+	sqlite3_stmt *row = catalogue_prepare(
+		job->catalogue, "SELECT fragments FROM segments WHERE id = ?1 AND state = 1");
+	sqlite3_stmt *update;
+	size_t bytes;
+	uint8_t *blob;
+
+	if (!row)
+		return;
+	sqlite3_bind_int64(row, 1, job->id);
+	if (sqlite3_step(row) != SQLITE_ROW || index_move(row, 0, job->later_us, &index) < 0) {
+		sqlite3_finalize(row);
+		return;
+	}
+	sqlite3_finalize(row);
+	update = catalogue_prepare(job->catalogue,
+		"UPDATE segments SET path = ?2, folder = ?3, start_us = start_us + ?4, end_us = end_us + ?4,"
+		" fragments = ?5, boot_us = 0, boot_id = NULL WHERE id = ?1");
+	if (update) {
+		blob = fragment_index_write(&index, &bytes);
+		sqlite3_bind_int64(update, 1, job->id);
+		sqlite3_bind_text(update, 2, job->path, -1, SQLITE_STATIC);
+		sqlite3_bind_text(
+			update, 3, job->path, slash ? (int)(slash - job->path) : 0, SQLITE_STATIC);
+		sqlite3_bind_int64(update, 4, job->later_us);
+		sqlite3_bind_blob(update, 5, blob, (int)bytes, free);
+		(void)!catalogue_finish_statement(job->catalogue, update);
+	}
+	free(index.fragments);
+}
+
+void catalogue_redate(struct catalogue *catalogue, int64_t id, const char *path, int64_t later_us)
+{
+	struct catalogue_job *job = xcalloc(1, sizeof(*job));
+
+	job->id = id;
+	job->path = xstrdup(path);
+	job->later_us = later_us;
+	(void)catalogue_post(catalogue, job, redate_run);
+}
+
 /* --- opening --- */
 
 /* Segments that were open when the last process ended: each is measured and closed. */
@@ -314,6 +386,22 @@ static int catalogue_close_interrupted(struct catalogue *catalogue, const char *
 	return catalogue_finish_statement(catalogue, statement);
 }
 
+/* Makes the tables, or brings those of an older nvrd up to date: all of it or nothing. An SQLite result code. */
+static int catalogue_upgrade(struct catalogue *catalogue, int64_t version)
+{
+	int result = sqlite3_exec(catalogue->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	char *done = xasprintf("PRAGMA user_version = %d; COMMIT", SCHEMA_VERSION);
+
+	for (; result == SQLITE_OK && version < SCHEMA_VERSION; version++)
+		result = sqlite3_exec(catalogue->db, upgrades[version], NULL, NULL, NULL);
+	if (result == SQLITE_OK)
+		result = sqlite3_exec(catalogue->db, done, NULL, NULL, NULL);
+	if (result != SQLITE_OK)
+		(void)sqlite3_exec(catalogue->db, "ROLLBACK", NULL, NULL, NULL);
+	free(done);
+	return result;
+}
+
 /* Opens the database and makes its tables. An SQLite result code. */
 static int catalogue_open_database(struct catalogue *catalogue, const char *file)
 {
@@ -331,7 +419,7 @@ static int catalogue_open_database(struct catalogue *catalogue, const char *file
 	version = catalogue_number(catalogue, "PRAGMA user_version");
 	if (version < 0 || version > SCHEMA_VERSION)
 		return version < 0 ? SQLITE_CORRUPT : SQLITE_MISMATCH;
-	return version == 0 ? sqlite3_exec(catalogue->db, schema, NULL, NULL, NULL) : SQLITE_OK;
+	return version < SCHEMA_VERSION ? catalogue_upgrade(catalogue, version) : SQLITE_OK;
 }
 
 /* Gives a damaged database another name; a new one is made. Nothing is lost but what files do not say. */
@@ -390,6 +478,7 @@ struct catalogue *catalogue_open(const char *root, const char *file, char **why)
 		(double)catalogue_number(catalogue, "SELECT count(*) FROM segments"));
 	catalogue->next_id =
 		catalogue_number(catalogue, "SELECT coalesce(max(id), 0) + 1 FROM segments");
+	(void)wall_clock_boot_id(); /* before the other thread asks for it too */
 	catalogue->worker = worker_new("catalogue", QUEUE_JOBS, QUEUE_BYTES);
 	return catalogue;
 }

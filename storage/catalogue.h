@@ -27,6 +27,11 @@ struct catalogue_segment {
 	char *codecs;             /* RFC 6381 */
 	int width, height;
 	enum catalogue_state state;
+	/*
+	 * While nobody had set the clock: when the machine was switched on, as the clock had it that
+	 * start_us was read from (wall_clock_boot_us()). 0: start_us is the truth.
+	 */
+	int64_t boot_us;
 };
 void catalogue_segment_free(struct catalogue_segment *segment); /* contents and itself */
 struct catalogue_segment *catalogue_segment_copy(const struct catalogue_segment *segment);
@@ -57,6 +62,12 @@ void catalogue_grow(
 /* The file is closed with this many bytes; with 0 it is gone, and so is its row. */
 void catalogue_finish(struct catalogue *catalogue, int64_t id, uint64_t bytes);
 
+/*
+ * The true time of a segment of before the clock was set: it starts so much later, and its file has
+ * that path now.
+ */
+void catalogue_redate(struct catalogue *catalogue, int64_t id, const char *path, int64_t later_us);
+
 /* --- asking --- */
 
 struct catalogue_query; /* one in flight */
@@ -78,6 +89,13 @@ struct catalogue_query *catalogue_list_folder(struct catalogue *catalogue, const
 	const char *after, size_t limit, catalogue_segments_fn *done, void *arg) MUST_CHECK;
 /* The segment with that path: one row, or none (n = 0). */
 struct catalogue_query *catalogue_find(struct catalogue *catalogue, const char *path,
+	catalogue_segments_fn *done, void *arg) MUST_CHECK;
+
+/*
+ * The first segment with an id greater than `after` of before the clock was set, since the machine
+ * was switched on: one row, open or closed, or none.
+ */
+struct catalogue_query *catalogue_undated(struct catalogue *catalogue, int64_t after,
 	catalogue_segments_fn *done, void *arg) MUST_CHECK;
 
 /* Names: cameras that have recordings (camera NULL), or the days ("2026-11-20") of one camera. */

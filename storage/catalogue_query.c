@@ -4,10 +4,11 @@
 #include <string.h>
 
 #include "server/base/memory.h"
+#include "server/base/wall_clock.h"
 #include "storage/catalogue_private.h"
 
 #define ROW \
-	"SELECT id, camera, stream, path, start_us, end_us, bytes, codecs, width, height, state FROM segments "
+	"SELECT id, camera, stream, path, start_us, end_us, bytes, codecs, width, height, state, boot_us FROM segments "
 
 struct catalogue_query {
 	struct worker_job job;
@@ -49,6 +50,7 @@ static struct catalogue_segment *query_read_row(
 	row->width = sqlite3_column_int(statement, 8);
 	row->height = sqlite3_column_int(statement, 9);
 	row->state = sqlite3_column_int(statement, 10) ? SEGMENT_CLOSED : SEGMENT_OPEN;
+	row->boot_us = sqlite3_column_int64(statement, 11);
 	open = row->state == SEGMENT_OPEN ? catalogue_find_open(catalogue, row->id) : NULL;
 	if (open) {
 		row->end_us = open->end_us;
@@ -252,6 +254,19 @@ struct catalogue_query *catalogue_find(
 
 	query->on_segments = done;
 	query->texts[0] = xstrdup(path);
+	return query_post(query);
+}
+
+struct catalogue_query *catalogue_undated(
+	struct catalogue *catalogue, int64_t after, catalogue_segments_fn *done, void *arg)
+{
+	struct catalogue_query *query =
+		query_new(catalogue, ROW "WHERE boot_id = ?1 AND id > ?4 ORDER BY id", arg);
+
+	query->on_segments = done;
+	query->texts[0] = xstrdup(wall_clock_boot_id());
+	query->numbers[1] = after;
+	query->limit = 1;
 	return query_post(query);
 }
 

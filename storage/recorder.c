@@ -10,13 +10,13 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/base/wall_clock.h"
 #include "storage/box_writer.h"
 #include "storage/fragmenter.h"
 
 enum {
 	RETRY_US = 1000000,
-	FREE_BOX_BYTES = 16,
-	PATH_BYTES = 160
+	FREE_BOX_BYTES = 16
 };
 
 /* What was handed to the volume and not yet answered, in order; the head of the file comes first. */
@@ -42,8 +42,10 @@ struct recorder {
 	struct catalogue *catalogue;
 	int64_t segment_us;
 	struct log_name log;
+	struct stream *stream;
 	struct fragment_reader reader;
 	struct fragment_init *init;
+	int64_t correction_us;            /* of the run: its clock's */
 	struct recorder_segment *current; /* NULL: waits for a keyframe */
 	unsigned segments;                /* files not closed yet */
 
@@ -266,13 +268,15 @@ static struct catalogue_segment *segment_row(
 	row->width = recorder->init->width;
 	row->height = recorder->init->height;
 	row->state = SEGMENT_OPEN;
+	if (!wall_clock_confirms(recorder->correction_us))
+		row->boot_us = wall_clock_boot_us(recorder->correction_us);
 	return row;
 }
 
 static int recorder_open_segment(struct recorder *recorder, const struct fragment *first)
 {
 	struct recorder_segment *segment = xcalloc(1, sizeof(*segment));
-	char path[PATH_BYTES];
+	char path[RECORDER_PATH_BYTES];
 
 	segment->recorder = recorder;
 	segment->origin_us = fragment_origin_us(first);
@@ -336,6 +340,7 @@ static void recorder_on_init(struct fragment_reader *reader, struct fragment_ini
 	recorder_close_segment(recorder);
 	fragment_init_unref(&recorder->init);
 	recorder->init = fragment_init_ref(init);
+	recorder->correction_us = stream_correction_us(recorder->stream);
 }
 
 static void recorder_on_end(struct fragment_reader *reader)
@@ -355,6 +360,7 @@ struct recorder *recorder_new(struct stream *stream, const char *camera, struct 
 	struct recorder *recorder = xcalloc(1, sizeof(*recorder));
 
 	recorder->camera = xstrdup(camera);
+	recorder->stream = stream;
 	recorder->volume = volume;
 	recorder->catalogue = catalogue;
 	recorder->segment_us = segment_us;

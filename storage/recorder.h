@@ -22,6 +22,9 @@ struct recorder *recorder_new(struct stream *stream, const char *camera, struct 
 /* Ends the open segment; on_closed (may be NULL) comes when it is on disk. The recorder is gone after it. */
 void recorder_stop(struct recorder *recorder, void (*on_closed)(void *arg), void *arg);
 
+enum {
+	RECORDER_PATH_BYTES = 160
+};
 /* The path of a segment: camera, and local time with its UTC offset: "recordings/porch/2026-11-20/14-30-00+0100.mp4". */
 void recorder_path(char *ret, size_t size, const char *camera, int64_t start_us);
 /* The next boundary after an instant: multiples of segment_us in local time of day. */

@@ -23,7 +23,6 @@ enum {
 	WRITER_JOBS = 1 << 16,
 	READER_JOBS = 1024,
 	READER_BYTES = 64 << 20,
-	SUFFIX_MOST = 99,
 	MEASURE_US = 10000000,
 	FOLDER_MODE = 0750,
 	FILE_MODE = 0640,
@@ -215,7 +214,7 @@ static void job_free(struct volume_job *job)
 
 /* --- creating --- */
 
-static int make_folders_beneath(const struct volume *volume, const char *path)
+int volume_make_folders(const struct volume *volume, const char *path)
 {
 	char copy[PATH_MAX];
 
@@ -230,27 +229,28 @@ static int make_folders_beneath(const struct volume *volume, const char *path)
 	return 0;
 }
 
-/* Creates the file under its name, or with _2, _3 ... before the extension when that is taken. */
+char *volume_suffixed(const char *path, int i)
+{
+	const char *dot = strrchr(path, '.');
+
+	return i == 1 ? xstrdup(path) : xasprintf("%.*s_%d%s", (int)(dot - path), path, i, dot);
+}
+
+/* Creates the file under its name, or another one when that is taken. */
 static int file_create(struct volume_file *file)
 {
-	char *wanted = file->path;
-	const char *dot = strrchr(wanted, '.');
-	int fd = make_folders_beneath(file->volume, wanted);
+	char *wanted = xstrdup(file->path);
+	int fd = volume_make_folders(file->volume, wanted);
 
 	if (fd == 0)
+		fd = -EEXIST;
+	for (int i = 1; fd == -EEXIST && i <= VOLUME_SUFFIX_MOST; i++) {
+		free(file->path);
+		file->path = volume_suffixed(wanted, i);
 		fd = volume_open_beneath(
-			file->volume, wanted, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE);
-	for (int i = 2; fd == -EEXIST && i <= SUFFIX_MOST; i++) {
-		char *other = xasprintf("%.*s_%d%s", (int)(dot - wanted), wanted, i, dot);
-
-		if (file->path != wanted)
-			free(file->path);
-		file->path = other;
-		fd = volume_open_beneath(
-			file->volume, other, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE);
+			file->volume, file->path, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE);
 	}
-	if (file->path != wanted)
-		free(wanted);
+	free(wanted);
 	return fd;
 }
 

@@ -50,6 +50,17 @@ int volume_append_fragment(
 /* Closes after what was queued (never refused). */
 void volume_file_close(struct volume_file *file);
 
+/* --- moving --- */
+
+/* `path` is where the file is now (a suffix _2 … when the name was taken). Or error < 0: it is where it was. */
+typedef void volume_move_fn(void *arg, int error, const char *path);
+/*
+ * Gives a closed file another name, in folders that are made, on the writer thread; a folder that is
+ * empty then is removed. Returns 0 or -EAGAIN, done is not called then.
+ */
+int volume_move(struct volume *volume, const char *from, const char *to, volume_move_fn *done,
+	void *arg) MUST_CHECK;
+
 /* --- reading --- */
 
 struct volume_reader;

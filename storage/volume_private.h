@@ -19,5 +19,13 @@ struct volume {
 
 /* Opens a path beneath the volume, never through a symbolic link. A descriptor, or -errno. Any thread. */
 int volume_open_beneath(const struct volume *volume, const char *path, int flags, int mode);
+/* Makes the folders above a path. Returns 0 or -errno. Writer. */
+int volume_make_folders(const struct volume *volume, const char *path);
+
+enum {
+	VOLUME_SUFFIX_MOST = 99
+};
+/* A path with _2, _3 … before its extension; i = 1: as it is. The caller frees it. */
+char *volume_suffixed(const char *path, int i);
 /* Counts a failed operation: "open", "write", "sync", "read". Any thread. */
 void volume_count_error(const char *operation);

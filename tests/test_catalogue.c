@@ -21,6 +21,7 @@
 
 static char *folder, *file;
 static struct catalogue *catalogue;
+static int64_t boot_us; /* of what add() adds */
 
 /* What a question was answered with. */
 struct answer {
@@ -98,6 +99,7 @@ static int64_t add(const char *camera, const char *path, int64_t second, bool fi
 		.start_us = SYNTHETIC_START_US + second * 1000000,
 		.width = 640,
 		.height = 360,
+		.boot_us = boot_us,
 	};
 	struct catalogue_fragment fragment = { row.start_us, 500000, 1000, 700, true };
 	int64_t id = 0;
@@ -195,6 +197,70 @@ static void test_a_file_without_bytes_is_forgotten(void **state)
 	(void)state;
 	catalogue_finish(catalogue, id, 0);
 	assert_int_equal(find("recordings/porch/2026-11-20/15-00-00+0000.mp4").n, 0);
+}
+
+/* --- the time of before the clock was set --- */
+
+static struct answer undated(int64_t after)
+{
+	struct answer a = { 0 };
+
+	assert_non_null(catalogue_undated(catalogue, after, on_segments, &a));
+	reactor_wait(&a.done);
+	return a;
+}
+
+static void test_a_segment_gets_its_true_time(void **state)
+{
+	static const char path[] = "recordings/early/2026-11-20/14-30-00+0000.mp4";
+	static const char true_path[] = "recordings/early/2026-11-22/14-30-00+0000.mp4";
+	const int64_t later_us = INT64_C(172800000000);
+	struct answer a = { 0 };
+	int64_t id, at_boot_us = SYNTHETIC_START_US - 30000000;
+
+	(void)state;
+	assert_int_equal(undated(0).n, 0);
+	boot_us = at_boot_us;
+	id = add("early", path, 0, true);
+	boot_us = 0;
+	a = undated(0);
+	assert_int_equal(a.n, 1);
+	assert_true(a.first.id == id && a.first.boot_us == at_boot_us);
+	assert_int_equal(undated(id).n, 0);
+	catalogue_redate(catalogue, id, true_path, later_us);
+	assert_int_equal(undated(0).n, 0);
+	assert_int_equal(find(path).n, 0);
+	a = find(true_path);
+	assert_true(a.n == 1 && a.first.boot_us == 0);
+	assert_true(a.first.start_us == SYNTHETIC_START_US + later_us);
+	assert_true(a.first.end_us == SYNTHETIC_START_US + later_us + 980000);
+	a = (struct answer){ 0 };
+	assert_non_null(catalogue_index(catalogue, id, on_index, &a));
+	reactor_wait(&a.done);
+	assert_true(a.n == 2 && a.fragments[0].start_us == SYNTHETIC_START_US + later_us);
+	assert_true(a.fragments[1].start_us == SYNTHETIC_START_US + later_us + 500000);
+	assert_int_equal(a.fragments[1].offset, 1700);
+}
+
+static void test_a_database_of_version_1_is_brought_up_to_date(void **state)
+{
+	sqlite3 *db;
+
+	(void)state;
+	add("old", "recordings/old/2026-11-20/14-30-00+0000.mp4", 0, true);
+	catalogue_close(catalogue);
+	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db,
+				 "DROP INDEX segments_undated;"
+				 "ALTER TABLE segments DROP COLUMN boot_id;"
+				 "ALTER TABLE segments DROP COLUMN boot_us;"
+				 "PRAGMA user_version = 1;",
+				 NULL, NULL, NULL),
+		SQLITE_OK);
+	sqlite3_close(db);
+	open_catalogue();
+	assert_int_equal(find("recordings/old/2026-11-20/14-30-00+0000.mp4").n, 1);
+	assert_int_equal(undated(0).n, 0);
 }
 
 /* --- what a killed process leaves --- */
@@ -357,6 +423,8 @@ int main(void)
 		cmocka_unit_test(test_lists_and_names),
 		cmocka_unit_test(test_nobody_is_called_after_a_cancel),
 		cmocka_unit_test(test_a_file_without_bytes_is_forgotten),
+		cmocka_unit_test(test_a_segment_gets_its_true_time),
+		cmocka_unit_test(test_a_database_of_version_1_is_brought_up_to_date),
 		cmocka_unit_test(test_an_interrupted_segment_is_measured),
 		cmocka_unit_test(test_the_next_start_closes_what_was_open),
 		cmocka_unit_test(test_a_damaged_database_is_set_aside),

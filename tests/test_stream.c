@@ -378,6 +378,44 @@ static void readers_may_leave_as_the_stream_goes(void **state)
 	assert_string_equal(a.told, "");
 }
 
+/* --- the machine's clock --- */
+
+static int64_t clock_says_us; /* the correction, after a step of the clock */
+
+int64_t __wrap_wall_clock_correction_us(void);
+bool __wrap_wall_clock_left(int64_t correction_us);
+
+int64_t __wrap_wall_clock_correction_us(void)
+{
+	return clock_says_us;
+}
+
+bool __wrap_wall_clock_left(int64_t correction_us)
+{
+	return correction_us != clock_says_us;
+}
+
+static void a_step_of_the_clock_begins_a_run_at_the_next_keyframe(void **state)
+{
+	struct stream *stream = stream_new("porch");
+	struct probe probe = { 0 };
+
+	(void)state;
+	stream_subscribe(stream, &probe.reader, &probe_events, true);
+	begin(stream);
+	publish(stream, 'k', 1);
+	clock_says_us = 1000000; /* 90000 and 48000 ticks of the tracks */
+	publish(stream, 'v', 2);
+	publish(stream, 'a', 2);
+	assert_true(stream_correction_us(stream) == 0);
+	publish(stream, 'k', 3);
+	publish(stream, 'a', 3);
+	assert_true(stream_correction_us(stream) == 1000000);
+	assert_string_equal(probe.told, "Tk1v2a2Tk90003a48003");
+	clock_says_us = 0;
+	stream_free(stream);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -393,6 +431,7 @@ int main(void)
 		cmocka_unit_test(a_reader_that_joins_inside_a_callback_gets_each_packet_once),
 		cmocka_unit_test(a_reader_may_leave_in_the_middle_of_its_replay),
 		cmocka_unit_test(readers_may_leave_as_the_stream_goes),
+		cmocka_unit_test(a_step_of_the_clock_begins_a_run_at_the_next_keyframe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,6 +115,54 @@ static void test_a_taken_name_gets_a_number(void **state)
 		record("recordings/porch/b.mp4", 1, 10).path, "recordings/porch/b_3.mp4");
 }
 
+/* What the mover of a file was told. */
+struct moved {
+	bool done;
+	int error;
+	char path[128];
+};
+
+static void on_moved(void *arg, int error, const char *path)
+{
+	struct moved *moved = arg;
+
+	moved->done = true;
+	moved->error = error;
+	snprintf(moved->path, sizeof(moved->path), "%s", path);
+}
+
+static struct moved move(const char *from, const char *to)
+{
+	struct moved moved = { 0 };
+
+	assert_int_equal(volume_move(volume, from, to, on_moved, &moved), 0);
+	reactor_wait(&moved.done);
+	return moved;
+}
+
+static void test_a_file_moves_and_never_over_another(void **state)
+{
+	uint64_t bytes = record("recordings/porch/1970-01-01/m.mp4", 1, 100).total;
+	struct moved moved =
+		move("recordings/porch/1970-01-01/m.mp4", "recordings/porch/2026-11-22/m.mp4");
+
+	(void)state;
+	assert_int_equal(moved.error, 0);
+	assert_int_equal(size_of("recordings/porch/2026-11-22/m.mp4"), bytes);
+	assert_int_equal(size_of("recordings/porch/1970-01-01"), -1); /* it was empty */
+	(void)record("recordings/porch/1970-01-01/m.mp4", 2, 100);
+	(void)record("recordings/porch/1970-01-01/n.mp4", 2, 100);
+	moved = move("recordings/porch/1970-01-01/m.mp4", "recordings/porch/2026-11-22/m.mp4");
+	assert_int_equal(moved.error, 0);
+	assert_string_equal(moved.path, "recordings/porch/2026-11-22/m_2.mp4");
+	assert_int_equal(size_of("recordings/porch/2026-11-22/m.mp4"), bytes);
+	assert_true(size_of("recordings/porch/1970-01-01/n.mp4") > 0);
+	assert_int_equal(move("recordings/none/m.mp4", "recordings/none/n.mp4").error, -ENOENT);
+	assert_true(move("../m.mp4", "recordings/porch/n.mp4").error < 0);
+	assert_true(move("recordings/porch/1970-01-01/n.mp4", "../n.mp4").error < 0);
+	assert_true(size_of("recordings/porch/1970-01-01/n.mp4") > 0);
+}
+
 static void test_a_file_without_pictures_is_removed(void **state)
 {
 	struct told told = record("recordings/porch/c.mp4", 0, 0);
@@ -262,6 +310,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_file_is_written),
 		cmocka_unit_test(test_a_taken_name_gets_a_number),
+		cmocka_unit_test(test_a_file_moves_and_never_over_another),
 		cmocka_unit_test(test_a_file_without_pictures_is_removed),
 		cmocka_unit_test(test_a_failed_write_leaves_whole_fragments),
 		cmocka_unit_test(test_nothing_leaves_the_folder),

@@ -12,72 +12,76 @@ struct evbuffer;
  *
  * id, type, name, label names (comma-separated or ""), help
  */
-#define METRICS(X)                                                                                  \
-	X(METRIC_BUILD_INFO, GAUGE, "nvrd_build_info", "version",                                   \
-		"Always 1; the version is a label.")                                                \
-	X(METRIC_REACTOR_LAG, HISTOGRAM, "nvrd_reactor_lag_seconds", "",                            \
-		"How late the event loop ran a timer.")                                             \
-	X(METRIC_REACTOR_LAG_MAX, GAUGE, "nvrd_reactor_lag_max_seconds", "",                        \
-		"The worst lag in the last minute.")                                                \
-	X(METRIC_WORKER_JOBS, GAUGE, "nvrd_worker_queue_jobs", "worker",                            \
-		"Jobs waiting for or running on a worker thread.")                                  \
-	X(METRIC_WORKER_BYTES, GAUGE, "nvrd_worker_queue_bytes", "worker",                          \
-		"Bytes held by the jobs of a worker thread.")                                       \
-	X(METRIC_WORKER_LIMIT_BYTES, GAUGE, "nvrd_worker_queue_limit_bytes", "worker",              \
-		"Bytes that a worker's jobs may hold.")                                             \
-	X(METRIC_WORKER_REFUSED, COUNTER, "nvrd_worker_refused_total", "worker",                    \
-		"Jobs refused because the queue was full.")                                         \
-	X(METRIC_CONFIG_RELOADS, COUNTER, "nvrd_config_reloads_total", "result",                    \
-		"Reloads of the configuration, by result (applied, refused).")                      \
-	X(METRIC_CAMERA_UP, GAUGE, "nvrd_camera_up", "camera",                                      \
-		"1 while media arrives from the camera.")                                           \
-	X(METRIC_CAMERA_BYTES, COUNTER, "nvrd_camera_received_bytes_total", "camera",               \
-		"Media bytes received from the camera.")                                            \
-	X(METRIC_CAMERA_FRAMES, COUNTER, "nvrd_camera_frames_total", "camera,kind",                 \
-		"Access units received, by kind (video, audio).")                                   \
-	X(METRIC_CAMERA_STATE, GAUGE, "nvrd_camera_state", "camera,state",                          \
-		"1 for the state that the camera is in: off, connecting, playing, degraded, down.") \
-	X(METRIC_CAMERA_LOST_PACKETS, COUNTER, "nvrd_rtp_packets_lost_total", "camera",             \
-		"RTP packets that never arrived.")                                                  \
-	X(METRIC_CAMERA_DROPPED_FRAMES, COUNTER, "nvrd_camera_dropped_frames_total", "camera",      \
-		"Access units dropped because they or their reference were damaged.")               \
-	X(METRIC_CAMERA_CONNECTS, COUNTER, "nvrd_camera_connects_total", "camera",                  \
-		"Connections made to the camera, the first included.")                              \
-	X(METRIC_CAMERA_FAILURES, COUNTER, "nvrd_camera_failures_total", "camera,reason",           \
-		"Why pulling the camera failed or ended.")                                          \
-	X(METRIC_STREAM_CACHE_BYTES, GAUGE, "nvrd_stream_cache_bytes", "stream",                    \
-		"Bytes of the current group of pictures kept in memory.")                           \
-	X(METRIC_STREAM_CACHE_OVERFLOWS, COUNTER, "nvrd_stream_cache_overflows_total", "stream",    \
-		"Groups of pictures too large to keep.")                                            \
-	X(METRIC_RECORDER_FRAGMENTS, COUNTER, "nvrd_recorder_fragments_total", "camera",            \
-		"Fragments written to disk.")                                                       \
-	X(METRIC_RECORDER_BYTES, COUNTER, "nvrd_recorder_written_bytes_total", "camera",            \
-		"Bytes written to recordings.")                                                     \
-	X(METRIC_RECORDER_SEGMENTS, COUNTER, "nvrd_recorder_segments_total", "camera",              \
-		"Recording files closed.")                                                          \
-	X(METRIC_RECORDER_LOST, COUNTER, "nvrd_recorder_lost_fragments_total", "camera,reason",     \
-		"Fragments that were not recorded (queue_full, write_failed, open_failed).")        \
-	X(METRIC_VOLUME_ERRORS, COUNTER, "nvrd_volume_errors_total", "operation",                   \
-		"Failed disk operations (open, write, sync, read).")                                \
-	X(METRIC_VOLUME_FREE, GAUGE, "nvrd_volume_free_bytes", "",                                  \
-		"Free space on the storage volume.")                                                \
-	X(METRIC_CATALOGUE_SEGMENTS, GAUGE, "nvrd_catalogue_segments", "",                          \
-		"Recordings known to the catalogue.")                                               \
-	X(METRIC_SESSIONS, GAUGE, "nvrd_sessions", "protocol",                                      \
-		"Readers being served now (http, rtsp, hls, mp4).")                                 \
-	X(METRIC_CONNECTIONS, GAUGE, "nvrd_connections", "server",                                  \
-		"Open connections of a listener (http, rtsp).")                                     \
-	X(METRIC_CONNECTIONS_CLOSED, COUNTER, "nvrd_connections_closed_total", "server,reason",     \
-		"Connections closed, by reason.")                                                   \
-	X(METRIC_HTTP_REQUESTS, COUNTER, "nvrd_http_requests_total", "method,status",               \
-		"HTTP requests answered.")                                                          \
-	X(METRIC_RTSP_REQUESTS, COUNTER, "nvrd_rtsp_requests_total", "method,status",               \
-		"RTSP requests answered.")                                                          \
-	X(METRIC_SENT_BYTES, COUNTER, "nvrd_sent_bytes_total", "server", "Bytes sent to clients.")  \
-	X(METRIC_READER_SKIPPED, COUNTER, "nvrd_reader_skipped_frames_total", "protocol",           \
-		"Frames that slow readers skipped.")                                                \
-	X(METRIC_AUTH_FAILURES, COUNTER, "nvrd_auth_failures_total", "server",                      \
-		"Requests refused for wrong credentials.")                                          \
+#define METRICS(X)                                                                                   \
+	X(METRIC_BUILD_INFO, GAUGE, "nvrd_build_info", "version",                                    \
+		"Always 1; the version is a label.")                                                 \
+	X(METRIC_REACTOR_LAG, HISTOGRAM, "nvrd_reactor_lag_seconds", "",                             \
+		"How late the event loop ran a timer.")                                              \
+	X(METRIC_REACTOR_LAG_MAX, GAUGE, "nvrd_reactor_lag_max_seconds", "",                         \
+		"The worst lag in the last minute.")                                                 \
+	X(METRIC_CLOCK_SET, GAUGE, "nvrd_clock_set", "",                                             \
+		"1 when the machine's clock has been set since it was switched on (by NTP or so).")  \
+	X(METRIC_WORKER_JOBS, GAUGE, "nvrd_worker_queue_jobs", "worker",                             \
+		"Jobs waiting for or running on a worker thread.")                                   \
+	X(METRIC_WORKER_BYTES, GAUGE, "nvrd_worker_queue_bytes", "worker",                           \
+		"Bytes held by the jobs of a worker thread.")                                        \
+	X(METRIC_WORKER_LIMIT_BYTES, GAUGE, "nvrd_worker_queue_limit_bytes", "worker",               \
+		"Bytes that a worker's jobs may hold.")                                              \
+	X(METRIC_WORKER_REFUSED, COUNTER, "nvrd_worker_refused_total", "worker",                     \
+		"Jobs refused because the queue was full.")                                          \
+	X(METRIC_CONFIG_RELOADS, COUNTER, "nvrd_config_reloads_total", "result",                     \
+		"Reloads of the configuration, by result (applied, refused).")                       \
+	X(METRIC_CAMERA_UP, GAUGE, "nvrd_camera_up", "camera",                                       \
+		"1 while media arrives from the camera.")                                            \
+	X(METRIC_CAMERA_BYTES, COUNTER, "nvrd_camera_received_bytes_total", "camera",                \
+		"Media bytes received from the camera.")                                             \
+	X(METRIC_CAMERA_FRAMES, COUNTER, "nvrd_camera_frames_total", "camera,kind",                  \
+		"Access units received, by kind (video, audio).")                                    \
+	X(METRIC_CAMERA_STATE, GAUGE, "nvrd_camera_state", "camera,state",                           \
+		"1 for the state that the camera is in: off, connecting, playing, degraded, down.")  \
+	X(METRIC_CAMERA_LOST_PACKETS, COUNTER, "nvrd_rtp_packets_lost_total", "camera",              \
+		"RTP packets that never arrived.")                                                   \
+	X(METRIC_CAMERA_DROPPED_FRAMES, COUNTER, "nvrd_camera_dropped_frames_total", "camera",       \
+		"Access units dropped because they or their reference were damaged.")                \
+	X(METRIC_CAMERA_CONNECTS, COUNTER, "nvrd_camera_connects_total", "camera",                   \
+		"Connections made to the camera, the first included.")                               \
+	X(METRIC_CAMERA_FAILURES, COUNTER, "nvrd_camera_failures_total", "camera,reason",            \
+		"Why pulling the camera failed or ended.")                                           \
+	X(METRIC_STREAM_CACHE_BYTES, GAUGE, "nvrd_stream_cache_bytes", "stream",                     \
+		"Bytes of the current group of pictures kept in memory.")                            \
+	X(METRIC_STREAM_CACHE_OVERFLOWS, COUNTER, "nvrd_stream_cache_overflows_total", "stream",     \
+		"Groups of pictures too large to keep.")                                             \
+	X(METRIC_RECORDER_FRAGMENTS, COUNTER, "nvrd_recorder_fragments_total", "camera",             \
+		"Fragments written to disk.")                                                        \
+	X(METRIC_RECORDER_BYTES, COUNTER, "nvrd_recorder_written_bytes_total", "camera",             \
+		"Bytes written to recordings.")                                                      \
+	X(METRIC_RECORDER_SEGMENTS, COUNTER, "nvrd_recorder_segments_total", "camera",               \
+		"Recording files closed.")                                                           \
+	X(METRIC_RECORDER_LOST, COUNTER, "nvrd_recorder_lost_fragments_total", "camera,reason",      \
+		"Fragments that were not recorded (queue_full, write_failed, open_failed).")         \
+	X(METRIC_REDATED, COUNTER, "nvrd_recordings_redated_total", "",                              \
+		"Recordings of before the clock was set that were confirmed or given another time.") \
+	X(METRIC_VOLUME_ERRORS, COUNTER, "nvrd_volume_errors_total", "operation",                    \
+		"Failed disk operations (open, write, sync, read).")                                 \
+	X(METRIC_VOLUME_FREE, GAUGE, "nvrd_volume_free_bytes", "",                                   \
+		"Free space on the storage volume.")                                                 \
+	X(METRIC_CATALOGUE_SEGMENTS, GAUGE, "nvrd_catalogue_segments", "",                           \
+		"Recordings known to the catalogue.")                                                \
+	X(METRIC_SESSIONS, GAUGE, "nvrd_sessions", "protocol",                                       \
+		"Readers being served now (http, rtsp, hls, mp4).")                                  \
+	X(METRIC_CONNECTIONS, GAUGE, "nvrd_connections", "server",                                   \
+		"Open connections of a listener (http, rtsp).")                                      \
+	X(METRIC_CONNECTIONS_CLOSED, COUNTER, "nvrd_connections_closed_total", "server,reason",      \
+		"Connections closed, by reason.")                                                    \
+	X(METRIC_HTTP_REQUESTS, COUNTER, "nvrd_http_requests_total", "method,status",                \
+		"HTTP requests answered.")                                                           \
+	X(METRIC_RTSP_REQUESTS, COUNTER, "nvrd_rtsp_requests_total", "method,status",                \
+		"RTSP requests answered.")                                                           \
+	X(METRIC_SENT_BYTES, COUNTER, "nvrd_sent_bytes_total", "server", "Bytes sent to clients.")   \
+	X(METRIC_READER_SKIPPED, COUNTER, "nvrd_reader_skipped_frames_total", "protocol",            \
+		"Frames that slow readers skipped.")                                                 \
+	X(METRIC_AUTH_FAILURES, COUNTER, "nvrd_auth_failures_total", "server",                       \
+		"Requests refused for wrong credentials.")                                           \
 	X(METRIC_LOG_MESSAGES, COUNTER, "nvrd_log_messages_total", "level", "Log lines written.")
 
 enum metric_id {

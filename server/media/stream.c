@@ -6,6 +6,7 @@
 
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
+#include "server/base/wall_clock.h"
 
 /* Streams by name, their readers, and the cache of the current group of pictures. */
 
@@ -39,6 +40,8 @@ struct stream {
 	unsigned run;
 	size_t tracks_count; /* 0 outside a run */
 	struct stream_track tracks[STREAM_TRACKS];
+	int64_t correction_us;             /* of this run: from media time to UTC */
+	int64_t correction[STREAM_TRACKS]; /* the same in each track's time base */
 	TAILQ_HEAD(, stream_reader) readers;
 	struct stream_walk *walk; /* the innermost, NULL when none */
 	void (*on_wanted)(void *arg);
@@ -263,6 +266,10 @@ void stream_begin(struct stream *stream, const struct stream_track *tracks, size
 	memcpy(stream->tracks, copies, n * sizeof(copies[0]));
 	stream->tracks_count = n;
 	stream->run++;
+	stream->correction_us = wall_clock_correction_us();
+	for (size_t i = 0; i < n; i++)
+		stream->correction[i] = av_rescale_q(
+			stream->correction_us, AV_TIME_BASE_Q, stream->tracks[i].time_base);
 	stream_tell_all(stream, NULL, stream_tell_tracks);
 }
 
@@ -293,6 +300,11 @@ void stream_publish(struct stream *stream, AVPacket *packet)
 	if (!stream->tracks_count)
 		return;
 	assert(packet->stream_index >= 0 && (size_t)packet->stream_index < stream->tracks_count);
+	if (packet->stream_index == 0 && packet->flags & AV_PKT_FLAG_KEY &&
+		wall_clock_left(stream->correction_us))
+		stream_begin(stream, stream->tracks, stream->tracks_count);
+	packet->pts += stream->correction[packet->stream_index];
+	packet->dts += stream->correction[packet->stream_index];
 	if (stream_admit(stream, packet))
 		stream_tell_all(stream, packet, stream_tell_packet);
 }
@@ -334,6 +346,11 @@ bool stream_is_up(const struct stream *stream)
 unsigned stream_run(const struct stream *stream)
 {
 	return stream->run;
+}
+
+int64_t stream_correction_us(const struct stream *stream)
+{
+	return stream->correction_us;
 }
 
 bool stream_is_wanted(const struct stream *stream)

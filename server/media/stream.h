@@ -14,6 +14,9 @@
  * A stream holds one source's tracks and its current group of pictures, and hands each access unit
  * to its readers as it comes: publish and subscribe, by direct calls on the reactor.
  *
+ * Time: sources publish by media time (server/base/wall_clock.h), readers get UTC. The correction
+ * is that of when the run began; when the clock has left it, the next keyframe begins another run.
+ *
  * Packets: AVPacket with stream_index = track, pts and dts in the track's time base counted from
  * 1970 UTC (dts rises strictly within a track and a run), AV_PKT_FLAG_KEY on pictures where decoding may
  * start, data as in MP4: NAL units with 4-byte lengths (no AUD, no filler; parameter sets only when
@@ -67,7 +70,10 @@ struct stream *stream_next(struct stream *stream);
  * Within a run, calling it again means that parameter sets changed.
  */
 void stream_begin(struct stream *stream, const struct stream_track *tracks, size_t n);
-/* Hands the packet to all readers; the caller keeps its reference. No-op outside a run. */
+/*
+ * Makes UTC of the packet's times and hands it to all readers; the caller keeps its reference. No-op
+ * outside a run.
+ */
 void stream_publish(struct stream *stream, AVPacket *packet);
 void stream_end(struct stream *stream);
 
@@ -80,6 +86,8 @@ int stream_find_track(const struct stream *stream, enum AVMediaType type);
 bool stream_is_up(const struct stream *stream);
 /* Counts runs; changes whenever on_tracks is called. */
 unsigned stream_run(const struct stream *stream);
+/* What was added to media time in the current run, or in the last one: us. */
+int64_t stream_correction_us(const struct stream *stream);
 
 /* Subscribes; on_tracks comes at once when the stream is up. With `replay`, the packets of the
  * current group of pictures follow, keyframe first. */

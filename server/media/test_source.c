@@ -10,6 +10,7 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/base/wall_clock.h"
 #include "server/base/worker.h"
 #include "server/media/codec.h"
 #include "server/media/h264.h"
@@ -500,7 +501,7 @@ struct test_source *test_source_new(const struct source_order *order)
 	source->start_us = reactor_monotonic_us();
 	source->beat = -1;
 	source->maker = xcalloc(1, sizeof(*source->maker));
-	source->maker->utc_us = reactor_now_us();
+	source->maker->utc_us = wall_clock_media_us();
 	source->worker = worker_new("test", 1, TEST_JOB_BYTES);
 	source->bytes_metric = metric_get(METRIC_CAMERA_BYTES, order->camera);
 	source->video_metric = metric_get(METRIC_CAMERA_FRAMES, order->camera, "video");

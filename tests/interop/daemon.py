@@ -109,11 +109,12 @@ def zone_far_from_the_hour():
 class Nvrd:
     """One nvrd with a store of its own; `cameras` maps names to YAML lines of options."""
 
-    def __init__(self, cameras=None, segment="10s", users="", extra="", store=None, start=True, inside=()):
+    def __init__(self, cameras=None, segment="10s", users="", extra="", store=None, start=True, inside=(), environment=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nvrd-test-"))
         self.store = pathlib.Path(store) if store else self.folder / "store"
         self.file = self.folder / "nvrd.yaml"
         self.segment, self.users, self.extra, self.inside = segment, users, extra, list(inside)
+        self.environment = environment or {}
         self.ports = ("127.0.0.1:0", "127.0.0.1:0")
         self.log_file = self.folder / "log"
         self.configure(cameras or {})
@@ -142,7 +143,7 @@ class Nvrd:
         start = self.log_file.stat().st_size
         wrapper = os.environ.get("NVRD_WRAPPER", "").split()
         zone = {"TZ": zone_far_from_the_hour()} if self.segment == "1h" else {}
-        self.process = spawn([*self.inside, *wrapper, NVRD, "-c", self.file], stderr=self.log_stream, env={**os.environ, **zone})
+        self.process = spawn([*self.inside, *wrapper, NVRD, "-c", self.file], stderr=self.log_stream, env={**os.environ, **zone, **self.environment})
         if not wait_for(lambda: "runs, recordings in" in self.log()[start:] or self.process.poll() is not None, 20):
             raise RuntimeError("nvrd did not start:\n" + self.log())
         if self.process.poll() is not None:

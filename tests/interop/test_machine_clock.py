@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""A machine whose clock is wrong, is set by NTP, and steps: recordings get their true times, no frame is lost."""
+import atexit
+import datetime
+import mmap
+import os
+import pathlib
+import shutil
+import signal
+import sqlite3
+import struct
+import subprocess
+import tempfile
+
+import media
+from daemon import HERE, Camera, Nvrd, finish, report, wait_for
+
+HOUR = 3600 * 1000000
+folder = pathlib.Path(tempfile.mkdtemp(prefix="nvrd-test-clock-"))
+atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+class MachineClock:
+    """The clock that nvrd sees: by how much it is wrong, and whether anybody has set it."""
+
+    def __init__(self):
+        self.shim = folder / "clock.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", self.shim, HERE.parent / "faults" / "clock.c", "-ldl"], check=True)
+        self.file = folder / "clock"
+        self.file.write_bytes(bytes(16))
+        with open(self.file, "r+b") as stream:
+            self.memory = mmap.mmap(stream.fileno(), 16)
+        self.environment = {"LD_PRELOAD": str(self.shim), "NVRD_TEST_CLOCK": str(self.file), "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+
+    def say(self, wrong_us, is_set):
+        self.memory[:] = struct.pack("<qq", wrong_us, is_set)
+
+
+def rows(nvrd):
+    with sqlite3.connect(f"file:{nvrd.store}/nvrd.db?mode=ro", uri=True) as database:
+        return database.execute("select path, start_us, end_us, boot_us from segments where state = 1 order by start_us").fetchall()
+
+
+def name_says_us(path):
+    """When a file begins, by its name."""
+    day, name = pathlib.Path(path).parts[-2:]
+    return datetime.datetime.strptime(f"{day} {name[:13]}", "%Y-%m-%d %H-%M-%S%z").timestamp() * 1000000
+
+
+def is_true(nvrd, row):
+    """Whether name, start and end of a recording are the truth, which only the file system knows."""
+    path, start, end, _ = row
+    written = (nvrd.store / path).stat().st_mtime * 1000000
+    return -1000000 < name_says_us(path) - start <= 0 and abs(written - end) < 3000000
+
+
+def check_whole(nvrd, source, name):
+    """Every frame from the first recorded one to the last is there once, in the order of the files' writing."""
+    files = sorted(nvrd.files("porch"), key=lambda path: path.stat().st_mtime_ns)
+    recorded = [p[3] for path in files for p in media.packets(path)]
+    sent = [p[3] for p in media.packets(source)]
+    start = sent.index(recorded[0])
+    report(recorded == sent[start:start + len(recorded)], f"{name}: {len(recorded)} frames in {len(files)} files are a run of the camera's")
+
+
+def main():
+    source = media.make("small", 120, size="640x360", bitrate="500k")
+    clock = MachineClock()
+    camera = Camera(f"a=file:{source}")
+    cameras = {"porch": {"source": f'"{camera.url("a")}"'}}
+
+    clock.say(-50 * HOUR, False)
+    nvrd = Nvrd(cameras, segment="2s", environment=clock.environment)
+    connects = 'nvrd_camera_connects_total{camera="porch"}'
+    report(wait_for(lambda: len(rows(nvrd)) >= 2, 30), "a machine whose clock nobody has set records")
+    report(nvrd.metric("nvrd_clock_set") == 0 and all(row[3] for row in rows(nvrd)), "and marks what it records", rows(nvrd))
+    nvrd.stop(signal.SIGKILL)
+    killed = {path for path, *_ in rows(nvrd)}
+    nvrd.start()
+    report(wait_for(lambda: len(rows(nvrd)) >= len(killed) + 2, 30), "so it does after a crash")
+    early = len(rows(nvrd))
+    clock.say(0, True)
+    report(wait_for(lambda: len(rows(nvrd)) >= early + 2 and not any(row[3] for row in rows(nvrd)), 30), "the clock is set: nothing stays marked", rows(nvrd))
+    report(nvrd.metric(connects) == 1, "the camera stays connected")
+    nvrd.stop()
+    report(all(is_true(nvrd, row) for row in rows(nvrd)), "names, starts and ends are the truth", rows(nvrd))
+    report(sorted(row[0] for row in rows(nvrd)) == [str(path.relative_to(nvrd.store)) for path in nvrd.files("porch")], "catalogue and disk agree")
+    starts = [row[1] for row in rows(nvrd)]
+    ends = [row[2] for row in rows(nvrd)]
+    report(all(e <= s + 40000 for e, s in zip(ends, starts[1:])), "nothing overlaps", rows(nvrd))
+    report(not [day for day in (nvrd.store / "recordings" / "porch").iterdir() if not any(day.iterdir())], "and no empty folder is left")
+
+    clock.say(0, False)
+    nvrd = Nvrd(cameras, segment="2s", environment=clock.environment)
+    report(wait_for(lambda: len(rows(nvrd)) >= 2, 30), "a clock that nobody has set may be right")
+    before = rows(nvrd)
+    clock.say(300000, True)
+    report(wait_for(lambda: len(rows(nvrd)) > len(before) and not any(row[3] for row in rows(nvrd)), 30), "it is confirmed")
+    report([row[:3] for row in rows(nvrd)][:len(before)] == [row[:3] for row in before], "and nothing is renamed")
+
+    for wrong, name in ((HOUR, "an hour forward"), (0, "an hour back")):
+        count = len(rows(nvrd))
+        clock.say(wrong, True)
+        report(wait_for(lambda: len(rows(nvrd)) >= count + 3, 30), f"the clock steps {name}: recording goes on")
+    report(nvrd.metric(connects) == 1, "on the same connection")
+    nvrd.stop()
+    check_whole(nvrd, source, "through both steps")
+    report(len({row[0] for row in rows(nvrd)}) == len(nvrd.files("porch")) == len(rows(nvrd)), "each file has its row")
+    in_future = [row for row in rows(nvrd) if row[1] > rows(nvrd)[0][1] + HOUR / 2]
+    report(len(in_future) >= 2 and all(-1000000 < name_says_us(row[0]) - row[1] <= 0 for row in rows(nvrd)), "whose name and start are what the clock said")
+    camera.stop()
+    finish()
+
+
+main()
