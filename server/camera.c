@@ -8,12 +8,14 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/base/schedule.h"
 #include "server/media/stream.h"
 #include "server/pull.h"
 #include "storage/recorder.h"
 
 enum {
 	LINGER_US = 10000000, /* a substream is pulled so much longer than it is needed */
+	MINUTE_US = 60000000,
 	SUB_NAME_BYTES = 72
 };
 
@@ -32,9 +34,11 @@ struct camera {
 	struct log_name log, sub_log;
 	char sub_name[SUB_NAME_BYTES];
 	struct camera_feed main, sub;
-	struct event *linger_timer; /* until the substream is let go */
-	struct recorder *recorder;  /* while it records */
-	unsigned closing;           /* recorders stopped whose files are not on disk yet */
+	struct event *linger_timer;   /* until the substream is let go */
+	struct recorder *recorder;    /* while it records */
+	bool has_recorded;            /* there was one before */
+	struct event *schedule_timer; /* to the next minute */
+	unsigned closing;             /* recorders stopped whose files are not on disk yet */
 
 	void (*on_stopped)(void *arg); /* set when the end has begun */
 	void *on_stopped_arg;
@@ -139,16 +143,56 @@ static void camera_stop_recorder(struct camera *camera)
 	recorder_stop(recorder, camera_on_recorder_closed, camera);
 }
 
+/* Whether the schedule says to record now; it is asked again when the next minute begins. */
+static bool camera_is_scheduled(struct camera *camera)
+{
+	const char *text = camera->config->recording.schedule;
+	int64_t now_us = reactor_now_us();
+	time_t seconds = (time_t)(now_us / 1000000);
+	struct schedule schedule;
+	struct tm local;
+
+	reactor_timer_stop(camera->schedule_timer);
+	if (!text)
+		return true;
+	reactor_timer_start(camera->schedule_timer, MINUTE_US - now_us % MINUTE_US);
+	return !schedule_parse(&schedule, text) && localtime_r(&seconds, &local) &&
+	       schedule_has(&schedule, &local);
+}
+
 static void camera_update_recorder(struct camera *camera)
 {
-	const struct config_camera *config = camera->config;
-	bool wanted = config->enabled && config->record == RECORD_CONTINUOUS;
+	const struct config_recording *recording = &camera->config->recording;
+	bool scheduled = camera_is_scheduled(camera);
+	struct recorder_settings settings = {
+		.segment_us = camera->segment_us,
+		.events_only = recording->record == RECORD_EVENTS,
+		.pre_us = recording->pre_us,
+		.post_us = recording->post_us,
+		.first = !camera->has_recorded,
+	};
 
-	if (wanted && !camera->recorder)
-		camera->recorder = recorder_new(camera->main.stream, config->name, camera->volume,
-			camera->catalogue, camera->segment_us, &camera->log);
-	if (!wanted)
+	if (!scheduled || !camera->config->enabled || recording->record == RECORD_OFF) {
 		camera_stop_recorder(camera);
+	} else if (camera->recorder) {
+		recorder_apply(camera->recorder, &settings);
+	} else {
+		camera->recorder = recorder_new(camera->main.stream, camera->config->name,
+			camera->volume, camera->catalogue, &settings, &camera->log);
+		camera->has_recorded = true;
+	}
+}
+
+static void camera_on_schedule_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	camera_update_recorder(arg);
+}
+
+void camera_trigger(struct camera *camera)
+{
+	if (camera->recorder)
+		recorder_trigger(camera->recorder, 0);
 }
 
 /* --- life --- */
@@ -172,6 +216,7 @@ struct camera *camera_new(const struct config_camera *config, int64_t segment_us
 	snprintf(camera->sub_name, sizeof(camera->sub_name), "%s/sub", config->name);
 	camera->sub_log = (struct log_name){ .kind = "camera", .name = camera->sub_name };
 	camera->linger_timer = reactor_timer_new(camera_on_linger_timer, camera);
+	camera->schedule_timer = reactor_timer_new(camera_on_schedule_timer, camera);
 	camera_set_config(camera, config);
 	camera_start_feeds(camera);
 	camera_update_recorder(camera);
@@ -182,11 +227,9 @@ void camera_apply(struct camera *camera, const struct config_camera *config, int
 {
 	bool same = config_camera_equal(camera->config, config);
 
-	if (segment_us != camera->segment_us || !config->enabled)
-		camera_stop_recorder(camera); /* goes on below, in a new file */
 	camera->segment_us = segment_us;
 	if (same) {
-		camera->config->record = config->record;
+		config_camera_take_recording(camera->config, config);
 	} else {
 		camera_stop_feeds(camera);
 		camera_set_config(camera, config);
@@ -204,6 +247,7 @@ static void camera_finish(struct camera *camera)
 	feed_free(&camera->sub);
 	camera->on_stopped(camera->on_stopped_arg);
 	reactor_timer_free(&camera->linger_timer);
+	reactor_timer_free(&camera->schedule_timer);
 	config_camera_free(camera->config);
 	free(camera);
 }
@@ -212,6 +256,7 @@ void camera_stop(struct camera *camera, void (*on_stopped)(void *arg), void *arg
 {
 	camera->on_stopped = on_stopped;
 	camera->on_stopped_arg = arg;
+	reactor_timer_stop(camera->schedule_timer);
 	camera_stop_feeds(camera);
 	camera_stop_recorder(camera);
 	camera_finish(camera);

@@ -106,6 +106,16 @@ void cameras_apply(struct cameras *cameras, const struct config *config)
 	}
 }
 
+void cameras_trigger(struct cameras *cameras)
+{
+	struct cameras_entry *e;
+
+	TAILQ_FOREACH (e, &cameras->list, entry) {
+		if (!e->stopping)
+			camera_trigger(e->camera);
+	}
+}
+
 void cameras_stop(struct cameras *cameras, void (*on_stopped)(void *arg), void *arg)
 {
 	struct cameras_entry *e, *next;

@@ -64,7 +64,7 @@ struct nvrd {
 	struct http_server *http;
 	struct rtsp_server *rtsp;
 	struct worker *loader; /* reads the configuration again */
-	struct event *signals[3];
+	struct event *signals[4];
 	struct event *stop_timer;
 	bool stopping;
 };
@@ -197,6 +197,16 @@ static void nvrd_on_terminate(evutil_socket_t fd, short what, void *arg)
 	cameras_stop(nvrd->cameras, nvrd_on_stopped, nvrd);
 }
 
+/* A trigger for scripts and door contacts: an event at every camera. */
+static void nvrd_on_trigger(evutil_socket_t fd, short what, void *arg)
+{
+	struct nvrd *nvrd = arg;
+
+	(void)fd, (void)what;
+	if (!nvrd->stopping)
+		cameras_trigger(nvrd->cameras);
+}
+
 /* --- the start --- */
 
 static void nvrd_on_clock_set(void *arg)
@@ -267,9 +277,10 @@ static void nvrd_watch_signals(struct nvrd *nvrd)
 		int number;
 		event_callback_fn run;
 	} rows[] = {
-		{SIGTERM, nvrd_on_terminate},
-		{ SIGINT, nvrd_on_terminate},
-		{ SIGHUP, nvrd_on_hangup   },
+		{SIGTERM,  nvrd_on_terminate},
+		{ SIGINT,  nvrd_on_terminate},
+		{ SIGHUP,  nvrd_on_hangup   },
+		{ SIGUSR1, nvrd_on_trigger  },
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {

@@ -18,7 +18,7 @@
 enum {
 	QUEUE_JOBS = 1 << 16,
 	QUEUE_BYTES = 64 << 20,
-	SCHEMA_VERSION = 2
+	SCHEMA_VERSION = 3
 };
 
 /* Makes the tables of version 1; the database is then brought up to date like an old one. */
@@ -48,6 +48,13 @@ static const char *const upgrades[SCHEMA_VERSION] = {
 	"ALTER TABLE segments ADD COLUMN boot_id TEXT;"
 	"ALTER TABLE segments ADD COLUMN boot_us INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX segments_undated ON segments (boot_id) WHERE boot_id IS NOT NULL;",
+	/* what should have been recorded and was not */
+	"CREATE TABLE gaps ("
+	" camera TEXT NOT NULL,"
+	" start_us INTEGER NOT NULL,"
+	" end_us INTEGER NOT NULL,"
+	" cause TEXT NOT NULL);"
+	"CREATE INDEX gaps_by_time ON gaps (camera, start_us);",
 };
 
 void catalogue_segment_free(struct catalogue_segment *segment)
@@ -127,6 +134,9 @@ struct catalogue_job {
 	struct catalogue_segment *segment;  /* add */
 	char *path;                         /* redate */
 	int64_t later_us;                   /* redate */
+	char *camera;                       /* gap */
+	int64_t start_us, end_us;           /* gap */
+	const char *cause;                  /* gap; static */
 	struct catalogue_fragment fragment; /* grow */
 	uint64_t bytes;                     /* finish */
 };
@@ -137,6 +147,7 @@ static void catalogue_job_done(struct worker_job *worker_job)
 
 	catalogue_segment_free(job->segment);
 	free(job->path);
+	free(job->camera);
 	free(job);
 }
 
@@ -292,6 +303,41 @@ void catalogue_finish(struct catalogue *catalogue, int64_t id, uint64_t bytes)
 	job->id = id;
 	job->bytes = bytes;
 	(void)catalogue_post(catalogue, job, finish_run);
+}
+
+/* Gaps of before the first recording are forgotten: nobody misses what is gone in any case. */
+static void gap_run(struct worker_job *worker_job)
+{
+	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
+	sqlite3_stmt *add = catalogue_prepare(job->catalogue,
+		"INSERT INTO gaps (camera, start_us, end_us, cause) VALUES (?1, ?2, ?3, ?4)");
+	sqlite3_stmt *forget = catalogue_prepare(job->catalogue,
+		"DELETE FROM gaps WHERE camera = ?1"
+		" AND end_us < (SELECT min(start_us) FROM segments WHERE camera = ?1)");
+
+	if (add) {
+		sqlite3_bind_text(add, 1, job->camera, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(add, 2, job->start_us);
+		sqlite3_bind_int64(add, 3, job->end_us);
+		sqlite3_bind_text(add, 4, job->cause, -1, SQLITE_STATIC);
+		(void)!catalogue_finish_statement(job->catalogue, add);
+	}
+	if (forget) {
+		sqlite3_bind_text(forget, 1, job->camera, -1, SQLITE_STATIC);
+		(void)!catalogue_finish_statement(job->catalogue, forget);
+	}
+}
+
+void catalogue_add_gap(struct catalogue *catalogue, const char *camera, int64_t start_us,
+	int64_t end_us, const char *cause)
+{
+	struct catalogue_job *job = xcalloc(1, sizeof(*job));
+
+	job->camera = xstrdup(camera);
+	job->start_us = start_us;
+	job->end_us = end_us;
+	job->cause = cause;
+	(void)catalogue_post(catalogue, job, gap_run);
 }
 
 /* The index of a closed segment, all of it so much later. */
@@ -453,8 +499,9 @@ static int catalogue_start(
 	if (result == SQLITE_MISMATCH)
 		*why = xstrdup("it was made by a newer nvrd");
 	else if (result != SQLITE_OK)
-		*why = xstrdup(
-			catalogue->db ? sqlite3_errmsg(catalogue->db) : sqlite3_errstr(result));
+		*why = xstrdup(catalogue->db && sqlite3_errcode(catalogue->db) == result
+				       ? sqlite3_errmsg(catalogue->db)
+				       : sqlite3_errstr(result));
 	else if (catalogue_close_interrupted(catalogue, root) < 0)
 		*why = xstrdup("the interrupted recordings cannot be read");
 	return *why ? -EIO : 0;

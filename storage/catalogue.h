@@ -62,6 +62,9 @@ void catalogue_grow(
 /* The file is closed with this many bytes; with 0 it is gone, and so is its row. */
 void catalogue_finish(struct catalogue *catalogue, int64_t id, uint64_t bytes);
 
+/* Between these instants a camera was not recorded though it should have been: "camera", "disk" … */
+void catalogue_add_gap(struct catalogue *catalogue, const char *camera, int64_t start_us,
+	int64_t end_us, const char *cause);
 /*
  * The true time of a segment of before the clock was set: it starts so much later, and its file has
  * that path now.
@@ -96,6 +99,10 @@ struct catalogue_query *catalogue_find(struct catalogue *catalogue, const char *
  * was switched on: one row, open or closed, or none.
  */
 struct catalogue_query *catalogue_undated(struct catalogue *catalogue, int64_t after,
+	catalogue_segments_fn *done, void *arg) MUST_CHECK;
+
+/* The segment of a camera that ends last: one row, or none. */
+struct catalogue_query *catalogue_newest(struct catalogue *catalogue, const char *camera,
 	catalogue_segments_fn *done, void *arg) MUST_CHECK;
 
 /* Names: cameras that have recordings (camera NULL), or the days ("2026-11-20") of one camera. */

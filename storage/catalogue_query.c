@@ -270,6 +270,18 @@ struct catalogue_query *catalogue_undated(
 	return query_post(query);
 }
 
+struct catalogue_query *catalogue_newest(
+	struct catalogue *catalogue, const char *camera, catalogue_segments_fn *done, void *arg)
+{
+	struct catalogue_query *query =
+		query_new(catalogue, ROW "WHERE camera = ?1 ORDER BY start_us DESC", arg);
+
+	query->on_segments = done;
+	query->texts[0] = xstrdup(camera);
+	query->limit = 1;
+	return query_post(query);
+}
+
 struct catalogue_query *catalogue_names(
 	struct catalogue *catalogue, const char *camera, catalogue_names_fn *done, void *arg)
 {

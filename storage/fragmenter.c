@@ -264,6 +264,18 @@ void fragmenter_subscribe(struct stream *stream, struct fragment_reader *reader,
 	fragmenter_collect(f);
 }
 
+void fragmenter_flush(struct fragment_reader *reader)
+{
+	struct fragmenter *f = reader->fragmenter;
+
+	if (!f || f->telling)
+		return;
+	f->telling++;
+	fragmenter_cut(f, NULL);
+	f->telling--;
+	fragmenter_collect(f);
+}
+
 void fragmenter_unsubscribe(struct fragment_reader *reader)
 {
 	struct fragmenter *f = reader->fragmenter;

@@ -37,4 +37,6 @@ struct fragment_reader {
  * current group of pictures. */
 void fragmenter_subscribe(struct stream *stream, struct fragment_reader *reader,
 	const struct fragment_reader_events *events, bool replay);
+/* Gives now what would be given with the next cut; to all readers. */
+void fragmenter_flush(struct fragment_reader *reader);
 void fragmenter_unsubscribe(struct fragment_reader *reader); /* fine inside a callback */

@@ -1,4 +1,4 @@
-/* Records a stream into segments: one file each, cut at keyframes after wall-clock boundaries. */
+/* Records a stream: what of it, in which files, and what to do when the disk does not take it. */
 #include "storage/recorder.h"
 
 #include <errno.h>
@@ -9,55 +9,12 @@
 
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
-#include "server/base/reactor.h"
 #include "server/base/wall_clock.h"
-#include "storage/box_writer.h"
-#include "storage/fragmenter.h"
+#include "storage/recorder_private.h"
 
 enum {
-	RETRY_US = 1000000,
-	FREE_BOX_BYTES = 16
-};
-
-/* What was handed to the volume and not yet answered, in order; the head of the file comes first. */
-struct recorder_append {
-	STAILQ_ENTRY(recorder_append) entry;
-	bool is_head;
-	struct catalogue_fragment fragment; /* its offset comes with the answer */
-};
-
-/* One file on its way to the disk; it outlives its time as the recorder's current one. */
-struct recorder_segment {
-	struct recorder *recorder;
-	struct volume_file *file;
-	struct catalogue_segment *row; /* until the file is open */
-	int64_t id;                    /* in the catalogue; 0: not there */
-	int64_t origin_us, boundary_us;
-	STAILQ_HEAD(, recorder_append) appends;
-};
-
-struct recorder {
-	char *camera;
-	struct volume *volume;
-	struct catalogue *catalogue;
-	int64_t segment_us;
-	struct log_name log;
-	struct stream *stream;
-	struct fragment_reader reader;
-	struct fragment_init *init;
-	int64_t correction_us;            /* of the run: its clock's */
-	struct recorder_segment *current; /* NULL: waits for a keyframe */
-	unsigned segments;                /* files not closed yet */
-
-	int64_t retry_us;        /* monotonic: no new file before */
-	int64_t failed_since_us; /* monotonic; 0: all is well */
-	uint64_t lost;           /* fragments since then */
-	struct metric *fragments, *bytes, *closed;
-
-	bool stopping;
-	void (*on_closed)(void *arg);
-	void *on_closed_arg;
-	struct reactor_dead dead;
+	IN_FLIGHT_BYTES =
+		1 << 20 /* of one recorder; what is more waits here, where it can be shed */
 };
 
 void recorder_path(char *ret, size_t size, const char *camera, int64_t start_us)
@@ -99,253 +56,241 @@ int64_t recorder_boundary(int64_t start_us, int64_t segment_us)
 
 /* --- trouble: said once, counted always --- */
 
-static void recorder_count_lost(struct recorder *recorder, const char *reason)
+/* A second without the disk, or of a gap. */
+static void recorder_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct recorder *recorder = arg;
+
+	(void)fd, (void)what;
+	recorder_gap_measure(recorder);
+	if (recorder->gap.open || recorder->failed_since_us)
+		reactor_timer_start(recorder->timer, RECORDER_BEAT_US);
+	recorder_pump(recorder);
+}
+
+/* A fragment that should be recorded is not. */
+static void recorder_lose(
+	struct recorder *recorder, const struct fragment *fragment, const char *reason)
 {
 	recorder->lost++;
 	metric_add(metric_get(METRIC_RECORDER_LOST, recorder->camera, reason), 1);
+	recorder_gap_begin(recorder, fragment->start_us, "disk");
 }
 
-static void recorder_fail(struct recorder *recorder, const char *doing, int error)
+/* Nothing is written for a second. */
+static void recorder_pause(struct recorder *recorder)
 {
-	recorder->retry_us = reactor_monotonic_us() + RETRY_US;
+	recorder->retry_us = reactor_monotonic_us() + RECORDER_BEAT_US;
+	reactor_timer_start(recorder->timer, RECORDER_BEAT_US);
+}
+
+static bool recorder_is_new_trouble(struct recorder *recorder)
+{
 	if (recorder->failed_since_us)
-		return;
+		return false;
 	recorder->failed_since_us = reactor_monotonic_us();
 	recorder->lost = 0;
-	log_error(
-		&recorder->log, "cannot %s: %s; trying again each second", doing, strerror(-error));
+	return true;
 }
 
-static void recorder_recover(struct recorder *recorder)
+void recorder_fail(struct recorder *recorder, const char *doing, int error)
 {
-	if (!recorder->failed_since_us)
+	recorder_pause(recorder);
+	recorder->refused = true;
+	if (recorder_is_new_trouble(recorder))
+		log_error(&recorder->log, "cannot %s: %s; trying again each second", doing,
+			strerror(-error));
+}
+
+void recorder_on_written(
+	struct recorder *recorder, const struct fragment *fragment, int64_t made_us)
+{
+	int64_t since_us = recorder->failed_since_us;
+
+	if (!since_us || made_us >= since_us)
+		recorder_gap_end(recorder, fragment->start_us);
+	if (!since_us || made_us < since_us)
 		return;
-	log_warn(&recorder->log, "records again: %.1f s and %llu fragments were lost",
-		(double)(reactor_monotonic_us() - recorder->failed_since_us) / 1e6,
+	log_warn(&recorder->log, "records again after %.1f s, %llu fragments were lost",
+		(double)(reactor_monotonic_us() - since_us) / 1e6,
 		(unsigned long long)recorder->lost);
 	recorder->failed_since_us = 0;
+	recorder->refused = false;
 }
 
-/* --- the end of segments and of the recorder --- */
+/* --- events --- */
 
-static void recorder_fini(void *object)
+/* Whether the queue is held until something happens. */
+static bool recorder_holds(const struct recorder *recorder)
 {
-	struct recorder *recorder = object;
+	return recorder->settings.events_only && !recorder->until_us;
+}
 
-	if (recorder->on_closed)
-		recorder->on_closed(recorder->on_closed_arg);
+/* The queue is full: the oldest group of pictures went. */
+static void recorder_on_shed(struct recorder_queue *queue, const struct fragment *fragment)
+{
+	struct recorder *recorder = CONTAINER_OF(queue, struct recorder, queue);
+
+	if (recorder_holds(recorder)) {
+		if (fragment)
+			metric_add(metric_get(METRIC_RECORDER_LOST, recorder->camera, "held"), 1);
+		return;
+	}
+	if (fragment) {
+		recorder_lose(recorder, fragment, "queue_full");
+		return;
+	}
+	recorder_segment_close(recorder); /* what follows goes into another file */
+	if (recorder_is_new_trouble(recorder))
+		log_error(&recorder->log,
+			"the disk is too slow: the oldest of what waits for it is left out");
+}
+
+/* Forgets what is older than an event that happened now would need. */
+static void recorder_trim(struct recorder *recorder)
+{
+	int64_t from_us = reactor_monotonic_us() - recorder->settings.pre_us;
+
+	while (recorder_queue_next_group_us(&recorder->queue) <= from_us)
+		recorder_queue_drop_group(&recorder->queue);
+}
+
+/* An event's file ends with the group of pictures, so that the next one can go on where it ends. */
+static void recorder_end_event(struct recorder *recorder, const struct recorder_item *item)
+{
+	if (!recorder->settings.events_only || !recorder->until_us)
+		return;
+	if (!item->fragment->keyframe || item->begun_us <= recorder->until_us)
+		return;
+	recorder->until_us = 0;
+	recorder_segment_close(recorder);
+}
+
+void recorder_trigger(struct recorder *recorder, int64_t ago_us)
+{
+	int64_t until_us = reactor_monotonic_us() - ago_us + recorder->settings.post_us;
+
+	if (!recorder->settings.events_only)
+		return;
+	if (!recorder->until_us)
+		log_info(&recorder->log, "an event is recorded");
+	if (until_us > recorder->until_us)
+		recorder->until_us = until_us;
+	recorder_pump(recorder);
+}
+
+/* --- writing --- */
+
+static void recorder_begin_run(struct recorder *recorder, const struct recorder_item *item)
+{
+	recorder_segment_close(recorder);
+	if (recorder->init && item->correction_us - recorder->correction_us > WALL_CLOCK_STEP_US)
+		recorder_gap_begin(recorder, recorder->last_end_us, "clock");
 	fragment_init_unref(&recorder->init);
-	free(recorder->camera);
-	free(recorder);
+	recorder->init = fragment_init_ref(item->init);
+	recorder->correction_us = item->correction_us;
 }
 
-static void recorder_finish(struct recorder *recorder)
+static void recorder_end_run(struct recorder *recorder)
 {
-	if (recorder->stopping && !recorder->segments)
-		reactor_free_later(&recorder->dead, recorder_fini, recorder);
+	recorder_segment_close(recorder);
+	if (recorder->last_end_us && !recorder_holds(recorder))
+		recorder_gap_begin(recorder, recorder->last_end_us, "camera");
 }
 
-static void recorder_close_segment(struct recorder *recorder)
+/* Gives a fragment to a file. False: not now. */
+static bool recorder_write(struct recorder *recorder, struct recorder_item *item)
 {
-	if (recorder->current)
-		volume_file_close(recorder->current->file);
-	recorder->current = NULL;
+	const struct fragment *fragment = item->fragment;
+
+	if (recorder_segment_is_full(recorder, fragment))
+		recorder_segment_close(recorder);
+	if (!recorder->current && !fragment->keyframe) {
+		if (recorder->failed_since_us)
+			recorder_lose(recorder, fragment, "write_failed");
+		recorder_item_free(item);
+		return true;
+	}
+	if (!recorder->current && recorder_segment_open(recorder, fragment) < 0)
+		return false;
+	if (recorder_segment_append(recorder, item) < 0)
+		return false;
+	recorder->last_end_us = fragment->start_us + fragment->duration_us;
+	return true;
 }
 
-static void segment_on_close(void *arg, int error, uint64_t bytes)
+static bool recorder_can_write(struct recorder *recorder, const struct recorder_item *item)
 {
-	struct recorder_segment *segment = arg;
-	struct recorder *recorder = segment->recorder;
+	if (item->kind != ITEM_FRAGMENT)
+		return true;
+	recorder_end_event(recorder, item);
+	return !recorder_holds(recorder) && recorder->in_flight_bytes < IN_FLIGHT_BYTES;
+}
 
-	if (error && !recorder->failed_since_us) /* else it was said */
-		log_error(&recorder->log, "closing a recording: %s", strerror(-error));
-	if (segment->id)
-		catalogue_finish(recorder->catalogue, segment->id, bytes);
-	if (bytes)
-		metric_add(recorder->closed, 1);
-	catalogue_segment_free(segment->row);
-	free(segment);
-	recorder->segments--;
+static bool recorder_do(struct recorder *recorder, struct recorder_item *item)
+{
+	if (item->kind == ITEM_FRAGMENT)
+		return recorder_write(recorder, item);
+	if (item->kind == ITEM_INIT)
+		recorder_begin_run(recorder, item);
+	else
+		recorder_end_run(recorder);
+	recorder_item_free(item);
+	return true;
+}
+
+static void recorder_finish(struct recorder *recorder);
+
+void recorder_pump(struct recorder *recorder)
+{
+	struct recorder_item *item;
+
+	if (recorder->failing || reactor_monotonic_us() < recorder->retry_us) {
+		recorder_finish(recorder);
+		return;
+	}
+	while ((item = recorder_queue_first(&recorder->queue)) &&
+		recorder_can_write(recorder, item)) {
+		struct recorder_items back;
+
+		item = recorder_queue_take(&recorder->queue);
+		if (recorder_do(recorder, item))
+			continue;
+		TAILQ_INIT(&back);
+		TAILQ_INSERT_TAIL(&back, item, entry);
+		recorder_queue_return(&recorder->queue, &back);
+		recorder_pause(recorder);
+		break;
+	}
+	if (recorder_holds(recorder))
+		recorder_trim(recorder);
 	recorder_finish(recorder);
 }
 
-/* --- what the volume answers --- */
-
-static void segment_on_open(void *arg, int error, const char *path)
-{
-	struct recorder_segment *segment = arg;
-	struct recorder *recorder = segment->recorder;
-
-	if (error) {
-		recorder_fail(recorder, "open a recording", error);
-		if (recorder->current == segment)
-			recorder_close_segment(recorder);
-		return;
-	}
-	free(segment->row->path);
-	segment->row->path = xstrdup(path);
-	if (catalogue_add(recorder->catalogue, segment->row, &segment->id) < 0)
-		log_error(&recorder->log, "%s: the catalogue is behind and will miss it", path);
-}
-
-static void segment_on_append(void *arg, int error, uint64_t offset, uint64_t bytes)
-{
-	struct recorder_segment *segment = arg;
-	struct recorder *recorder = segment->recorder;
-	struct recorder_append *append = STAILQ_FIRST(&segment->appends);
-
-	STAILQ_REMOVE_HEAD(&segment->appends, entry);
-	if (error) {
-		recorder_fail(recorder, "write a recording", error);
-		if (!append->is_head)
-			recorder_count_lost(recorder, "write_failed");
-		if (recorder->current == segment)
-			recorder_close_segment(recorder);
-	} else {
-		metric_add(recorder->bytes, (double)bytes);
-	}
-	if (!error && !append->is_head) {
-		recorder_recover(recorder);
-		metric_add(recorder->fragments, 1);
-		append->fragment.offset = offset;
-		if (segment->id)
-			catalogue_grow(recorder->catalogue, segment->id, &append->fragment);
-	}
-	free(append);
-}
-
-static const struct volume_file_events segment_events = {
-	.on_open = segment_on_open,
-	.on_append = segment_on_append,
-	.on_close = segment_on_close,
-};
-
 /* --- what the fragmenter gives --- */
-
-static void segment_expect(struct recorder_segment *segment, const struct fragment *fragment)
-{
-	struct recorder_append *append = xcalloc(1, sizeof(*append));
-
-	append->is_head = !fragment;
-	if (fragment)
-		append->fragment = (struct catalogue_fragment){
-			.start_us = fragment->start_us,
-			.duration_us = (uint32_t)fragment->duration_us,
-			.bytes = (uint32_t)fragment->bytes,
-			.keyframe = fragment->keyframe,
-		};
-	STAILQ_INSERT_TAIL(&segment->appends, append, entry);
-}
-
-/* `ftyp`, room for the header of an `mdat` that closing may write, `moov`. */
-static int segment_write_head(struct recorder_segment *segment, const struct fragment_init *init)
-{
-	struct box_writer w = { 0 };
-	size_t free_box;
-	int error;
-
-	box_bytes(&w, init->data, init->ftyp_bytes);
-	free_box = box_begin(&w, "free");
-	box_zeros(&w, FREE_BOX_BYTES - 8);
-	box_end(&w, free_box);
-	box_bytes(&w, init->data + init->ftyp_bytes, init->bytes - init->ftyp_bytes);
-	error = volume_append_bytes(segment->file, w.p, w.n);
-	if (!error)
-		segment_expect(segment, NULL);
-	free(w.p);
-	return error;
-}
-
-static struct catalogue_segment *segment_row(
-	const struct recorder *recorder, const struct fragment *first)
-{
-	struct catalogue_segment *row = xcalloc(1, sizeof(*row));
-
-	row->camera = xstrdup(recorder->camera);
-	row->stream = xstrdup("main");
-	row->start_us = row->end_us = first->start_us;
-	row->codecs = xstrdup(recorder->init->codecs);
-	row->width = recorder->init->width;
-	row->height = recorder->init->height;
-	row->state = SEGMENT_OPEN;
-	if (!wall_clock_confirms(recorder->correction_us))
-		row->boot_us = wall_clock_boot_us(recorder->correction_us);
-	return row;
-}
-
-static int recorder_open_segment(struct recorder *recorder, const struct fragment *first)
-{
-	struct recorder_segment *segment = xcalloc(1, sizeof(*segment));
-	char path[RECORDER_PATH_BYTES];
-
-	segment->recorder = recorder;
-	segment->origin_us = fragment_origin_us(first);
-	segment->boundary_us = recorder_boundary(first->start_us, recorder->segment_us);
-	STAILQ_INIT(&segment->appends);
-	recorder_path(path, sizeof(path), recorder->camera, first->start_us);
-	segment->file = volume_create(recorder->volume, path, &segment_events, segment);
-	if (!segment->file) {
-		free(segment);
-		return -EAGAIN;
-	}
-	segment->row = segment_row(recorder, first);
-	recorder->segments++;
-	recorder->current = segment;
-	return segment_write_head(segment, recorder->init);
-}
-
-/* Makes sure that a file is open for this fragment. Returns 0, or what is wrong, counted. */
-static int recorder_ready(struct recorder *recorder, const struct fragment *fragment)
-{
-	int error;
-
-	if (recorder->current && fragment->keyframe &&
-		fragment->start_us >= recorder->current->boundary_us)
-		recorder_close_segment(recorder);
-	if (recorder->current)
-		return 0;
-	if (!fragment->keyframe || reactor_monotonic_us() < recorder->retry_us) {
-		if (recorder->failed_since_us)
-			recorder_count_lost(recorder, "open_failed");
-		return -EAGAIN;
-	}
-	error = recorder_open_segment(recorder, fragment);
-	if (error) {
-		recorder_count_lost(recorder, "queue_full");
-		recorder_close_segment(recorder);
-	}
-	return error;
-}
 
 static void recorder_on_fragment(struct fragment_reader *reader, struct fragment *fragment)
 {
 	struct recorder *recorder = CONTAINER_OF(reader, struct recorder, reader);
 
-	if (recorder_ready(recorder, fragment))
-		return;
-	if (volume_append_fragment(
-		    recorder->current->file, fragment, recorder->current->origin_us)) {
-		recorder_fail(recorder, "keep up with the camera, the disk is too slow", -EAGAIN);
-		recorder_count_lost(recorder, "queue_full");
-		recorder_close_segment(recorder);
-		return;
-	}
-	segment_expect(recorder->current, fragment);
+	recorder_queue_add_fragment(&recorder->queue, fragment);
+	recorder_pump(recorder);
 }
 
 static void recorder_on_init(struct fragment_reader *reader, struct fragment_init *init)
 {
 	struct recorder *recorder = CONTAINER_OF(reader, struct recorder, reader);
 
-	recorder_close_segment(recorder);
-	fragment_init_unref(&recorder->init);
-	recorder->init = fragment_init_ref(init);
-	recorder->correction_us = stream_correction_us(recorder->stream);
+	recorder_queue_add_init(&recorder->queue, init, stream_correction_us(recorder->stream));
+	recorder_pump(recorder);
 }
 
 static void recorder_on_end(struct fragment_reader *reader)
 {
-	recorder_close_segment(CONTAINER_OF(reader, struct recorder, reader));
+	struct recorder *recorder = CONTAINER_OF(reader, struct recorder, reader);
+
+	recorder_queue_add_end(&recorder->queue);
+	recorder_pump(recorder);
 }
 
 static const struct fragment_reader_events recorder_events = {
@@ -354,8 +299,23 @@ static const struct fragment_reader_events recorder_events = {
 	.on_end = recorder_on_end,
 };
 
+/* --- the beginning and the end --- */
+
+/* Since when there is nothing: the end of the last recording. */
+static void recorder_on_newest(void *arg, int error, const struct catalogue_segment *rows, size_t n)
+{
+	struct recorder *recorder = arg;
+
+	recorder->newest = NULL;
+	if (error || !n || !recorder->gap.open || rows[0].end_us > recorder->gap.from_us)
+		return;
+	recorder->gap.from_us = rows[0].end_us;
+	recorder->gap.cause = "restart";
+}
+
 struct recorder *recorder_new(struct stream *stream, const char *camera, struct volume *volume,
-	struct catalogue *catalogue, int64_t segment_us, const struct log_name *parent)
+	struct catalogue *catalogue, const struct recorder_settings *settings,
+	const struct log_name *parent)
 {
 	struct recorder *recorder = xcalloc(1, sizeof(*recorder));
 
@@ -363,21 +323,84 @@ struct recorder *recorder_new(struct stream *stream, const char *camera, struct 
 	recorder->stream = stream;
 	recorder->volume = volume;
 	recorder->catalogue = catalogue;
-	recorder->segment_us = segment_us;
+	recorder->settings = *settings;
 	recorder->log = (struct log_name){ .parent = parent, .kind = "recorder" };
 	recorder->fragments = metric_get(METRIC_RECORDER_FRAGMENTS, camera);
 	recorder->bytes = metric_get(METRIC_RECORDER_BYTES, camera);
 	recorder->closed = metric_get(METRIC_RECORDER_SEGMENTS, camera);
+	recorder->timer = reactor_timer_new(recorder_on_timer, recorder);
+	TAILQ_INIT(&recorder->failed);
+	recorder_queue_init(&recorder->queue, camera, recorder_on_shed);
+	recorder_gap_init(recorder);
+	if (settings->first && !settings->events_only) {
+		recorder_gap_begin(recorder, reactor_now_us(), "camera");
+		recorder->newest =
+			catalogue_newest(catalogue, camera, recorder_on_newest, recorder);
+	}
 	fragmenter_subscribe(stream, &recorder->reader, &recorder_events, true);
 	return recorder;
+}
+
+void recorder_apply(struct recorder *recorder, const struct recorder_settings *settings)
+{
+	recorder->settings = *settings;
+	recorder_pump(recorder);
+}
+
+static void recorder_fini(void *object)
+{
+	struct recorder *recorder = object;
+
+	recorder_queue_fini(&recorder->queue);
+	recorder_gap_fini(recorder);
+	reactor_timer_free(&recorder->timer);
+	if (recorder->on_closed) /* after which the camera's metrics are gone */
+		recorder->on_closed(recorder->on_closed_arg);
+	fragment_init_unref(&recorder->init);
+	free(recorder->camera);
+	free(recorder);
+}
+
+/* The last step of stopping: what the disk takes is on it. */
+static void recorder_finish(struct recorder *recorder)
+{
+	struct recorder_item *item;
+
+	if (!recorder->stopping)
+		return;
+	while (recorder->refused && (item = recorder_queue_first(&recorder->queue))) {
+		(void)recorder_queue_take(
+			&recorder->queue); /* nobody waits for a disk that fails */
+		if (item->fragment)
+			recorder_lose(recorder, item->fragment, "write_failed");
+		recorder_item_free(item);
+	}
+	if (recorder_queue_first(&recorder->queue) && !recorder_holds(recorder))
+		return;
+	recorder_segment_close(recorder);
+	if (recorder->segments)
+		return;
+	recorder->stopping = false;
+	catalogue_cancel(recorder->newest);
+	reactor_free_later(&recorder->dead, recorder_fini, recorder);
+}
+
+void recorder_on_segment_closed(struct recorder *recorder)
+{
+	/* all of them: a later file's fragments would come back before an earlier one's */
+	if (recorder->failing && !recorder->segments) {
+		recorder->failing = false;
+		recorder_queue_return(&recorder->queue, &recorder->failed);
+	}
+	recorder_pump(recorder);
 }
 
 void recorder_stop(struct recorder *recorder, void (*on_closed)(void *arg), void *arg)
 {
 	recorder->on_closed = on_closed;
 	recorder->on_closed_arg = arg;
-	recorder->stopping = true;
+	fragmenter_flush(&recorder->reader);
 	fragmenter_unsubscribe(&recorder->reader);
-	recorder_close_segment(recorder);
-	recorder_finish(recorder);
+	recorder->stopping = true;
+	recorder_pump(recorder);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,13 +12,34 @@
 
 /*
  * Records one stream: appends its fragments to files through the volume, cuts at the first keyframe
- * after a wall-clock boundary and at every new run, and tells the catalogue. When a file cannot be opened or
- * written it says so once, counts, and tries anew with a new file at the next keyframe (not more often than each second).
+ * after a wall-clock boundary and at every new run, and tells the catalogue.
+ *
+ * What the disk does not take at once waits in a queue (recorder_queue.h). When a file cannot be made or written that is
+ * said once, and what it did not take is tried again each second, in another file from a keyframe on. What is missing in the end
+ * is counted, and a row in the catalogue says from when to when and why.
+ *
+ * For events the same queue holds the last `pre_us`; nothing is written until recorder_trigger().
  */
 struct recorder;
 
+struct recorder_settings {
+	int64_t segment_us; /* divides a day */
+	bool events_only;
+	int64_t pre_us, post_us; /* recorded before and after an event */
+	bool first; /* of this process: the time since the camera's last recording is missing */
+};
+
+enum {
+	RECORDER_BEAT_US = 1000000
+};
+
 struct recorder *recorder_new(struct stream *stream, const char *camera, struct volume *volume,
-	struct catalogue *catalogue, int64_t segment_us, const struct log_name *parent) MUST_CHECK;
+	struct catalogue *catalogue, const struct recorder_settings *settings,
+	const struct log_name *parent) MUST_CHECK;
+/* Other settings: of files from the next one on, of events at once. */
+void recorder_apply(struct recorder *recorder, const struct recorder_settings *settings);
+/* Something happened so long ago: with events_only it is recorded, or recorded for longer. */
+void recorder_trigger(struct recorder *recorder, int64_t ago_us);
 
 /* Ends the open segment; on_closed (may be NULL) comes when it is on disk. The recorder is gone after it. */
 void recorder_stop(struct recorder *recorder, void (*on_closed)(void *arg), void *arg);

@@ -251,7 +251,7 @@ static void test_a_database_of_version_1_is_brought_up_to_date(void **state)
 	catalogue_close(catalogue);
 	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db,
-				 "DROP INDEX segments_undated;"
+				 "DROP TABLE gaps; DROP INDEX segments_undated;"
 				 "ALTER TABLE segments DROP COLUMN boot_id;"
 				 "ALTER TABLE segments DROP COLUMN boot_us;"
 				 "PRAGMA user_version = 1;",

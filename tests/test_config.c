@@ -102,12 +102,12 @@ static void a_full_file_is_read(void **state)
 	assert_null(nas->cameras[1]);
 	assert_string_equal(porch->source, "rtsp://u:p@192.0.2.10:554/s1");
 	assert_int_equal(porch->transport, TRANSPORT_TCP);
-	assert_int_equal(porch->record, RECORD_OFF);
+	assert_int_equal(porch->recording.record, RECORD_OFF);
 	assert_false(porch->enabled);
 	assert_int_equal(porch->line, 8);
 	assert_string_equal(second->source, "test:");
 	assert_int_equal(second->transport, TRANSPORT_AUTO);
-	assert_int_equal(second->record, RECORD_CONTINUOUS);
+	assert_int_equal(second->recording.record, RECORD_CONTINUOUS);
 	assert_true(second->enabled);
 	assert_null(config_find_camera(config, "yard"));
 	assert_true(config_has_secrets(config));
@@ -608,7 +608,7 @@ static void the_demo_has_one_test_camera_on_loopback(void **state)
 	(void)state;
 	assert_string_equal(camera->source, "test:");
 	assert_true(camera->enabled);
-	assert_int_equal(camera->record, RECORD_CONTINUOUS);
+	assert_int_equal(camera->recording.record, RECORD_CONTINUOUS);
 	assert_string_equal(config->storage.path, "/tmp/x");
 	assert_string_equal(config->listen.http, "127.0.0.1:8080");
 	assert_string_equal(config->listen.rtsp, "127.0.0.1:8554");

@@ -18,6 +18,7 @@
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
 #include "storage/recorder.h"
+#include "storage/recorder_queue.h"
 #include "tests/synthetic.h"
 
 enum {
@@ -224,7 +225,9 @@ static void stop(struct recorder *recorder)
 
 static struct recorder *start(const char *camera)
 {
-	return recorder_new(stream, camera, volume, catalogue, SEGMENT_US, NULL);
+	const struct recorder_settings settings = { .segment_us = SEGMENT_US };
+
+	return recorder_new(stream, camera, volume, catalogue, &settings, NULL);
 }
 
 static void test_files_are_cut_at_the_keyframe_after_a_boundary(void **state)
@@ -506,6 +509,115 @@ static void test_a_file_that_cannot_be_made_is_said_once(void **state)
 	free(path);
 }
 
+/* --- events --- */
+
+static struct recorder *start_for_events(const char *camera, int64_t pre_us, int64_t post_us)
+{
+	const struct recorder_settings settings = {
+		.segment_us = SEGMENT_US,
+		.events_only = true,
+		.pre_us = pre_us,
+		.post_us = post_us,
+	};
+
+	return recorder_new(stream, camera, volume, catalogue, &settings, NULL);
+}
+
+/* All that is held is of now: pictures come as fast as the test gives them. */
+static void test_an_event_is_recorded_from_before_it_to_after_it(void **state)
+{
+	struct recorder *recorder = start_for_events("event", 60000000, 1);
+	struct rows r;
+
+	(void)state;
+	stream_begin(stream, tracks, 2);
+	publish(0, 12 * SECOND, 2 * SECOND);
+	assert_int_equal(rows_of("event").n, 0);
+	recorder_trigger(recorder, 0);
+	/* a fragment begins its length before it is whole: that of 13 s is still of before the trigger */
+	publish(12 * SECOND, 15 * SECOND, 2 * SECOND);
+	usleep(600000);
+	publish(15 * SECOND, 19 * SECOND,
+		2 * SECOND); /* the group that begins at 16 s is of after it */
+	r = closed_rows_of("event", 1);
+	assert_string_equal(
+		r.rows[0].name, "14-30-00+0000.mp4"); /* one file, though a boundary is in it */
+	check_row("event", &r.rows[0]);
+	check_pictures("event", &r.rows[0], 0, 16 * SECOND);
+	recorder_trigger(recorder, 0); /* goes on where the other one ended */
+	stream_end(stream);
+	stop(recorder);
+	r = closed_rows_of("event", 2);
+	assert_true(r.rows[0].end_us == r.rows[1].start_us);
+	check_pictures("event", &r.rows[1], 16 * SECOND, 3 * SECOND);
+}
+
+static void test_what_is_too_old_for_an_event_is_not_held(void **state)
+{
+	struct recorder *recorder = start_for_events("held", 0, 1000000);
+	struct metric *held = metric_get(METRIC_RECORDER_QUEUE_BYTES, "held");
+	struct rows r;
+
+	(void)state;
+	stream_begin(stream, tracks, 2);
+	publish(0, 7 * SECOND, 2 * SECOND);
+	assert_true(metric_value(held) > 0);
+	usleep(600000); /* the group that began last is of before now */
+	publish(7 * SECOND, 8 * SECOND, 2 * SECOND);
+	recorder_trigger(recorder, 0);
+	stream_end(stream);
+	stop(recorder);
+	assert_true(metric_value(held) == 0);
+	r = closed_rows_of("held", 1);
+	assert_string_equal(r.rows[0].name, "14-30-06+0000.mp4");
+	check_pictures("held", &r.rows[0], 6 * SECOND, 2 * SECOND);
+}
+
+static void test_without_an_event_nothing_is_recorded(void **state)
+{
+	struct recorder *recorder = start_for_events("calm", 60000000, 1000000);
+
+	(void)state;
+	stream_begin(stream, tracks, 2);
+	publish(0, 7 * SECOND, 2 * SECOND);
+	stream_end(stream);
+	stop(recorder);
+	assert_int_equal(rows_of("calm").n, 0);
+}
+
+/* --- the limit of what waits --- */
+
+static void test_a_full_queue_loses_whole_groups_and_the_gap_is_exact(void **state)
+{
+	struct metric *lost = metric_get(METRIC_RECORDER_LOST, "slow", "queue_full");
+	struct metric *missing = metric_get(METRIC_RECORDER_MISSING, "slow", "disk");
+	struct recorder *recorder = start("slow");
+	struct rows r;
+
+	(void)state;
+	stream_begin(stream, tracks, 2);
+	/* the volume takes 1 MiB at once; its answers come with the next turn of the loop */
+	for (unsigned i = 0; i < 9 * SECOND; i++) {
+		AVPacket *packet = synthetic_video(i, i % SECOND == 0, 20000);
+
+		if (i == 5 * SECOND)
+			recorder_queue_limit(3000000);
+		stream_publish(stream, packet);
+		av_packet_free(&packet);
+	}
+	stream_end(stream);
+	stop(recorder);
+	recorder_queue_limit(64 << 20);
+	r = closed_rows_of("slow", 2);
+	check_row("slow", &r.rows[0]);
+	check_row("slow", &r.rows[1]);
+	assert_true(r.rows[1].end_us == SYNTHETIC_START_US + 9000000); /* the newest is there */
+	assert_true(metric_value(lost) > 0);
+	/* whole seconds, as the groups: all but what the two files have */
+	assert_true((r.rows[1].start_us - SYNTHETIC_START_US) % 1000000 == 0);
+	assert_true(metric_value(missing) == (double)(r.rows[1].start_us - r.rows[0].end_us) / 1e6);
+}
+
 /* --- a disk that hangs --- */
 
 static void ignore_open(void *arg, int error, const char *path)
@@ -641,6 +753,10 @@ int main(void)
 		cmocka_unit_test(test_stopping_without_a_file_answers_too),
 		cmocka_unit_test(test_a_failed_write_is_counted_and_the_rest_agrees),
 		cmocka_unit_test(test_a_file_that_cannot_be_made_is_said_once),
+		cmocka_unit_test(test_an_event_is_recorded_from_before_it_to_after_it),
+		cmocka_unit_test(test_what_is_too_old_for_an_event_is_not_held),
+		cmocka_unit_test(test_without_an_event_nothing_is_recorded),
+		cmocka_unit_test(test_a_full_queue_loses_whole_groups_and_the_gap_is_exact),
 		cmocka_unit_test(test_closing_is_never_refused),
 		cmocka_unit_test(test_boundaries_when_the_clock_is_changed),
 	};

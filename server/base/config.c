@@ -247,6 +247,14 @@ bool config_has_secrets(const struct config *config)
 	return config->has_secrets;
 }
 
+void config_camera_take_recording(struct config_camera *camera, const struct config_camera *from)
+{
+	free(camera->recording.schedule);
+	camera->recording = from->recording;
+	if (from->recording.schedule)
+		camera->recording.schedule = xstrdup(from->recording.schedule);
+}
+
 bool config_camera_equal(const struct config_camera *a, const struct config_camera *b)
 {
 	for (const struct config_option *o = config_options; o->key; o++) {

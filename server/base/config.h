@@ -32,7 +32,14 @@ enum config_tls {
 };
 enum config_record {
 	RECORD_CONTINUOUS,
+	RECORD_EVENTS,
 	RECORD_OFF
+};
+/* What a camera's recorder does; a reload changes it without touching the camera. */
+struct config_recording {
+	enum config_record record;
+	char *schedule; /* when: see schedule.h; NULL: always */
+	int64_t pre_us, post_us;
 };
 
 struct config_camera {
@@ -40,7 +47,7 @@ struct config_camera {
 	char *name;   /* [a-z0-9][a-z0-9_-]{0,62} */
 	char *source; /* secret: may hold a password */
 	enum config_transport transport;
-	enum config_record record;
+	struct config_recording recording;
 	enum config_audio audio;
 	int64_t interval_us;   /* between two requests of a camera that gives single pictures */
 	bool loop;             /* av: files begin again at their end */
@@ -94,6 +101,8 @@ struct config_camera *config_find_camera(const struct config *config, const char
 /* A copy of its own, for whoever outlives a reload; the caller frees it. */
 struct config_camera *config_camera_copy(const struct config_camera *camera) MUST_CHECK;
 void config_camera_free(struct config_camera *camera); /* NULL is fine */
+/* Takes over how the other one is recorded. */
+void config_camera_take_recording(struct config_camera *camera, const struct config_camera *from);
 /* Whether two cameras' options differ in nothing that needs a restart of the camera. */
 bool config_camera_equal(const struct config_camera *a, const struct config_camera *b);
 /* The same for what all cameras share (storage.segment, storage.sync): else every camera restarts. */

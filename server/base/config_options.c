@@ -15,6 +15,7 @@
 
 #include "server/base/config_private.h"
 #include "server/base/memory.h"
+#include "server/base/schedule.h"
 
 enum {
 	PASSWORD_BYTES = 255,
@@ -60,6 +61,7 @@ static const struct config_word tls_words[] = {
 };
 static const struct config_word record_words[] = {
 	{"continuous", RECORD_CONTINUOUS},
+	{ "events",    RECORD_EVENTS    },
 	{ "off",       RECORD_OFF       },
 	{ NULL,        0                },
 };
@@ -146,6 +148,13 @@ static const char *check_fingerprint(const char *text)
 			return "holds something else than hexadecimal digits and colons";
 	}
 	return digits == 64 ? NULL : "must have 64 hexadecimal digits after sha256:";
+}
+
+static const char *check_schedule(const char *text)
+{
+	struct schedule schedule;
+
+	return schedule_parse(&schedule, text);
 }
 
 /* The field of an object, for `offset`. */
@@ -287,11 +296,42 @@ const struct config_option config_options[] = {
 	{
 		.key = "cameras.*.record",
 		.type = OPTION_ENUM,
-		.offset = IN_CAMERA(record),
+		.offset = IN_CAMERA(recording.record),
 		.standard = "continuous",
 		.applies = APPLIES_RECORDER,
 		.words = record_words,
-		.help = "Whether the camera is recorded; it is served live in any case.",
+		.help = "Whether the camera is recorded, or only while something happens; it is served "
+			"live in any case.",
+	},
+	{
+		.key = "cameras.*.schedule",
+		.type = OPTION_STRING,
+		.offset = IN_CAMERA(recording.schedule),
+		.applies = APPLIES_RECORDER,
+		.check = check_schedule,
+		.help = "When the camera is recorded, in local time, as in "
+			"\"mon-fri 18:00-07:00, sat-sun\". Always when left out.",
+	},
+	{
+		.key = "cameras.*.pre_event",
+		.type = OPTION_DURATION,
+		.offset = IN_CAMERA(recording.pre_us),
+		.standard = "10s",
+		.applies = APPLIES_RECORDER,
+		.min = "0",
+		.max = "5m",
+		.help = "With record: events, how much of before an event is recorded. It is held in "
+			"memory.",
+	},
+	{
+		.key = "cameras.*.post_event",
+		.type = OPTION_DURATION,
+		.offset = IN_CAMERA(recording.post_us),
+		.standard = "20s",
+		.applies = APPLIES_RECORDER,
+		.min = "1s",
+		.max = "1h",
+		.help = "With record: events, how long recording goes on after an event.",
 	},
 	{
 		.key = "cameras.*.audio",

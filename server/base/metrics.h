@@ -58,7 +58,15 @@ struct evbuffer;
 	X(METRIC_RECORDER_SEGMENTS, COUNTER, "nvrd_recorder_segments_total", "camera",               \
 		"Recording files closed.")                                                           \
 	X(METRIC_RECORDER_LOST, COUNTER, "nvrd_recorder_lost_fragments_total", "camera,reason",      \
-		"Fragments that were not recorded (queue_full, write_failed, open_failed).")         \
+		"Fragments that were not recorded (queue_full, write_failed) or not held (held).")   \
+	X(METRIC_RECORDER_QUEUE_BYTES, GAUGE, "nvrd_recorder_queue_bytes", "camera",                 \
+		"Bytes that wait for the disk, or are held for an event.")                           \
+	X(METRIC_RECORDER_QUEUE_LIMIT, GAUGE, "nvrd_recorder_queue_limit_bytes", "",                 \
+		"Bytes that may wait for the disk, of all cameras together.")                        \
+	X(METRIC_RECORDER_MISSING, COUNTER, "nvrd_recorder_missing_seconds_total", "camera,cause",   \
+		"Seconds that should have been recorded and were not, by cause.")                    \
+	X(METRIC_RECORDER_GAP, GAUGE, "nvrd_recorder_gap_seconds", "camera",                         \
+		"How long nothing has been recorded that should be; 0 when all is well.")            \
 	X(METRIC_REDATED, COUNTER, "nvrd_recordings_redated_total", "",                              \
 		"Recordings of before the clock was set that were confirmed or given another time.") \
 	X(METRIC_VOLUME_ERRORS, COUNTER, "nvrd_volume_errors_total", "operation",                    \

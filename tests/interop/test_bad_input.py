@@ -81,8 +81,8 @@ def check_full_disk():
                     stream.write(b"x" * 4096)
             except OSError:
                 pass
-        lost = 'nvrd_recorder_lost_fragments_total{camera="porch",reason="%s"}'
-        report(wait_for(lambda: sum(nvrd.metric(lost % r) for r in ("write_failed", "open_failed")) >= 2, 30), "a full disk is counted", nvrd.log()[-800:])
+        report(wait_for(lambda: nvrd.metric('nvrd_volume_errors_total{operation="write"}') >= 2, 30), "a full disk is counted", nvrd.log()[-800:])
+        report(wait_for(lambda: nvrd.metric('nvrd_recorder_queue_bytes{camera="porch"}') > 0, 10), "what it does not take waits", nvrd.log()[-800:])
         lines = [line for line in nvrd.log().splitlines() if "camera porch:" in line and "No space left" in line]
         report(1 <= len(lines) <= 2, "and said in a clear line", lines or nvrd.log()[-800:])
         report(nvrd.process.poll() is None, "it does not end")
