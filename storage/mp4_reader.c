@@ -6,17 +6,15 @@
 #include <string.h>
 
 #include "server/base/attributes.h"
-#include "server/base/reader.h"
 #include "server/media/codec_string.h"
-
-#define FOURCC(a, b, c, d) \
-	((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 
 enum {
 	LARGE_SIZE = 1,
 	MAC_EPOCH_S = 2082844800, /* 1904 to 1970 */
 	SAMPLES_MOST = 65536,
 	NOT_SYNC = 0x10000,
+	BASE_OFFSET = 0x1, /* of tfhd's flags */
+	BASE_IS_MOOF = 0x20000,
 	VISUAL_ENTRY_BYTES = 78,
 	SOUND_ENTRY_BYTES = 28,
 	OBJECT_AAC = 0x40, /* ISO/IEC 14496-1 table 5 */
@@ -47,8 +45,7 @@ int mp4_box_parse(struct mp4_box *ret, const uint8_t *p, size_t n, const char **
 	return 1;
 }
 
-/* The content of the next child box; false at the end. A box that overruns its parent is a failure of `r`. */
-static bool next_box(struct reader *r, uint32_t *type, struct reader *content)
+bool mp4_box_next(struct reader *r, uint32_t *type, struct reader *content)
 {
 	struct mp4_box box;
 	const char *why = "too short";
@@ -132,7 +129,7 @@ static void parse_esds(struct mp4_track *track, struct reader *r)
 		return;
 	track->name = object == OBJECT_AAC ? "aac" : object == OBJECT_JPEG ? "mjpeg" : "";
 	(void)snprintf(track->codec_string, sizeof(track->codec_string), "%s.%02X",
-		track->codec == FOURCC('m', 'p', '4', 'a') ? "mp4a" : "mp4v", object);
+		track->codec == MP4_TYPE('m', 'p', '4', 'a') ? "mp4a" : "mp4v", object);
 	reader_skip(&decoder, 12);
 	config = next_descriptor(&decoder, 5);
 	if (object == OBJECT_AAC && !config.why && reader_left(&config))
@@ -149,20 +146,20 @@ static const struct known_entry {
 	uint32_t config;
 	void (*parse)(struct mp4_track *track, struct reader *r);
 } known_entries[] = {
-	{ FOURCC('a', 'v', 'c', '1'), VISUAL_ENTRY_BYTES, "h264", "",
-		FOURCC('a', 'v', 'c', 'C'), parse_avcc },
-	{ FOURCC('h', 'v', 'c', '1'), VISUAL_ENTRY_BYTES, "h265", "",
-		FOURCC('h', 'v', 'c', 'C'), parse_hvcc },
-	{ FOURCC('a', 'v', '0', '1'), VISUAL_ENTRY_BYTES, "av1", "",
-		FOURCC('a', 'v', '1', 'C'), parse_av1c },
-	{ FOURCC('m', 'p', '4', 'v'), VISUAL_ENTRY_BYTES, "", "",
-		FOURCC('e', 's', 'd', 's'), parse_esds },
-	{ FOURCC('m', 'p', '4', 'a'), SOUND_ENTRY_BYTES, "", "",
-		FOURCC('e', 's', 'd', 's'), parse_esds },
-	{ FOURCC('O', 'p', 'u', 's'), SOUND_ENTRY_BYTES, "opus", "opus", 0, NULL },
-	{ FOURCC('u', 'l', 'a', 'w'), SOUND_ENTRY_BYTES, "pcm_mulaw", "ulaw", 0, NULL },
-	{ FOURCC('a', 'l', 'a', 'w'), SOUND_ENTRY_BYTES, "pcm_alaw", "alaw", 0, NULL },
-	{ FOURCC('t', 'w', 'o', 's'), SOUND_ENTRY_BYTES, "pcm_s16be", "twos", 0, NULL },
+	{ MP4_TYPE('a', 'v', 'c', '1'), VISUAL_ENTRY_BYTES, "h264", "",
+		MP4_TYPE('a', 'v', 'c', 'C'), parse_avcc },
+	{ MP4_TYPE('h', 'v', 'c', '1'), VISUAL_ENTRY_BYTES, "h265", "",
+		MP4_TYPE('h', 'v', 'c', 'C'), parse_hvcc },
+	{ MP4_TYPE('a', 'v', '0', '1'), VISUAL_ENTRY_BYTES, "av1", "",
+		MP4_TYPE('a', 'v', '1', 'C'), parse_av1c },
+	{ MP4_TYPE('m', 'p', '4', 'v'), VISUAL_ENTRY_BYTES, "", "",
+		MP4_TYPE('e', 's', 'd', 's'), parse_esds },
+	{ MP4_TYPE('m', 'p', '4', 'a'), SOUND_ENTRY_BYTES, "", "",
+		MP4_TYPE('e', 's', 'd', 's'), parse_esds },
+	{ MP4_TYPE('O', 'p', 'u', 's'), SOUND_ENTRY_BYTES, "opus", "opus", 0, NULL },
+	{ MP4_TYPE('u', 'l', 'a', 'w'), SOUND_ENTRY_BYTES, "pcm_mulaw", "ulaw", 0, NULL },
+	{ MP4_TYPE('a', 'l', 'a', 'w'), SOUND_ENTRY_BYTES, "pcm_alaw", "alaw", 0, NULL },
+	{ MP4_TYPE('t', 'w', 'o', 's'), SOUND_ENTRY_BYTES, "pcm_s16be", "twos", 0, NULL },
 };
 // clang-format on
 
@@ -179,7 +176,7 @@ static void parse_entry(struct mp4_track *track, const struct known_entry *known
 	}
 	track->name = known->name;
 	(void)snprintf(track->codec_string, sizeof(track->codec_string), "%s", known->codec_string);
-	while (known->parse && next_box(r, &type, &content)) {
+	while (known->parse && mp4_box_next(r, &type, &content)) {
 		if (type == known->config)
 			known->parse(track, &content);
 	}
@@ -191,7 +188,7 @@ static void parse_stsd(struct mp4_track *track, struct reader *r)
 	struct reader entry;
 
 	reader_skip(r, 8); /* version, flags, count */
-	if (!next_box(r, &track->codec, &entry))
+	if (!mp4_box_next(r, &track->codec, &entry))
 		return;
 	for (size_t i = 0; i < ARRAY_LENGTH(known_entries); i++) {
 		if (known_entries[i].type == track->codec)
@@ -219,24 +216,24 @@ static void parse_media_header(struct mp4_track *track, struct reader *r)
 /* Boxes that hold others on the way from trak to stsd. */
 static bool is_container(uint32_t type)
 {
-	return type == FOURCC('m', 'd', 'i', 'a') || type == FOURCC('m', 'i', 'n', 'f') ||
-	       type == FOURCC('s', 't', 'b', 'l');
+	return type == MP4_TYPE('m', 'd', 'i', 'a') || type == MP4_TYPE('m', 'i', 'n', 'f') ||
+	       type == MP4_TYPE('s', 't', 'b', 'l');
 }
 
 static void parse_track_box(struct mp4_track *track, uint32_t type, struct reader *r)
 {
 	switch (type) {
-	case FOURCC('t', 'k', 'h', 'd'):
+	case MP4_TYPE('t', 'k', 'h', 'd'):
 		parse_track_header(track, r);
 		break;
-	case FOURCC('m', 'd', 'h', 'd'):
+	case MP4_TYPE('m', 'd', 'h', 'd'):
 		parse_media_header(track, r);
 		break;
-	case FOURCC('h', 'd', 'l', 'r'):
+	case MP4_TYPE('h', 'd', 'l', 'r'):
 		reader_skip(r, 8);
 		track->handler = reader_u32(r);
 		break;
-	case FOURCC('s', 't', 's', 'd'):
+	case MP4_TYPE('s', 't', 's', 'd'):
 		parse_stsd(track, r);
 		break;
 	default:
@@ -250,7 +247,7 @@ static void parse_track(struct mp4_track *track, struct reader *r, unsigned dept
 	struct reader content;
 	uint32_t type;
 
-	while (next_box(r, &type, &content)) {
+	while (mp4_box_next(r, &type, &content)) {
 		if (is_container(type) && depth < 4)
 			parse_track(track, &content, depth + 1);
 		else
@@ -275,10 +272,10 @@ static void parse_defaults(struct mp4_movie *movie, struct reader *r)
 	struct reader trex;
 	uint32_t type;
 
-	while (next_box(r, &type, &trex)) {
+	while (mp4_box_next(r, &type, &trex)) {
 		uint32_t id, duration;
 
-		if (type != FOURCC('t', 'r', 'e', 'x'))
+		if (type != MP4_TYPE('t', 'r', 'e', 'x'))
 			continue;
 		reader_skip(&trex, 4);
 		id = reader_u32(&trex);
@@ -303,13 +300,13 @@ static struct mp4_track *movie_new_track(struct mp4_movie *movie)
 static void parse_movie_box(struct mp4_movie *movie, uint32_t type, struct reader *r)
 {
 	switch (type) {
-	case FOURCC('m', 'v', 'h', 'd'):
+	case MP4_TYPE('m', 'v', 'h', 'd'):
 		parse_movie_header(movie, r);
 		break;
-	case FOURCC('m', 'v', 'e', 'x'):
+	case MP4_TYPE('m', 'v', 'e', 'x'):
 		parse_defaults(movie, r);
 		break;
-	case FOURCC('t', 'r', 'a', 'k'):
+	case MP4_TYPE('t', 'r', 'a', 'k'):
 		if (movie->n_tracks == MP4_TRACKS)
 			reader_fail(r, "too many tracks");
 		else
@@ -326,18 +323,18 @@ static struct reader whole_box(const uint8_t *p, size_t n, uint32_t wanted)
 	struct reader r = reader_of(p, n), content = reader_of(p, 0);
 	uint32_t type = 0;
 
-	if (!next_box(&r, &type, &content) || type != wanted)
+	if (!mp4_box_next(&r, &type, &content) || type != wanted)
 		reader_fail(&content, r.why ? r.why : "another box was expected");
 	return content;
 }
 
 int mp4_moov_parse(struct mp4_movie *ret, const uint8_t *p, size_t n, const char **why)
 {
-	struct reader r = whole_box(p, n, FOURCC('m', 'o', 'o', 'v')), content;
+	struct reader r = whole_box(p, n, MP4_TYPE('m', 'o', 'o', 'v')), content;
 	struct mp4_movie movie = { 0 };
 	uint32_t type;
 
-	while (next_box(&r, &type, &content)) {
+	while (mp4_box_next(&r, &type, &content)) {
 		parse_movie_box(&movie, type, &content);
 		reader_take(&r, &content);
 	}
@@ -362,101 +359,146 @@ struct run_defaults {
 	uint32_t duration, size, flags;
 };
 
-static void parse_traf_header(struct reader *r, const struct mp4_movie *movie, uint32_t *id,
-	struct run_defaults *defaults)
-{
-	uint32_t flags = reader_u32(r) & 0xffffff;
+struct moof_parser {
+	const struct mp4_movie *movie;
+	struct mp4_fragment fragment;
+	struct run_defaults defaults; /* of the traf at hand */
+	int64_t offset;               /* where its next sample is, unless the run says it */
+	mp4_sample_fn *on_sample;     /* or NULL */
+	void *arg;
+};
 
-	*id = reader_u32(r);
-	for (unsigned i = 0; i < movie->n_tracks; i++) {
-		if (movie->tracks[i].id == *id)
-			defaults->duration = movie->tracks[i].default_duration;
+static void parse_traf_header(struct moof_parser *m, unsigned traf, struct reader *r)
+{
+	uint32_t flags = reader_u32(r) & 0xffffff, id = reader_u32(r);
+
+	m->fragment.tracks[traf].id = id;
+	m->fragment.is_relative =
+		m->fragment.is_relative && (flags & BASE_IS_MOOF) && !(flags & BASE_OFFSET);
+	for (unsigned i = 0; i < m->movie->n_tracks; i++) {
+		if (m->movie->tracks[i].id == id)
+			m->defaults.duration = m->movie->tracks[i].default_duration;
 	}
-	reader_skip(r, (flags & 1 ? 8 : 0) + (flags & 2 ? 4 : 0));
+	reader_skip(r, (flags & BASE_OFFSET ? 8 : 0) + (flags & 2 ? 4 : 0));
 	if (flags & 8)
-		defaults->duration = reader_u32(r);
+		m->defaults.duration = reader_u32(r);
 	if (flags & 0x10)
-		defaults->size = reader_u32(r);
+		m->defaults.size = reader_u32(r);
 	if (flags & 0x20)
-		defaults->flags = reader_u32(r);
+		m->defaults.flags = reader_u32(r);
 }
 
-static void parse_run(struct reader *r, const struct run_defaults *defaults,
-	struct mp4_fragment *fragment, unsigned track)
+static void take_sample(struct moof_parser *m, unsigned traf, struct mp4_sample *sample)
+{
+	struct mp4_fragment *fragment = &m->fragment;
+
+	sample->offset = m->offset;
+	sample->decode_time = fragment->tracks[traf].decode_time + fragment->tracks[traf].duration;
+	m->offset += sample->bytes;
+	if (!fragment->samples++ || sample->offset < fragment->data_at)
+		fragment->data_at = sample->offset;
+	if (m->offset > fragment->data_to)
+		fragment->data_to = m->offset;
+	if (!fragment->tracks[traf].samples++)
+		fragment->tracks[traf].keyframe = sample->sync;
+	fragment->tracks[traf].duration += sample->duration;
+	fragment->data_bytes += sample->bytes;
+	if (m->on_sample)
+		m->on_sample(m->arg, traf, sample);
+}
+
+static void parse_run(struct moof_parser *m, unsigned traf, struct reader *r)
 {
 	uint32_t flags = reader_u32(r) & 0xffffff;
-	uint32_t n = reader_u32(r), first_flags = defaults->flags;
+	uint32_t n = reader_u32(r), first_flags = m->defaults.flags;
 
-	reader_skip(r, flags & 1 ? 4 : 0);
+	if (flags & 1)
+		m->offset = (int32_t)reader_u32(r);
 	if (flags & 4)
 		first_flags = reader_u32(r);
-	if (n > SAMPLES_MOST || fragment->tracks[track].samples + n > SAMPLES_MOST)
+	if (n > SAMPLES_MOST || m->fragment.tracks[traf].samples + n > SAMPLES_MOST)
 		reader_fail(r, "too many samples");
 	for (uint32_t i = 0; i < n && !r->why; i++) {
-		uint32_t duration = flags & 0x100 ? reader_u32(r) : defaults->duration;
-		uint32_t size = flags & 0x200 ? reader_u32(r) : defaults->size;
-		uint32_t sample_flags = flags & 0x400 ? reader_u32(r)
-					: i           ? defaults->flags
-						      : first_flags;
+		struct mp4_sample sample;
+		uint32_t sample_flags;
 
-		reader_skip(r, flags & 0x800 ? 4 : 0);
-		if (!fragment->tracks[track].samples++)
-			fragment->tracks[track].keyframe = !(sample_flags & NOT_SYNC);
-		fragment->tracks[track].duration += duration;
-		fragment->data_bytes += size;
+		sample.duration = flags & 0x100 ? reader_u32(r) : m->defaults.duration;
+		sample.bytes = flags & 0x200 ? reader_u32(r) : m->defaults.size;
+		sample_flags = flags & 0x400 ? reader_u32(r) : i ? m->defaults.flags : first_flags;
+		sample.composition = flags & 0x800 ? (int32_t)reader_u32(r) : 0;
+		sample.sync = !(sample_flags & NOT_SYNC);
+		if (!r->why)
+			take_sample(m, traf, &sample);
 	}
 }
 
-static void parse_traf(
-	struct reader *r, const struct mp4_movie *movie, struct mp4_fragment *fragment)
+static void parse_traf(struct moof_parser *m, struct reader *r)
 {
-	unsigned track = fragment->n_tracks;
-	struct run_defaults defaults = { 0 };
+	unsigned traf = m->fragment.n_tracks;
 	struct reader content;
 	uint32_t type;
 
-	if (track == MP4_TRACKS) {
+	if (traf == MP4_TRACKS) {
 		reader_fail(r, "too many tracks");
 		return;
 	}
-	fragment->n_tracks++;
-	while (next_box(r, &type, &content)) {
-		if (type == FOURCC('t', 'f', 'h', 'd')) {
-			parse_traf_header(&content, movie, &fragment->tracks[track].id, &defaults);
-		} else if (type == FOURCC('t', 'f', 'd', 't')) {
+	m->fragment.n_tracks++;
+	m->defaults = (struct run_defaults){ 0 };
+	m->offset = 0;
+	while (mp4_box_next(r, &type, &content)) {
+		if (type == MP4_TYPE('t', 'f', 'h', 'd')) {
+			parse_traf_header(m, traf, &content);
+		} else if (type == MP4_TYPE('t', 'f', 'd', 't')) {
 			uint32_t version = reader_u32(&content) >> 24;
 
-			fragment->tracks[track].decode_time =
+			m->fragment.tracks[traf].decode_time =
 				version ? reader_u64(&content) : reader_u32(&content);
-		} else if (type == FOURCC('t', 'r', 'u', 'n')) {
-			parse_run(&content, &defaults, fragment, track);
+		} else if (type == MP4_TYPE('t', 'r', 'u', 'n')) {
+			parse_run(m, traf, &content);
 		}
 		reader_take(r, &content);
 	}
 }
 
-int mp4_moof_parse(struct mp4_fragment *ret, const uint8_t *p, size_t n,
-	const struct mp4_movie *movie, const char **why)
+/* Returns 0, or -EBADMSG with a reason. */
+static int parse_moof(struct moof_parser *m, const uint8_t *p, size_t n, const char **why)
 {
-	struct reader r = whole_box(p, n, FOURCC('m', 'o', 'o', 'f')), content;
-	struct mp4_fragment fragment = { 0 };
+	struct reader r = whole_box(p, n, MP4_TYPE('m', 'o', 'o', 'f')), content;
 	uint32_t type;
 
-	while (next_box(&r, &type, &content)) {
-		if (type == FOURCC('m', 'f', 'h', 'd')) {
+	m->fragment.is_relative = true;
+	while (mp4_box_next(&r, &type, &content)) {
+		if (type == MP4_TYPE('m', 'f', 'h', 'd')) {
 			reader_skip(&content, 4);
-			fragment.sequence = reader_u32(&content);
-		} else if (type == FOURCC('t', 'r', 'a', 'f')) {
-			parse_traf(&content, movie, &fragment);
+			m->fragment.sequence = reader_u32(&content);
+		} else if (type == MP4_TYPE('t', 'r', 'a', 'f')) {
+			parse_traf(m, &content);
 		}
 		reader_take(&r, &content);
 	}
-	if (!fragment.n_tracks)
+	if (!m->fragment.n_tracks)
 		reader_fail(&r, "a moof without tracks");
-	if (r.why) {
-		*why = r.why;
-		return -EBADMSG;
-	}
-	*ret = fragment;
-	return 0;
+	if (!r.why)
+		return 0;
+	*why = r.why;
+	return -EBADMSG;
+}
+
+int mp4_moof_parse(struct mp4_fragment *ret, const uint8_t *p, size_t n,
+	const struct mp4_movie *movie, const char **why)
+{
+	struct moof_parser m = { .movie = movie };
+	int error = parse_moof(&m, p, n, why);
+
+	if (!error)
+		*ret = m.fragment;
+	return error;
+}
+
+int mp4_moof_samples(const uint8_t *p, size_t n, const struct mp4_movie *movie,
+	mp4_sample_fn *on_sample, void *arg, const char **why)
+{
+	struct moof_parser m = { .movie = movie, .on_sample = on_sample, .arg = arg };
+
+	return parse_moof(&m, p, n, why);
 }

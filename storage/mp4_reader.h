@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "server/base/attributes.h"
+#include "server/base/reader.h"
 
 /*
  * Reads what is needed of MP4 files (ISO/IEC 14496-12): the walk over boxes, the tracks of a moov,
@@ -16,6 +17,10 @@ enum {
 	MP4_TRACKS = 4
 };
 
+/* A box's type as mp4_box has it. */
+#define MP4_TYPE(a, b, c, d) \
+	((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
+
 struct mp4_box {
 	uint32_t type;         /* big-endian fourcc */
 	uint64_t bytes;        /* with its header; up to the end for size 0 when `to_end` */
@@ -24,6 +29,11 @@ struct mp4_box {
 };
 /* Parses a box header at p (n >= 8 wanted, 16 for large ones). 1 with *ret, 0 for "more", -EBADMSG. */
 int mp4_box_parse(struct mp4_box *ret, const uint8_t *p, size_t n, const char **why) MUST_CHECK;
+/*
+ * The type and content of the next box at *r, which moves behind it; false at the end. A box that
+ * overruns *r is a failure of *r.
+ */
+bool mp4_box_next(struct reader *r, uint32_t *type, struct reader *content);
 
 struct mp4_track {
 	uint32_t id, timescale;
@@ -45,6 +55,10 @@ int mp4_moov_parse(struct mp4_movie *ret, const uint8_t *p, size_t n, const char
 struct mp4_fragment {
 	uint32_t sequence;
 	uint64_t data_bytes; /* sum of sample sizes */
+	uint64_t samples;    /* of all tracks */
+	int64_t data_at,
+		data_to; /* where the first sample starts and the last one ends, from the moof on */
+	bool is_relative; /* offsets count from the moof (default-base-is-moof) */
 	unsigned n_tracks;
 	struct {
 		uint32_t id;
@@ -56,3 +70,19 @@ struct mp4_fragment {
 /* Parses a whole moof box (with its header). */
 int mp4_moof_parse(struct mp4_fragment *ret, const uint8_t *p, size_t n,
 	const struct mp4_movie *movie, const char **why) MUST_CHECK;
+
+struct mp4_sample {
+	int64_t offset; /* from the moof on */
+	uint32_t bytes;
+	uint64_t decode_time;
+	uint32_t duration;
+	int32_t composition; /* what is added to the decode time when it is shown */
+	bool sync;
+};
+/*
+ * Gives each sample of a whole moof in the order of its trafs; `traf` is its index in mp4_fragment's
+ * tracks. Refuses what mp4_moof_parse() refuses, maybe after some samples.
+ */
+typedef void mp4_sample_fn(void *arg, unsigned traf, const struct mp4_sample *sample);
+int mp4_moof_samples(const uint8_t *p, size_t n, const struct mp4_movie *movie,
+	mp4_sample_fn *on_sample, void *arg, const char **why) MUST_CHECK;
