@@ -1,0 +1,61 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/attributes.h"
+#include "storage/box_writer.h"
+#include "storage/catalogue.h"
+#include "storage/fragment.h"
+
+/*
+ * The format of a recording's file (docs/STORAGE.md): fragmented MP4 while it grows, an ordinary MP4
+ * over the same bytes once it is closed. All that nvrd has to know of a recording is in its file.
+ *
+ *	open    ftyp free(16)           moov prft moof mdat moof mdat ...
+ *	closed  ftyp mdat(64-bit size) {moov prft moof mdat moof mdat ...} moov
+ *
+ * The functions on files block; for worker threads and the start.
+ */
+
+enum {
+	SEGMENT_CODECS_BYTES = 96 /* as in struct fragment_init */
+};
+
+/*
+ * Appends the head of a file to w: all that stands before the first fragment. Decode times in
+ * the file count from origin_us, an instant of the clock; `dated` says whether that clock can be
+ * trusted. `camera` is its name, for people.
+ */
+void segment_head(struct box_writer *w, const struct fragment_init *init, const char *camera,
+	int64_t origin_us, bool dated);
+
+/* What a file says of itself. */
+struct segment_scan {
+	int64_t start_us, end_us; /* of its fragments, as the lead track has them */
+	bool dated;               /* the clock that gave start_us was trusted */
+	bool closed;
+	char codecs[SEGMENT_CODECS_BYTES]; /* RFC 6381, all tracks, by commas */
+	int width, height;                 /* 0 without video */
+	uint64_t bytes;                    /* up to the end of the last whole fragment */
+	struct catalogue_fragment *fragments;
+	size_t n;
+};
+/*
+ * Reads a file, open, closed or torn. Returns 0 (segment_scan_fini() then frees what is in *ret),
+ * -ENODATA when no fragment is whole (or nothing at all), -ENOTSUP when it is another kind of file, -EFBIG when it has too
+ * many fragments, -EBADMSG when its head makes no sense, or what pread() failed with.
+ */
+int segment_scan(int fd, struct segment_scan *ret) MUST_CHECK;
+void segment_scan_fini(struct segment_scan *scan);
+
+/*
+ * Closes a file that nobody appends to any more, opened for reading and writing: cuts what is behind
+ * the last whole fragment, appends a moov with the sample tables, and makes all before it one mdat. All
+ * is synced when it returns. A closed file is left as it is. *bytes is how long the file
+ * is then, also after an error (0 when that cannot be found out), with which the file stays what it
+ * was: playable as fragments. Errors as of segment_scan(); -EBADMSG also for whole fragments that no
+ * table can describe; and those of pwrite(), ftruncate(), fdatasync().
+ */
+int segment_close(int fd, uint64_t *bytes) MUST_CHECK;
