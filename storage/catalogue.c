@@ -416,7 +416,7 @@ static int catalogue_close_interrupted(struct catalogue *catalogue, const char *
 			.start_us = sqlite3_column_int64(statement, 2),
 		};
 		struct fragment_index index = { 0 };
-		int error = catalogue_measure(folder, &row, &index);
+		int error = catalogue_measure(folder, &row, &index, &catalogue->log);
 
 		if (error)
 			log_warn(&catalogue->log, "%s: %s: left out", row.path, strerror(-error));

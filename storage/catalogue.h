@@ -23,8 +23,8 @@ struct catalogue_segment {
 	char *camera, *stream; /* "porch", "main" */
 	char *path;            /* on the volume: "recordings/porch/2026-11-20/14-30-00+0100.mp4" */
 	int64_t start_us, end_us; /* end: of the last whole fragment */
-	uint64_t bytes;           /* up to the last whole fragment */
-	char *codecs;             /* RFC 6381 */
+	uint64_t bytes; /* up to the last whole fragment; once closed, of the whole file */
+	char *codecs;   /* RFC 6381 */
 	int width, height;
 	enum catalogue_state state;
 	/*

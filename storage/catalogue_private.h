@@ -48,12 +48,12 @@ struct catalogue {
 struct open_segment *catalogue_find_open(const struct catalogue *catalogue, int64_t id);
 
 /*
- * Measures a segment's file up to its last whole fragment: end_us, bytes of *row, and the index.
- * `root` is a descriptor of storage.path. Returns 0, -ENOENT when there is no file, -ENODATA when no
- * fragment in it is whole, or -errno.
+ * Measures a segment's file up to its last whole fragment and closes it there: end_us, bytes of
+ * *row, and the index. `root` is a descriptor of storage.path; what is wrong with closing is logged.
+ * Returns 0, -ENOENT when there is no file, or an error of segment_scan().
  */
-int catalogue_measure(
-	int root, struct catalogue_segment *row, struct fragment_index *ret) MUST_CHECK;
+int catalogue_measure(int root, struct catalogue_segment *row, struct fragment_index *ret,
+	const struct log_name *log) MUST_CHECK;
 
 /* Runs one statement; logs what is wrong with it. Returns 0 or -EIO. */
 int catalogue_exec(struct catalogue *catalogue, const char *sql);

@@ -6,12 +6,8 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/wall_clock.h"
-#include "storage/box_writer.h"
 #include "storage/recorder_private.h"
-
-enum {
-	FREE_BOX_BYTES = 16
-};
+#include "storage/segment.h"
 
 /* It outlives its time as the recorder's current one. */
 struct recorder_segment {
@@ -123,18 +119,14 @@ static const struct volume_file_events segment_events = {
 
 /* --- what the recorder gives --- */
 
-/* `ftyp`, room for the header of an `mdat` that closing may write, `moov`. */
 static int segment_write_head(struct recorder_segment *segment, const struct fragment_init *init)
 {
+	const struct recorder *recorder = segment->recorder;
 	struct box_writer w = { 0 };
-	size_t free_box;
 	int error;
 
-	box_bytes(&w, init->data, init->ftyp_bytes);
-	free_box = box_begin(&w, "free");
-	box_zeros(&w, FREE_BOX_BYTES - 8);
-	box_end(&w, free_box);
-	box_bytes(&w, init->data + init->ftyp_bytes, init->bytes - init->ftyp_bytes);
+	segment_head(&w, init, recorder->camera, segment->origin_us,
+		wall_clock_confirms(recorder->correction_us));
 	error = volume_append_bytes(segment->file, w.p, w.n);
 	free(w.p);
 	return error;

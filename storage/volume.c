@@ -17,6 +17,7 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "storage/segment.h"
 #include "storage/volume_private.h"
 
 enum {
@@ -248,7 +249,7 @@ static int file_create(struct volume_file *file)
 		free(file->path);
 		file->path = volume_suffixed(wanted, i);
 		fd = volume_open_beneath(
-			file->volume, file->path, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE);
+			file->volume, file->path, O_RDWR | O_CREAT | O_EXCL, FILE_MODE);
 	}
 	free(wanted);
 	return fd;
@@ -432,10 +433,26 @@ static int sync_folder_of(const struct volume_file *file)
 	return error;
 }
 
+/* Makes an ordinary MP4 of it, synced. Where that fails it stays what it was, a file of fragments. */
+static int file_finish(struct volume_file *file)
+{
+	uint64_t bytes;
+	int error = segment_close(file->fd, &bytes);
+
+	if (bytes)
+		file->bytes = bytes;
+	if (!error)
+		return 0;
+	volume_count_error("close");
+	(void)fsync(file->fd);
+	return error;
+}
+
 static void close_run(struct worker_job *worker_job)
 {
 	struct volume_job *job = CONTAINER_OF(worker_job, struct volume_job, job);
 	struct volume_file *file = job->file;
+	int error;
 
 	if (file->fd < 0) {
 		job->error = file->error;
@@ -444,15 +461,14 @@ static void close_run(struct worker_job *worker_job)
 	if (file->bytes == file->plain_bytes) { /* not one picture in it */
 		(void)unlinkat(file->volume->folder, file->path, 0);
 		file->bytes = 0;
-	} else if (fsync(file->fd) < 0) {
-		job->error = -errno;
+	} else {
+		job->error = file_finish(file);
 	}
-	if (close(file->fd) < 0 && !job->error)
-		job->error = -errno;
-	if (!job->error)
-		job->error = sync_folder_of(file);
-	if (job->error)
+	error = close(file->fd) < 0 ? -errno : sync_folder_of(file);
+	if (error)
 		volume_count_error("sync");
+	if (!job->error)
+		job->error = error;
 }
 
 static void close_done(struct worker_job *worker_job)

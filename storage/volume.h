@@ -37,7 +37,10 @@ struct volume_file_events {
 	void (*on_open)(void *arg, int error, const char *path);
 	/* One append finished: where it starts and how many bytes; or error < 0 (errno), the file is cut back to offset. */
 	void (*on_append)(void *arg, int error, uint64_t offset, uint64_t bytes);
-	/* Closed and synced; the handle is gone after this. A file without any fragment is removed: 0 bytes. */
+	/*
+	 * Closed and synced: a segment (segment.h) is an ordinary MP4 now, or after an error still
+	 * one of fragments. The handle is gone after this. A file without any fragment is removed: 0 bytes.
+	 */
 	void (*on_close)(void *arg, int error, uint64_t bytes);
 };
 /* Creates the file and its folders on the writer thread. NULL when the queue is full. */

@@ -27,5 +27,5 @@ enum {
 };
 /* A path with _2, _3 … before its extension; i = 1: as it is. The caller frees it. */
 char *volume_suffixed(const char *path, int i);
-/* Counts a failed operation: "open", "write", "sync", "read". Any thread. */
+/* Counts a failed operation: "open", "write", "sync", "read", "close". Any thread. */
 void volume_count_error(const char *operation);

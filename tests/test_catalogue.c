@@ -17,6 +17,7 @@
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
 #include "storage/catalogue_private.h"
+#include "storage/segment.h"
 #include "tests/synthetic.h"
 
 static char *folder, *file;
@@ -265,18 +266,21 @@ static void test_a_database_of_version_1_is_brought_up_to_date(void **state)
 
 /* --- what a killed process leaves --- */
 
-/* Writes ftyp, free, moov and three fragments, cut after `bytes`; returns where the fragments end. */
+/* Writes a head and three fragments, cut after `cut` bytes; says where the fragments end. */
 static void write_recording(const char *path, size_t cut, size_t ends[3])
 {
 	struct stream_track tracks[2];
 	struct fragment_init *init;
+	struct box_writer head = { 0 };
 	struct evbuffer *out = evbuffer_new();
 	char *whole = xasprintf("%s/%s", folder, path);
 	int fd;
 
 	synthetic_tracks(tracks);
 	init = fragment_init_new(tracks, 2);
-	evbuffer_add(out, init->data, init->bytes);
+	segment_head(&head, init, "porch", SYNTHETIC_START_US, true);
+	evbuffer_add(out, head.p, head.n);
+	free(head.p);
 	for (unsigned i = 0; i < 3; i++) {
 		struct fragment *fragment = synthetic_fragment(init, i * 12, 12, 50);
 
@@ -294,6 +298,16 @@ static void write_recording(const char *path, size_t cut, size_t ends[3])
 	evbuffer_free(out);
 	fragment_init_unref(&init);
 	synthetic_tracks_free(tracks);
+}
+
+static off_t size_of(const char *path)
+{
+	char *whole = xasprintf("%s/%s", folder, path);
+	struct stat st;
+	int missing = stat(whole, &st);
+
+	free(whole);
+	return missing ? -1 : st.st_size;
 }
 
 static void test_an_interrupted_segment_is_measured(void **state)
@@ -317,11 +331,15 @@ static void test_an_interrupted_segment_is_measured(void **state)
 		write_recording(path, cut, unused);
 		index = (struct fragment_index){ 0 };
 		row.start_us = SYNTHETIC_START_US;
-		error = catalogue_measure(root, &row, &index);
+		error = catalogue_measure(root, &row, &index, NULL);
 		assert_int_equal(error, whole ? 0 : -ENODATA);
 		assert_int_equal(index.n, whole);
 		if (whole) {
-			assert_int_equal(row.bytes, ends[whole - 1]);
+			assert_int_equal(index.fragments[whole - 1].offset +
+						 index.fragments[whole - 1].bytes,
+				ends[whole - 1]);
+			assert_int_equal(row.bytes, size_of(path)); /* closed, with its tables */
+			assert_true(row.bytes > ends[whole - 1]);
 			assert_true(row.end_us == SYNTHETIC_START_US + (int64_t)whole * 480000);
 			assert_true(index.fragments[whole - 1].keyframe);
 		}
@@ -334,6 +352,7 @@ static void test_an_interrupted_segment_is_measured(void **state)
 static void test_the_next_start_closes_what_was_open(void **state)
 {
 	size_t ends[3];
+	struct answer a;
 
 	(void)state;
 	add("porch", "cut.mp4", 0, false);
@@ -342,7 +361,11 @@ static void test_the_next_start_closes_what_was_open(void **state)
 	write_recording("cut.mp4", SIZE_MAX, ends);
 	write_recording("cut.mp4", ends[1] + 10, ends);
 	open_catalogue();
-	assert_int_equal(find("cut.mp4").n, 1);
+	a = find("cut.mp4");
+	assert_int_equal(a.n, 1);
+	assert_int_equal(a.first.state, SEGMENT_CLOSED);
+	assert_int_equal(a.first.bytes, size_of("cut.mp4"));
+	assert_true(a.first.bytes > ends[1]);
 	assert_int_equal(find("missing.mp4").n, 0);
 }
 

@@ -147,7 +147,10 @@ static void check_row(const char *camera, const struct row *row)
 	assert_true(index.first.keyframe);
 	assert_true(index.first.start_us == row->start_us);
 	assert_true(index.last.start_us + index.last.duration_us == row->end_us);
-	assert_true(index.last.offset + index.last.bytes == row->bytes);
+	/* a closed file's tables are behind its fragments */
+	assert_true(index.last.offset + index.last.bytes <= row->bytes);
+	assert_true((index.last.offset + index.last.bytes < row->bytes) ==
+		    (row->state == SEGMENT_CLOSED));
 	assert_true(bytes_on_disk(camera, row) == row->bytes);
 	assert_string_equal(row->codecs, "avc1.42c01e,mp4a.40.2");
 	assert_int_equal(row->width, 640);

@@ -70,7 +70,7 @@ struct evbuffer;
 	X(METRIC_REDATED, COUNTER, "nvrd_recordings_redated_total", "",                              \
 		"Recordings of before the clock was set that were confirmed or given another time.") \
 	X(METRIC_VOLUME_ERRORS, COUNTER, "nvrd_volume_errors_total", "operation",                    \
-		"Failed disk operations (open, write, sync, read).")                                 \
+		"Failed disk operations (open, write, sync, read, close).")                          \
 	X(METRIC_VOLUME_FREE, GAUGE, "nvrd_volume_free_bytes", "",                                   \
 		"Free space on the storage volume.")                                                 \
 	X(METRIC_CATALOGUE_SEGMENTS, GAUGE, "nvrd_catalogue_segments", "",                           \
