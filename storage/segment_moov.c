@@ -115,15 +115,19 @@ static void write_mvhd(struct moov_writer *m, struct reader *r)
 	end_header(m, at, r);
 }
 
-/* An edit list that holds a track back until its first sample's time (section 8.6.6). */
+/*
+ * An edit list that holds a track back until the time of what it shows first (section 8.6.6); there
+ * the media begin, too, since an edit has to begin with a picture that can be shown.
+ */
 static void write_edits(struct moov_writer *m)
 {
 	unsigned track = m->tracks - 1;
-	uint64_t delay = moov_delay(m, track);
+	uint64_t lead = segment_table_lead(moov_table(m)), delay;
 	size_t edts, elst;
 
-	if (!delay || !moov_table(m)->samples)
+	if (!moov_delay(m, track) || !moov_table(m)->samples)
 		return;
+	delay = moov_time(m, track, moov_table(m)->start + lead);
 	edts = box_begin(m->w, "edts");
 	elst = box_begin_full(m->w, "elst", 1, 0);
 	box_u32(m->w, 2);
@@ -131,7 +135,7 @@ static void write_edits(struct moov_writer *m)
 	box_u64(m->w, UINT64_MAX); /* nothing */
 	box_u32(m->w, 0x10000);
 	box_u64(m->w, moov_length(m, track) - delay);
-	box_u64(m->w, 0);
+	box_u64(m->w, lead);
 	box_u32(m->w, 0x10000);
 	box_end(m->w, elst);
 	box_end(m->w, edts);

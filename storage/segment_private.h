@@ -52,6 +52,7 @@ int segment_find_track(const struct mp4_movie *movie, uint32_t id);
 /* What a track's samples are, in the form of the boxes of stbl (ISO/IEC 14496-12 section 8.6, 8.7). */
 struct segment_table {
 	uint64_t start, time; /* decode times of its first and last sample */
+	int64_t shown;        /* when the first of them is shown */
 	uint32_t samples;
 	uint32_t chunks, in_chunk; /* in_chunk: samples of the last chunk */
 	uint64_t chunk_end;        /* where a sample would go on with it */
@@ -80,6 +81,8 @@ int segment_tables_add(struct segment_tables *tables, const struct segment_walk 
 void segment_tables_finish(struct segment_tables *tables);
 /* The length of a track in its timescale, without what is before its first sample. */
 uint64_t segment_table_duration(const struct segment_table *table);
+/* How long after the start of its decoding a track is first shown, if not before. */
+uint64_t segment_table_lead(const struct segment_table *table);
 /* Writes the boxes of stbl behind stsd. */
 void segment_table_write(struct box_writer *w, const struct segment_table *table, bool is_large);
 void segment_tables_fini(struct segment_tables *tables);

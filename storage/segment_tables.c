@@ -112,13 +112,17 @@ static void table_add_place(struct segment_table *t, uint64_t offset, uint32_t b
 static bool table_add_time(struct segment_table *t, const struct mp4_sample *sample)
 {
 	uint64_t time = sample->decode_time;
-	int64_t composition;
+	int64_t shown = (int64_t)time + sample->composition, composition;
 
-	if (!t->samples)
+	if (!t->samples) {
 		t->start = t->time = time;
+		t->shown = shown;
+	}
 	if (time < t->time)
 		time = t->time;
-	composition = (int64_t)(sample->decode_time - time) + sample->composition;
+	if (shown < t->shown)
+		t->shown = shown;
+	composition = shown - (int64_t)time;
 	if (time - t->time > UINT32_MAX || composition < INT32_MIN || composition > INT32_MAX)
 		return false;
 	if (t->samples)
@@ -175,6 +179,11 @@ void segment_tables_finish(struct segment_tables *tables)
 		run_end(&t->ctts, t->compositions, (uint32_t)t->composition);
 		table_end_chunk(t);
 	}
+}
+
+uint64_t segment_table_lead(const struct segment_table *table)
+{
+	return table->shown > (int64_t)table->start ? (uint64_t)table->shown - table->start : 0;
 }
 
 uint64_t segment_table_duration(const struct segment_table *table)

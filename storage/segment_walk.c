@@ -252,6 +252,7 @@ static bool walk_is_ours(const struct segment_walk *walk, const struct mp4_box *
 		hz = walk->movie.tracks[track].timescale;
 		/* a lifetime, so that no sum of times overflows; an index has 32 bits for a length */
 		if (f->tracks[i].decode_time / hz > INT32_MAX ||
+			f->tracks[i].decode_time > INT64_MAX / 4 ||
 			f->tracks[i].duration / hz >= UINT32_MAX / 1000000)
 			return false;
 	}

@@ -60,6 +60,10 @@ static const struct script scripts[] = {
 	{ "pictures in another order", 4, 12, 22, .video = true, .audio = true, .reordered = true },
 	{ "the same, shown late", 4, 12, 22, .video = true, .audio = true, .reordered = true, .reorder = 2 },
 	{ "the same, shown early", 4, 12, 22, .video = true, .audio = true, .reordered = true, .reorder = -1 },
+	{ "the same, not on a tick", 4, 12, 22, .video = true, .audio = true, .reordered = true,
+		.reorder = 2, .start_us = 12345 },
+	{ "the same, sound earlier", 4, 12, 22, .video = true, .audio = true, .reordered = true,
+		.sound_later = -5000 },
 	{ "uneven", 4, 12, 22, .video = true, .audio = true, .uneven = true, .reordered = true },
 	{ "not on a tick", 4, 12, 22, .video = true, .audio = true, .start_us = 12345 },
 	{ "sound later", 4, 12, 22, .video = true, .audio = true, .sound_later = 14567 },
@@ -266,6 +270,16 @@ static void take_tag(char *ret, size_t size, AVDictionary *tags, const char *key
 	snprintf(ret, size, "%s", tag ? tag->value : "");
 }
 
+/* What libavformat complained of. */
+static char complaint[256];
+
+static void on_log(void *context, int level, const char *format, va_list arguments)
+{
+	(void)context;
+	if (level <= AV_LOG_WARNING && !complaint[0])
+		(void)vsnprintf(complaint, sizeof(complaint), format, arguments);
+}
+
 static struct reading *read_file(int fd)
 {
 	struct reading *r = xcalloc(1, sizeof(*r));
@@ -364,7 +378,10 @@ static void test_libavformat_reads_the_same_open_and_closed(void **state)
 		struct reading *open = read_file(fd), *closed;
 
 		close_file(fd);
+		complaint[0] = '\0';
 		closed = read_file(fd);
+		if (complaint[0])
+			fail_msg("%s: %s", s->name, complaint);
 		check_put_in(s, &b, closed);
 		if (s->reorder >= 0) /* else libavformat is wrong about the first of fragments */
 			check_same(s->name, open, closed);
@@ -972,6 +989,7 @@ static int setup(void **state)
 	AVCodecParameters *p = avcodec_parameters_alloc();
 
 	(void)state;
+	av_log_set_callback(on_log);
 	synthetic_tracks(tracks);
 	p->codec_type = AVMEDIA_TYPE_AUDIO;
 	p->codec_id = AV_CODEC_ID_PCM_MULAW;
