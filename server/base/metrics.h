@@ -12,6 +12,7 @@ struct evbuffer;
  *
  * id, type, name, label names (comma-separated or ""), help
  */
+// clang-format off: a row that is added must not move the others
 #define METRICS(X)                                                                                   \
 	X(METRIC_BUILD_INFO, GAUGE, "nvrd_build_info", "version",                                    \
 		"Always 1; the version is a label.")                                                 \
@@ -91,6 +92,7 @@ struct evbuffer;
 	X(METRIC_AUTH_FAILURES, COUNTER, "nvrd_auth_failures_total", "server",                       \
 		"Requests refused for wrong credentials.")                                           \
 	X(METRIC_LOG_MESSAGES, COUNTER, "nvrd_log_messages_total", "level", "Log lines written.")
+// clang-format on
 
 enum metric_id {
 #define X(id, type, name, labels, help) id,
