@@ -39,18 +39,19 @@ static uint64_t moov_time(const struct moov_writer *m, unsigned track, uint64_t 
 		(int64_t)time, m->timescale, m->moov->movie->tracks[track].timescale);
 }
 
-/* What is before a track's first sample, and in all. */
+/* What is before a track's first picture; and all until its last one's end. */
 static uint64_t moov_delay(const struct moov_writer *m, unsigned track)
 {
-	return moov_time(m, track, m->moov->tables->tracks[track].start);
+	const struct segment_table *t = &m->moov->tables->tracks[track];
+
+	return moov_time(m, track, t->start + segment_table_lead(t));
 }
 
 static uint64_t moov_length(const struct moov_writer *m, unsigned track)
 {
 	const struct segment_table *t = &m->moov->tables->tracks[track];
 
-	return t->samples ? moov_delay(m, track) + moov_time(m, track, segment_table_duration(t))
-			  : 0;
+	return t->shown_end > 0 ? moov_time(m, track, (uint64_t)t->shown_end) : 0;
 }
 
 /*
@@ -117,25 +118,25 @@ static void write_mvhd(struct moov_writer *m, struct reader *r)
 
 /*
  * An edit list that holds a track back until the time of what it shows first (section 8.6.6); there
- * the media begin, too, since an edit has to begin with a picture that can be shown.
+ * the media begin, too, since an edit has to begin with a picture that can be shown. Its end is
+ * that of the last picture shown, which with B-frames comes after the sum of all durations.
  */
 static void write_edits(struct moov_writer *m)
 {
 	unsigned track = m->tracks - 1;
-	uint64_t lead = segment_table_lead(moov_table(m)), delay;
+	uint64_t delay = moov_delay(m, track), length = moov_length(m, track);
 	size_t edts, elst;
 
-	if (!moov_delay(m, track) || !moov_table(m)->samples)
+	if (!delay || length <= delay)
 		return;
-	delay = moov_time(m, track, moov_table(m)->start + lead);
 	edts = box_begin(m->w, "edts");
 	elst = box_begin_full(m->w, "elst", 1, 0);
 	box_u32(m->w, 2);
 	box_u64(m->w, delay);
 	box_u64(m->w, UINT64_MAX); /* nothing */
 	box_u32(m->w, 0x10000);
-	box_u64(m->w, moov_length(m, track) - delay);
-	box_u64(m->w, lead);
+	box_u64(m->w, length - delay);
+	box_u64(m->w, segment_table_lead(moov_table(m)));
 	box_u32(m->w, 0x10000);
 	box_end(m->w, elst);
 	box_end(m->w, edts);

@@ -51,8 +51,8 @@ int segment_find_track(const struct mp4_movie *movie, uint32_t id);
 
 /* What a track's samples are, in the form of the boxes of stbl (ISO/IEC 14496-12 section 8.6, 8.7). */
 struct segment_table {
-	uint64_t start, time; /* decode times of its first and last sample */
-	int64_t shown;        /* when the first of them is shown */
+	uint64_t start, time;     /* decode times of its first and last sample */
+	int64_t shown, shown_end; /* when the first of them is shown, and the last one no more */
 	uint32_t samples;
 	uint32_t chunks, in_chunk; /* in_chunk: samples of the last chunk */
 	uint64_t chunk_end;        /* where a sample would go on with it */

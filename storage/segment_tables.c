@@ -122,6 +122,8 @@ static bool table_add_time(struct segment_table *t, const struct mp4_sample *sam
 		time = t->time;
 	if (shown < t->shown)
 		t->shown = shown;
+	if (shown + sample->duration > t->shown_end)
+		t->shown_end = shown + sample->duration;
 	composition = shown - (int64_t)time;
 	if (time - t->time > UINT32_MAX || composition < INT32_MIN || composition > INT32_MAX)
 		return false;

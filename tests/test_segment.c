@@ -258,7 +258,7 @@ static void see(struct seen *seen, const AVPacket *packet)
 	seen->packets[i].dts = packet->dts;
 	seen->packets[i].position = packet->pos;
 	seen->packets[i].bytes = packet->size;
-	seen->packets[i].flags = packet->flags & AV_PKT_FLAG_KEY;
+	seen->packets[i].flags = packet->flags & (AV_PKT_FLAG_KEY | AV_PKT_FLAG_DISCARD);
 	for (int k = 0; k < packet->size; k++)
 		seen->packets[i].sum = seen->packets[i].sum * 31 + packet->data[k];
 }
@@ -360,7 +360,8 @@ static void check_put_in(const struct script *s, const struct built *b, const st
 			if (seen->packets[i].pts != packet->pts - origin ||
 				(s->reorder >= 0 && seen->packets[i].dts != packet->dts - origin) ||
 				seen->packets[i].bytes != packet->size ||
-				!!seen->packets[i].flags != (s->all_key || track || i % per == 0))
+				seen->packets[i].flags !=
+					(s->all_key || track || i % per == 0 ? AV_PKT_FLAG_KEY : 0))
 				fail_msg("%s: track %u: packet %u: pts %lld", s->name, track, i,
 					(long long)seen->packets[i].pts);
 			av_packet_free(&packet);
