@@ -570,7 +570,7 @@ static void test_tables_are_as_the_standard_has_them(void **state)
 	uint64_t media = b.w.n;
 	int fd = file_of(b.w.p, b.w.n);
 	uint32_t first = 0, second = 0, sizes[2];
-	const uint8_t *p;
+	uint8_t *p;
 	size_t n;
 
 	(void)state;
@@ -619,7 +619,7 @@ static void test_tables_are_as_the_standard_has_them(void **state)
 	assert_memory_equal(find_in_file(p, n, "moov/mvhd", 0).p,
 		"\1\0\0\0\0\0\0\0\xe7\x26\x09\xe8\0\0\0\0\xe7\x26\x09\xe8\0\x0a\xfc\x80\0\0\0\0\0\3\xaf\x20",
 		32);
-	munmap((void *)(uintptr_t)p, n);
+	munmap(p, n);
 	close(fd);
 	free(b.w.p);
 }
