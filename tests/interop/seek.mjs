@@ -1,0 +1,47 @@
+// Plays a file in Chromium's <video> from its middle and tells as JSON what that took: node seek.mjs PAGE FILE
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url); // finds it in NODE_PATH
+const { chromium } = require("playwright-core");
+const [url, file] = process.argv.slice(2);
+
+const browser = await chromium.launch({
+	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+		"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"],
+});
+const page = await browser.newPage({ bypassCSP: true }); // the page is a listing, which allows no media
+const network = await page.context().newCDPSession(page);
+const ranges = [];
+let bytes = 0;
+
+await page.goto(url); // of the same server, so that the picture may be looked at
+await network.send("Network.enable");
+network.on("Network.requestWillBeSent", (event) => ranges.push(event.request.headers.Range ?? ""));
+network.on("Network.dataReceived", (event) => (bytes += event.dataLength));
+const seen = await page.evaluate(async (source) => {
+	const video = document.createElement("video");
+	const happens = (event) => new Promise((resolve, reject) => {
+		video.addEventListener(event, resolve, { once: true });
+		video.addEventListener("error", () => reject(new Error(video.error.message)), { once: true });
+	});
+	video.muted = true;
+	video.preload = "metadata";
+	video.src = source;
+	document.body.append(video);
+	await happens("loadedmetadata");
+	const shown = new Promise((resolve) => video.requestVideoFrameCallback((now, frame) => resolve(frame.mediaTime)));
+	const sought = happens("seeked");
+	video.currentTime = video.duration / 2;
+	await sought;
+	const first = await shown;
+	const canvas = document.createElement("canvas");
+	canvas.width = 160;
+	canvas.height = 90;
+	const context = canvas.getContext("2d");
+	context.drawImage(video, 0, 0, 160, 90);
+	return { first, time: video.currentTime, duration: video.duration, width: video.videoWidth,
+		bright: Math.max(...context.getImageData(0, 0, 160, 90).data.filter((value, i) => i % 4 !== 3)) };
+}, file);
+console.log(JSON.stringify({ ...seen, ranges, bytes }));
+await browser.close();
