@@ -33,6 +33,7 @@
 #include "server/base/worker.h"
 #include "server/cameras.h"
 #include "storage/catalogue.h"
+#include "storage/recovery.h"
 #include "storage/redate.h"
 #include "storage/tree.h"
 #include "storage/volume.h"
@@ -59,6 +60,8 @@ struct nvrd {
 	struct volume *volume;
 	struct catalogue *catalogue;
 	struct tree *tree;
+	struct recovery *recovery; /* at the start */
+	bool recovered;
 	struct redate *redate;
 	struct cameras *cameras;
 	struct http_server *http;
@@ -209,11 +212,25 @@ static void nvrd_on_trigger(evutil_socket_t fd, short what, void *arg)
 
 /* --- the start --- */
 
+/* Two that put the catalogue right do so one after the other. */
+static void nvrd_redate(struct nvrd *nvrd)
+{
+	if (nvrd->recovered && wall_clock_is_set())
+		redate_start(nvrd->redate);
+}
+
 static void nvrd_on_clock_set(void *arg)
+{
+	nvrd_redate(arg);
+}
+
+static void nvrd_on_recovered(void *arg, const struct recovery_counts *counts)
 {
 	struct nvrd *nvrd = arg;
 
-	redate_start(nvrd->redate);
+	(void)counts;
+	nvrd->recovered = true;
+	nvrd_redate(nvrd);
 }
 
 static int nvrd_open_storage(struct nvrd *nvrd)
@@ -229,7 +246,7 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 		return -1;
 	}
 	file = xasprintf("%s/nvrd.db", path);
-	nvrd->catalogue = catalogue_open(path, file, &why);
+	nvrd->catalogue = catalogue_open(file, &why);
 	if (!nvrd->catalogue)
 		log_error(NULL, "catalogue %s: %s", file, why);
 	free(why);
@@ -237,6 +254,7 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	if (!nvrd->catalogue)
 		return -1;
 	nvrd->redate = redate_new(nvrd->volume, nvrd->catalogue);
+	nvrd->recovery = recovery_new(nvrd->volume, nvrd->catalogue, nvrd_on_recovered, nvrd);
 	wall_clock_watch(nvrd_on_clock_set, nvrd);
 	nvrd->tree = tree_new(nvrd->catalogue, nvrd->volume);
 	http_files_set_tree(nvrd->tree);
@@ -313,6 +331,7 @@ static void nvrd_fini(struct nvrd *nvrd)
 	hls_fini();
 	wall_clock_unwatch();
 	redate_free(nvrd->redate);
+	recovery_free(nvrd->recovery);
 	tree_free(nvrd->tree);
 	volume_close(nvrd->volume);
 	catalogue_close(nvrd->catalogue);

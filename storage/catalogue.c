@@ -2,12 +2,10 @@
 #include "storage/catalogue.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
@@ -127,20 +125,6 @@ static int64_t catalogue_number(struct catalogue *catalogue, const char *sql)
 
 /* --- jobs of the recorder --- */
 
-struct catalogue_job {
-	struct worker_job job;
-	struct catalogue *catalogue;
-	int64_t id;
-	struct catalogue_segment *segment;  /* add */
-	char *path;                         /* redate */
-	int64_t later_us;                   /* redate */
-	char *camera;                       /* gap */
-	int64_t start_us, end_us;           /* gap */
-	const char *cause;                  /* gap; static */
-	struct catalogue_fragment fragment; /* grow */
-	uint64_t bytes;                     /* finish */
-};
-
 static void catalogue_job_done(struct worker_job *worker_job)
 {
 	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
@@ -148,11 +132,12 @@ static void catalogue_job_done(struct worker_job *worker_job)
 	catalogue_segment_free(job->segment);
 	free(job->path);
 	free(job->camera);
+	free(job->index.fragments);
 	free(job);
 }
 
 /* Posts a job that needs no answer. Returns 0 or -EAGAIN, the job is gone then. */
-static int catalogue_post(
+int catalogue_post(
 	struct catalogue *catalogue, struct catalogue_job *job, void (*run)(struct worker_job *))
 {
 	job->job.run = run;
@@ -245,7 +230,7 @@ void catalogue_grow(
 	(void)catalogue_post(catalogue, job, grow_run);
 }
 
-static int catalogue_delete(struct catalogue *catalogue, int64_t id)
+int catalogue_delete(struct catalogue *catalogue, int64_t id)
 {
 	sqlite3_stmt *statement =
 		catalogue_prepare(catalogue, "DELETE FROM segments WHERE id = ?1");
@@ -256,8 +241,8 @@ static int catalogue_delete(struct catalogue *catalogue, int64_t id)
 	return catalogue_finish_statement(catalogue, statement);
 }
 
-static int catalogue_update_closed(struct catalogue *catalogue, int64_t id, int64_t end_us,
-	uint64_t bytes, const struct fragment_index *index)
+int catalogue_update_closed(struct catalogue *catalogue, int64_t id, int64_t end_us, uint64_t bytes,
+	const struct fragment_index *index)
 {
 	sqlite3_stmt *statement = catalogue_prepare(catalogue,
 		"UPDATE segments SET end_us = ?2, bytes = ?3, fragments = ?4, state = 1 WHERE id = ?1");
@@ -398,40 +383,6 @@ void catalogue_redate(struct catalogue *catalogue, int64_t id, const char *path,
 
 /* --- opening --- */
 
-/* Segments that were open when the last process ended: each is measured and closed. */
-static int catalogue_close_interrupted(struct catalogue *catalogue, const char *root)
-{
-	sqlite3_stmt *statement = catalogue_prepare(
-		catalogue, "SELECT id, path, start_us FROM segments WHERE state = 0");
-	int folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (folder < 0 || !statement) {
-		sqlite3_finalize(statement);
-		return -EIO;
-	}
-	while (sqlite3_step(statement) == SQLITE_ROW) {
-		struct catalogue_segment row = {
-			.id = sqlite3_column_int64(statement, 0),
-			.path = xstrdup((const char *)sqlite3_column_text(statement, 1)),
-			.start_us = sqlite3_column_int64(statement, 2),
-		};
-		struct fragment_index index = { 0 };
-		int error = catalogue_measure(folder, &row, &index, &catalogue->log);
-
-		if (error)
-			log_warn(&catalogue->log, "%s: %s: left out", row.path, strerror(-error));
-		if (error == -ENOENT || error == -ENODATA)
-			(void)!catalogue_delete(catalogue, row.id);
-		else if (!error)
-			(void)!catalogue_update_closed(
-				catalogue, row.id, row.end_us, row.bytes, &index);
-		free(index.fragments);
-		free(row.path);
-	}
-	close(folder);
-	return catalogue_finish_statement(catalogue, statement);
-}
-
 /* Makes the tables, or brings those of an older nvrd up to date: all of it or nothing. An SQLite result code. */
 static int catalogue_upgrade(struct catalogue *catalogue, int64_t version)
 {
@@ -487,8 +438,7 @@ static void catalogue_set_aside(struct catalogue *catalogue, const char *file)
 	}
 }
 
-static int catalogue_start(
-	struct catalogue *catalogue, const char *root, const char *file, char **why)
+static int catalogue_start(struct catalogue *catalogue, const char *file, char **why)
 {
 	int result = catalogue_open_database(catalogue, file);
 
@@ -502,12 +452,10 @@ static int catalogue_start(
 		*why = xstrdup(catalogue->db && sqlite3_errcode(catalogue->db) == result
 				       ? sqlite3_errmsg(catalogue->db)
 				       : sqlite3_errstr(result));
-	else if (catalogue_close_interrupted(catalogue, root) < 0)
-		*why = xstrdup("the interrupted recordings cannot be read");
 	return *why ? -EIO : 0;
 }
 
-struct catalogue *catalogue_open(const char *root, const char *file, char **why)
+struct catalogue *catalogue_open(const char *file, char **why)
 {
 	struct catalogue *catalogue = xcalloc(1, sizeof(*catalogue));
 
@@ -516,14 +464,14 @@ struct catalogue *catalogue_open(const char *root, const char *file, char **why)
 	LIST_INIT(&catalogue->open);
 	catalogue->segments = metric_get(METRIC_CATALOGUE_SEGMENTS);
 	metric_set(catalogue->segments, 0);
-	if (catalogue_start(catalogue, root, file, why) < 0) {
+	if (catalogue_start(catalogue, file, why) < 0) {
 		sqlite3_close(catalogue->db);
 		free(catalogue);
 		return NULL;
 	}
 	metric_set(catalogue->segments,
 		(double)catalogue_number(catalogue, "SELECT count(*) FROM segments"));
-	catalogue->next_id =
+	catalogue->next_id = catalogue->first_id =
 		catalogue_number(catalogue, "SELECT coalesce(max(id), 0) + 1 FROM segments");
 	(void)wall_clock_boot_id(); /* before the other thread asks for it too */
 	catalogue->worker = worker_new("catalogue", QUEUE_JOBS, QUEUE_BYTES);

@@ -45,10 +45,10 @@ struct catalogue_fragment {
 };
 
 /*
- * Opens (or makes) `file`, "<storage.path>/nvrd.db"; `root` is storage.path, for the segments that were open when the
- * last process ended: each is measured to its last whole fragment and closed. Blocks: at start only. NULL and a message in *why (caller frees).
+ * Opens (or makes) `file`, "<storage.path>/nvrd.db". A damaged one is set aside under another name: storage/recovery.h
+ * finds what is on the disk. Blocks: at start only. NULL and a message in *why (caller frees).
  */
-struct catalogue *catalogue_open(const char *root, const char *file, char **why) MUST_CHECK;
+struct catalogue *catalogue_open(const char *file, char **why) MUST_CHECK;
 void catalogue_close(struct catalogue *catalogue); /* waits for its queue */
 
 /* --- the recorder's side --- */
@@ -105,10 +105,34 @@ struct catalogue_query *catalogue_undated(struct catalogue *catalogue, int64_t a
 struct catalogue_query *catalogue_newest(struct catalogue *catalogue, const char *camera,
 	catalogue_segments_fn *done, void *arg) MUST_CHECK;
 
+/* --- recovery's side --- */
+
+/*
+ * The first segment with an id greater than `after` that was open when the last process ended: one
+ * row, or none.
+ */
+struct catalogue_query *catalogue_interrupted(struct catalogue *catalogue, int64_t after,
+	catalogue_segments_fn *done, void *arg) MUST_CHECK;
+/* All rows of a folder by name, also of those that are being made. */
+struct catalogue_query *catalogue_folder_rows(struct catalogue *catalogue, const char *folder,
+	catalogue_segments_fn *done, void *arg) MUST_CHECK;
+/*
+ * Takes a closed segment with its index, as a file says it (copied): a new one (id 0, unless its path has a
+ * row already), or what a row should say. boot_id goes with boot_us, NULL is fine.
+ */
+void catalogue_adopt(struct catalogue *catalogue, const struct catalogue_segment *segment,
+	const char *boot_id, const struct catalogue_fragment *fragments, size_t n);
+/* The file is gone: so is its row. */
+void catalogue_forget(struct catalogue *catalogue, int64_t id);
+
 /* Names: cameras that have recordings (camera NULL), or the days ("2026-11-20") of one camera. */
 typedef void catalogue_names_fn(void *arg, int error, const char *const *names, size_t n);
 struct catalogue_query *catalogue_names(struct catalogue *catalogue, const char *camera,
 	catalogue_names_fn *done, void *arg) MUST_CHECK;
+
+/* The folders that have rows: "recordings/porch/2026-11-20". */
+struct catalogue_query *catalogue_folders(
+	struct catalogue *catalogue, catalogue_names_fn *done, void *arg) MUST_CHECK;
 
 typedef void catalogue_index_fn(
 	void *arg, int error, const struct catalogue_fragment *fragments, size_t n);

@@ -10,6 +10,10 @@
 #include "server/base/worker.h"
 #include "storage/catalogue.h"
 
+enum {
+	CATALOGUE_BOOT_ID_BYTES = 40
+};
+
 /* A growing list of fragments. */
 struct fragment_index {
 	struct catalogue_fragment *fragments;
@@ -33,11 +37,29 @@ struct open_segment {
 	struct fragment_index index;
 };
 
+/* What is posted to the thread without an answer. */
+struct catalogue_job {
+	struct worker_job job;
+	struct catalogue *catalogue;
+	int64_t id;
+	struct catalogue_segment *segment;     /* add */
+	char *path;                            /* redate */
+	int64_t later_us;                      /* redate */
+	char *camera;                          /* gap */
+	int64_t start_us, end_us;              /* gap */
+	const char *cause;                     /* gap; static */
+	char boot_id[CATALOGUE_BOOT_ID_BYTES]; /* adopt */
+	struct fragment_index index;           /* adopt */
+	struct catalogue_fragment fragment;    /* grow */
+	uint64_t bytes;                        /* finish */
+};
+
 struct catalogue {
 	struct worker *worker;
 	struct log_name log;
 	/* reactor */
 	int64_t next_id;
+	int64_t first_id; /* of this process; constant */
 	struct log_repeated again;
 	/* worker (and the start, before it runs) */
 	sqlite3 *db;
@@ -47,13 +69,14 @@ struct catalogue {
 
 struct open_segment *catalogue_find_open(const struct catalogue *catalogue, int64_t id);
 
-/*
- * Measures a segment's file up to its last whole fragment and closes it there: end_us, bytes of
- * *row, and the index. `root` is a descriptor of storage.path; what is wrong with closing is logged.
- * Returns 0, -ENOENT when there is no file, or an error of segment_scan().
- */
-int catalogue_measure(int root, struct catalogue_segment *row, struct fragment_index *ret,
-	const struct log_name *log) MUST_CHECK;
+/* Posts a job that needs no answer. Returns 0 or -EAGAIN, the job is gone then. */
+int catalogue_post(
+	struct catalogue *catalogue, struct catalogue_job *job, void (*run)(struct worker_job *));
+/* Removes a row. Returns 0 or -EIO, logged. */
+int catalogue_delete(struct catalogue *catalogue, int64_t id);
+/* The row of a closed segment. Returns 0 or -EIO, logged. */
+int catalogue_update_closed(struct catalogue *catalogue, int64_t id, int64_t end_us, uint64_t bytes,
+	const struct fragment_index *index);
 
 /* Runs one statement; logs what is wrong with it. Returns 0 or -EIO. */
 int catalogue_exec(struct catalogue *catalogue, const char *sql);

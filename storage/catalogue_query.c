@@ -24,6 +24,7 @@ struct catalogue_query {
 	char *texts[2];     /* bound as ?1, ?2 */
 	int64_t numbers[2]; /* bound as ?3, ?4 */
 	size_t limit;
+	bool all; /* also rows of files without a fragment */
 
 	/* ... and the answer */
 	int error;
@@ -80,7 +81,8 @@ static sqlite3_stmt *query_prepare(struct catalogue_query *query)
 static bool query_is_visible(
 	const struct catalogue_query *query, const struct catalogue_segment *row)
 {
-	return row->bytes > 0 && (!query->numbers[0] || row->end_us > query->numbers[0]);
+	return query->all ||
+	       (row->bytes > 0 && (!query->numbers[0] || row->end_us > query->numbers[0]));
 }
 
 static void query_add_segment(struct catalogue_query *query, sqlite3_stmt *statement)
@@ -279,6 +281,43 @@ struct catalogue_query *catalogue_newest(
 	query->on_segments = done;
 	query->texts[0] = xstrdup(camera);
 	query->limit = 1;
+	return query_post(query);
+}
+
+struct catalogue_query *catalogue_interrupted(
+	struct catalogue *catalogue, int64_t after, catalogue_segments_fn *done, void *arg)
+{
+	struct catalogue_query *query = query_new(
+		catalogue, ROW "WHERE state = 0 AND id > ?3 AND id < ?4 ORDER BY id", arg);
+
+	query->on_segments = done;
+	query->numbers[0] = after;
+	query->numbers[1] = catalogue->first_id;
+	query->limit = 1;
+	query->all = true;
+	return query_post(query);
+}
+
+struct catalogue_query *catalogue_folder_rows(
+	struct catalogue *catalogue, const char *folder, catalogue_segments_fn *done, void *arg)
+{
+	struct catalogue_query *query = query_new(
+		catalogue, ROW "WHERE volume = 0 AND path > ?1 AND path < ?2 ORDER BY path", arg);
+
+	query->on_segments = done;
+	query->texts[0] = xasprintf("%s/", folder);
+	query->texts[1] = xasprintf("%s0", folder);
+	query->all = true;
+	return query_post(query);
+}
+
+struct catalogue_query *catalogue_folders(
+	struct catalogue *catalogue, catalogue_names_fn *done, void *arg)
+{
+	struct catalogue_query *query =
+		query_new(catalogue, "SELECT DISTINCT folder FROM segments ORDER BY folder", arg);
+
+	query->on_names = done;
 	return query_post(query);
 }
 

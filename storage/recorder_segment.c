@@ -121,12 +121,11 @@ static const struct volume_file_events segment_events = {
 
 static int segment_write_head(struct recorder_segment *segment, const struct fragment_init *init)
 {
-	const struct recorder *recorder = segment->recorder;
 	struct box_writer w = { 0 };
 	int error;
 
-	segment_head(&w, init, recorder->camera, segment->origin_us,
-		wall_clock_confirms(recorder->correction_us));
+	segment_head(
+		&w, init, segment->recorder->camera, segment->origin_us, segment->row->boot_us);
 	error = volume_append_bytes(segment->file, w.p, w.n);
 	free(w.p);
 	return error;

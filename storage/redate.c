@@ -1,6 +1,7 @@
 /* Gives recordings of before the clock was set their true time, one after the other. */
 #include "storage/redate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,8 +22,9 @@ struct redate {
 	struct log_name log;
 	struct event *timer;
 	struct catalogue_query *query;
-	bool moving; /* the volume has a job for us */
+	bool waiting; /* the volume has a job for us */
 	bool freed;
+	char *from, *to; /* paths of the one at hand, the same when it was right */
 	struct reactor_dead dead;
 
 	int64_t id, later_us; /* of the one at hand; ids rise */
@@ -43,38 +45,67 @@ static void redate_sleep(struct redate *redate)
 
 static void redate_fini(void *object)
 {
-	free(object);
+	struct redate *redate = object;
+
+	free(redate->from);
+	free(redate->to);
+	free(redate);
 }
 
-static void redate_settle(struct redate *redate, const char *path)
+/* The last step, or an error: on to the next one. */
+static void redate_settle(struct redate *redate, int error, const char *path)
 {
-	catalogue_redate(redate->catalogue, redate->id, path, redate->later_us);
-	metric_add(metric_get(METRIC_REDATED), 1);
-}
-
-static void redate_on_moved(void *arg, int error, const char *path)
-{
-	struct redate *redate = arg;
-
-	redate->moving = false;
-	if (error)
-		log_error(&redate->log, "%s cannot get its true time: %s", path, strerror(-error));
-	else
-		redate_settle(redate, path);
+	redate->waiting = false;
+	if (error) {
+		log_error(&redate->log, "%s cannot get its true time: %s", redate->from,
+			strerror(-error));
+	} else {
+		catalogue_redate(redate->catalogue, redate->id, path, redate->later_us);
+		metric_add(metric_get(METRIC_REDATED), 1);
+	}
 	if (redate->freed)
 		reactor_free_later(&redate->dead, redate_fini, redate);
 	else
 		redate_look(redate);
 }
 
-static void redate_move(struct redate *redate, const struct catalogue_segment *row)
+static void redate_on_moved(void *arg, int error, const char *path)
+{
+	redate_settle(arg, error, path);
+}
+
+/* The file says it: from here on every step may be taken again. */
+static void redate_on_file(void *arg, int error)
+{
+	struct redate *redate = arg;
+
+	if (!error && strcmp(redate->from, redate->to) != 0) {
+		log_info(&redate->log, "%s is of %s", redate->from, redate->to);
+		error = volume_move(
+			redate->volume, redate->from, redate->to, redate_on_moved, redate);
+		if (!error)
+			return;
+	}
+	redate_settle(redate, error, redate->to);
+}
+
+static void redate_begin(struct redate *redate, const struct catalogue_segment *row)
 {
 	char path[RECORDER_PATH_BYTES];
 
-	recorder_path(path, sizeof(path), row->camera, row->start_us + redate->later_us);
-	log_info(&redate->log, "%s is of %s", row->path, strchr(path, '/') + 1);
-	if (volume_move(redate->volume, row->path, path, redate_on_moved, redate) == 0)
-		redate->moving = true;
+	if (llabs(redate->later_us) <= WALL_CLOCK_STEP_US) {
+		redate->later_us = 0;
+		snprintf(path, sizeof(path), "%s", row->path);
+	} else {
+		recorder_path(path, sizeof(path), row->camera, row->start_us + redate->later_us);
+	}
+	free(redate->from);
+	free(redate->to);
+	redate->from = xstrdup(row->path);
+	redate->to = xstrdup(path);
+	if (volume_redate(redate->volume, redate->from, redate->later_us, redate_on_file, redate) ==
+		0)
+		redate->waiting = true;
 	else
 		redate_sleep(redate);
 }
@@ -91,15 +122,10 @@ static void redate_on_row(void *arg, int error, const struct catalogue_segment *
 	redate->found = true;
 	redate->id = row->id;
 	redate->later_us = wall_clock_boot_us(wall_clock_correction_us()) - row->boot_us;
-	if (row->state == SEGMENT_OPEN) {
+	if (row->state == SEGMENT_OPEN)
 		redate_look(redate);
-	} else if (llabs(redate->later_us) > WALL_CLOCK_STEP_US) {
-		redate_move(redate, row);
-	} else {
-		redate->later_us = 0;
-		redate_settle(redate, row->path);
-		redate_look(redate);
-	}
+	else
+		redate_begin(redate, row);
 }
 
 static void redate_look(struct redate *redate)
@@ -139,6 +165,6 @@ void redate_free(struct redate *redate)
 	catalogue_cancel(redate->query);
 	reactor_timer_free(&redate->timer);
 	redate->freed = true;
-	if (!redate->moving)
+	if (!redate->waiting)
 		reactor_free_later(&redate->dead, redate_fini, redate);
 }

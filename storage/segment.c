@@ -10,6 +10,7 @@
 #include <libavutil/mathematics.h>
 
 #include "server/base/memory.h"
+#include "server/base/wall_clock.h"
 #include "storage/segment_private.h"
 
 enum {
@@ -35,7 +36,7 @@ static uint64_t ntp_of_us(int64_t us)
 	return (uint64_t)(us / 1000000 + SEGMENT_NTP_TO_UNIX_S) << 32 | fraction;
 }
 
-static void write_clock(struct box_writer *w, uint32_t track_id, int64_t origin_us, bool dated)
+void segment_write_clock(struct box_writer *w, uint32_t track_id, int64_t origin_us, bool dated)
 {
 	size_t at = box_begin_full(w, "prft", 1, dated ? SEGMENT_PRFT_DATED : SEGMENT_PRFT_UNDATED);
 
@@ -45,13 +46,28 @@ static void write_clock(struct box_writer *w, uint32_t track_id, int64_t origin_
 	box_end(w, at);
 }
 
+const uint8_t segment_boot_type[16] = { 0x6e, 0x76, 0x72, 0x64, 0x9f, 0x1b, 0x4c, 0x57, 0x8a, 0x60,
+	0x62, 0x6f, 0x6f, 0x74, 0x3d, 0xe2 };
+
+static void write_boot(struct box_writer *w, int64_t boot_us)
+{
+	size_t at = box_begin(w, "uuid");
+	char id[SEGMENT_BOOT_ID_BYTES] = "";
+
+	(void)snprintf(id, sizeof(id), "%s", wall_clock_boot_id());
+	box_bytes(w, segment_boot_type, sizeof(segment_boot_type));
+	box_u64(w, (uint64_t)boot_us);
+	box_bytes(w, id, sizeof(id) - 1);
+	box_end(w, at);
+}
+
 void segment_head(struct box_writer *w, const struct fragment_init *init, const char *camera,
-	int64_t origin_us, bool dated)
+	int64_t origin_us, int64_t boot_us)
 {
 	const struct segment_moov moov = {
 		.p = init->data + init->ftyp_bytes,
 		.n = init->bytes - init->ftyp_bytes,
-		.created_us = dated ? origin_us : 0,
+		.created_us = boot_us ? 0 : origin_us,
 		.camera = camera,
 	};
 	int error;
@@ -61,7 +77,9 @@ void segment_head(struct box_writer *w, const struct fragment_init *init, const 
 	error = segment_moov_write(w, &moov);
 	assert(!error); /* our own moov */
 	(void)error;
-	write_clock(w, init->ids[init->lead], origin_us, dated);
+	segment_write_clock(w, init->ids[init->lead], origin_us, !boot_us);
+	if (boot_us)
+		write_boot(w, boot_us);
 }
 
 /* --- scanning --- */
@@ -120,6 +138,8 @@ static void scan_describe(struct segment_scan *scan, const struct segment_walk *
 	const struct catalogue_fragment *last = &scan->fragments[scan->n - 1];
 
 	scan->dated = walk->dated;
+	scan->boot_us = walk->boot_us;
+	memcpy(scan->boot_id, walk->boot_id, sizeof(scan->boot_id));
 	scan->closed = walk->is_closed;
 	scan->bytes = walk->at;
 	scan->start_us = scan->fragments[0].start_us;

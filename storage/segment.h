@@ -20,21 +20,24 @@
  */
 
 enum {
-	SEGMENT_CODECS_BYTES = 96 /* as in struct fragment_init */
+	SEGMENT_CODECS_BYTES = 96, /* as in struct fragment_init */
+	SEGMENT_BOOT_ID_BYTES = 37
 };
 
 /*
  * Appends the head of a file to w: all that stands before the first fragment. Decode times in
- * the file count from origin_us, an instant of the clock; `dated` says whether that clock can be
- * trusted. `camera` is its name, for people.
+ * the file count from origin_us, an instant of the clock. While nobody had set that clock boot_us says when
+ * the machine was switched on by it (wall_clock_boot_us()), else it is 0. `camera` is its name, for people.
  */
 void segment_head(struct box_writer *w, const struct fragment_init *init, const char *camera,
-	int64_t origin_us, bool dated);
+	int64_t origin_us, int64_t boot_us);
 
 /* What a file says of itself. */
 struct segment_scan {
 	int64_t start_us, end_us; /* of its fragments, as the lead track has them */
-	bool dated;               /* the clock that gave start_us was trusted */
+	bool dated;               /* the clock that gave start_us had been set; else, if known: */
+	int64_t boot_us;          /* when the machine was switched on, by that clock */
+	char boot_id[SEGMENT_BOOT_ID_BYTES];
 	bool closed;
 	char codecs[SEGMENT_CODECS_BYTES]; /* RFC 6381, all tracks, by commas */
 	int width, height;                 /* 0 without video */
@@ -59,3 +62,9 @@ void segment_scan_fini(struct segment_scan *scan);
  * table can describe; and those of pwrite(), ftruncate(), fdatasync().
  */
 int segment_close(int fd, uint64_t *bytes) MUST_CHECK;
+
+/*
+ * The clock that gave the file's times is known to be so much behind: sets it right and says that it is
+ * the truth, synced. A file that says so already is left as it is. Errors as of segment_scan().
+ */
+int segment_redate(int fd, int64_t later_us) MUST_CHECK;

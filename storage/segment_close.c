@@ -116,3 +116,33 @@ int segment_close(int fd, uint64_t *bytes)
 	*bytes = fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 	return error;
 }
+
+/* One write: prft, and that the box behind it is of no interest any more. */
+static int write_redated(const struct segment_walk *walk, int64_t later_us)
+{
+	struct box_writer w = { 0 };
+	int error;
+
+	segment_write_clock(&w, walk->lead_id, walk->origin_us + later_us, true);
+	if (walk->boot_us) {
+		box_u32(&w, (uint32_t)(walk->at - walk->clock_at - w.n));
+		box_text(&w, "free");
+	}
+	error = write_at(walk->fd, w.p, w.n, walk->clock_at);
+	free(w.p);
+	return error;
+}
+
+int segment_redate(int fd, int64_t later_us)
+{
+	struct segment_walk walk;
+	int error = segment_walk_begin(&walk, fd);
+
+	if (!error && !walk.dated) {
+		error = write_redated(&walk, later_us);
+		if (!error)
+			error = sync_data(fd);
+	}
+	segment_walk_end(&walk);
+	return error;
+}

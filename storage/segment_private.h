@@ -10,6 +10,12 @@ enum {
 	SEGMENT_PRFT_UNDATED = 8, /* arbitrary, but the same for all that has it */
 };
 
+/* The type of the box that says of which clock an undated file's times are. */
+extern const uint8_t segment_boot_type[16];
+
+/* prft of a file that is `dated` or not. */
+void segment_write_clock(struct box_writer *w, uint32_t track_id, int64_t origin_us, bool dated);
+
 /* NTP time (RFC 5905 section 6): 32 bits of seconds since 1900, 32 bits of fraction. */
 #define SEGMENT_NTP_TO_UNIX_S INT64_C(2208988800)
 
@@ -25,9 +31,11 @@ struct segment_walk {
 	uint8_t *head;    /* the file's moov */
 	size_t head_bytes;
 	struct mp4_movie movie;
-	uint32_t lead_id; /* a track's */
-	int64_t origin_us;
+	uint32_t lead_id;  /* a track's */
+	uint64_t clock_at; /* of prft */
+	int64_t origin_us, boot_us;
 	bool dated;
+	char boot_id[SEGMENT_BOOT_ID_BYTES];
 	/* the fragment at hand */
 	uint64_t moof_at, bytes;
 	uint8_t *moof;

@@ -1,6 +1,7 @@
 /* Reading a recording's file: its head, and one fragment after the other. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@ enum {
 	MOOF_USUAL = 4096, /* one read of so much has most of them whole */
 	BOX_HEADER_MOST = 16,
 	PRFT_BYTES = 32,
+	BOOT_BYTES = 8 + 16 + 8 + SEGMENT_BOOT_ID_BYTES - 1,
 };
 
 /* --- reading the head --- */
@@ -160,9 +162,34 @@ static int walk_clock(struct segment_walk *walk)
 	if (bytes != PRFT_BYTES || type != MP4_TYPE('p', 'r', 'f', 't') || flags >> 24 != 1 ||
 		reader_u64(&r) != 0)
 		return -ENOTSUP;
+	walk->clock_at = walk->at;
 	walk->dated = (flags & SEGMENT_PRFT_DATED) == SEGMENT_PRFT_DATED;
 	walk->at += PRFT_BYTES;
 	return segment_find_track(&walk->movie, walk->lead_id) < 0 ? -EBADMSG : 0;
+}
+
+/* Of an undated file: when the machine was switched on. */
+static int walk_boot(struct segment_walk *walk)
+{
+	uint8_t p[BOOT_BYTES];
+	struct reader r;
+	ssize_t n = read_at(walk->fd, p, sizeof(p), walk->at);
+
+	if (n < 0)
+		return (int)n;
+	if (n < BOOT_BYTES || memcmp(p + 8, segment_boot_type, sizeof(segment_boot_type)) != 0)
+		return 0;
+	r = reader_of(p, sizeof(p));
+	if (reader_u32(&r) != BOOT_BYTES)
+		return 0;
+	if (reader_u32(&r) == MP4_TYPE('u', 'u', 'i', 'd')) {
+		r = reader_of(p + 8 + sizeof(segment_boot_type), 8);
+		walk->boot_us = (int64_t)reader_u64(&r);
+		memcpy(walk->boot_id, p + BOOT_BYTES - (SEGMENT_BOOT_ID_BYTES - 1),
+			SEGMENT_BOOT_ID_BYTES - 1);
+	}
+	walk->at += BOOT_BYTES;
+	return 0;
 }
 
 int segment_find_track(const struct mp4_movie *movie, uint32_t id)
@@ -188,7 +215,9 @@ int segment_walk_begin(struct segment_walk *walk, int fd)
 		error = walk_is_closed(walk);
 	if (!error)
 		error = walk_moov(walk);
-	return error ? error : walk_clock(walk);
+	if (!error)
+		error = walk_clock(walk);
+	return error ? error : walk_boot(walk);
 }
 
 void segment_walk_end(struct segment_walk *walk)

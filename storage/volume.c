@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -30,6 +32,7 @@ enum {
 };
 
 struct volume_file {
+	LIST_ENTRY(volume_file) entry; /* of the volume, while it has a descriptor */
 	struct volume *volume;
 	/* reactor */
 	const struct volume_file_events *events;
@@ -128,6 +131,8 @@ static int volume_prepare(struct volume *volume)
 	volume->folder = open(volume->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (volume->folder < 0)
 		return -errno;
+	if (flock(volume->folder, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		return -EBUSY;
 	if (mkdirat(volume->folder, "recordings", FOLDER_MODE) < 0 && errno != EEXIST)
 		return -errno;
 	return volume_probe(volume);
@@ -141,12 +146,16 @@ struct volume *volume_open(const char *path, int64_t sync_us, char **why)
 	volume->path = xstrdup(path);
 	volume->folder = -1;
 	volume->sync_us = sync_us;
+	LIST_INIT(&volume->writing);
+	pthread_mutex_init(&volume->writing_mutex, NULL);
 	volume->log = (struct log_name){ .kind = "volume", .name = volume->path };
 	error = volume_prepare(volume);
 	if (error < 0) {
-		*why = xasprintf("cannot be written: %s", strerror(-error));
+		*why = error == -EBUSY ? xstrdup("another nvrd uses it")
+				       : xasprintf("cannot be written: %s", strerror(-error));
 		if (volume->folder >= 0)
 			close(volume->folder);
+		pthread_mutex_destroy(&volume->writing_mutex);
 		free(volume->path);
 		free(volume);
 		return NULL;
@@ -164,6 +173,7 @@ void volume_close(struct volume *volume)
 	worker_free(volume->writer);
 	worker_free(volume->reader);
 	close(volume->folder);
+	pthread_mutex_destroy(&volume->writing_mutex);
 	free(volume->path);
 	free(volume);
 }
@@ -260,7 +270,11 @@ static void create_run(struct worker_job *worker_job)
 	struct volume_job *job = CONTAINER_OF(worker_job, struct volume_job, job);
 	struct volume_file *file = job->file;
 
+	pthread_mutex_lock(&file->volume->writing_mutex);
 	file->fd = file_create(file);
+	if (file->fd >= 0)
+		LIST_INSERT_HEAD(&file->volume->writing, file, entry);
+	pthread_mutex_unlock(&file->volume->writing_mutex);
 	file->synced_us = reactor_monotonic_us();
 	if (file->fd >= 0)
 		return;
@@ -294,6 +308,18 @@ struct volume_file *volume_create(
 		return NULL;
 	}
 	return file;
+}
+
+bool volume_is_writing(struct volume *volume, const char *path)
+{
+	const struct volume_file *file;
+	bool found = false;
+
+	pthread_mutex_lock(&volume->writing_mutex);
+	LIST_FOREACH (file, &volume->writing, entry)
+		found = found || strcmp(file->path, path) == 0;
+	pthread_mutex_unlock(&volume->writing_mutex);
+	return found;
 }
 
 /* --- appending --- */
@@ -464,6 +490,9 @@ static void close_run(struct worker_job *worker_job)
 	} else {
 		job->error = file_finish(file);
 	}
+	pthread_mutex_lock(&file->volume->writing_mutex);
+	LIST_REMOVE(file, entry);
+	pthread_mutex_unlock(&file->volume->writing_mutex);
 	error = close(file->fd) < 0 ? -errno : sync_folder_of(file);
 	if (error)
 		volume_count_error("sync");

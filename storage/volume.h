@@ -29,6 +29,14 @@ void volume_set_sync(struct volume *volume, int64_t sync_us);
 void volume_close(struct volume *volume);
 const char *volume_path(const struct volume *volume);
 
+/*
+ * For who reads and writes files on a thread of its own: opens a path beneath the volume, never through a
+ * symbolic link. A descriptor, or -errno. Any thread.
+ */
+int volume_open_beneath(const struct volume *volume, const char *path, int flags, int mode);
+/* Counts a failed operation: "open", "write", "sync", "read", "close". Any thread. */
+void volume_count_error(const char *operation);
+
 /* --- writing: one file, appended --- */
 
 struct volume_file;
@@ -63,6 +71,17 @@ typedef void volume_move_fn(void *arg, int error, const char *path);
  */
 int volume_move(struct volume *volume, const char *from, const char *to, volume_move_fn *done,
 	void *arg) MUST_CHECK;
+
+typedef void volume_redate_fn(void *arg, int error);
+/*
+ * Sets the clock in a closed recording right, see segment_redate(), on the writer thread. Returns 0 or -EAGAIN, done
+ * is not called then.
+ */
+int volume_redate(struct volume *volume, const char *path, int64_t later_us, volume_redate_fn *done,
+	void *arg) MUST_CHECK;
+
+/* Whether that path is a file that is being written. Any thread. */
+bool volume_is_writing(struct volume *volume, const char *path);
 
 /* --- reading --- */
 

@@ -17,7 +17,6 @@
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
 #include "storage/catalogue_private.h"
-#include "storage/segment.h"
 #include "tests/synthetic.h"
 
 static char *folder, *file;
@@ -75,7 +74,7 @@ static void open_catalogue(void)
 {
 	char *why = NULL;
 
-	catalogue = catalogue_open(folder, file, &why);
+	catalogue = catalogue_open(file, &why);
 	if (!catalogue)
 		fail_msg("%s", why);
 }
@@ -264,110 +263,7 @@ static void test_a_database_of_version_1_is_brought_up_to_date(void **state)
 	assert_int_equal(undated(0).n, 0);
 }
 
-/* --- what a killed process leaves --- */
-
-/* Writes a head and three fragments, cut after `cut` bytes; says where the fragments end. */
-static void write_recording(const char *path, size_t cut, size_t ends[3])
-{
-	struct stream_track tracks[2];
-	struct fragment_init *init;
-	struct box_writer head = { 0 };
-	struct evbuffer *out = evbuffer_new();
-	char *whole = xasprintf("%s/%s", folder, path);
-	int fd;
-
-	synthetic_tracks(tracks);
-	init = fragment_init_new(tracks, 2);
-	segment_head(&head, init, "porch", SYNTHETIC_START_US, true);
-	evbuffer_add(out, head.p, head.n);
-	free(head.p);
-	for (unsigned i = 0; i < 3; i++) {
-		struct fragment *fragment = synthetic_fragment(init, i * 12, 12, 50);
-
-		fragment_append(fragment, SYNTHETIC_START_US, out);
-		ends[i] = evbuffer_get_length(out);
-		fragment_unref(&fragment);
-	}
-	fd = open(whole, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	assert_true(fd >= 0);
-	if (cut > evbuffer_get_length(out))
-		cut = evbuffer_get_length(out);
-	assert_int_equal(write(fd, evbuffer_pullup(out, -1), cut), cut);
-	close(fd);
-	free(whole);
-	evbuffer_free(out);
-	fragment_init_unref(&init);
-	synthetic_tracks_free(tracks);
-}
-
-static off_t size_of(const char *path)
-{
-	char *whole = xasprintf("%s/%s", folder, path);
-	struct stat st;
-	int missing = stat(whole, &st);
-
-	free(whole);
-	return missing ? -1 : st.st_size;
-}
-
-static void test_an_interrupted_segment_is_measured(void **state)
-{
-	static const char path[] = "killed.mp4";
-	struct catalogue_segment row = { .path = xstrdup(path) };
-	int root = open(folder, O_RDONLY | O_DIRECTORY);
-	struct fragment_index index;
-	size_t ends[3];
-
-	(void)state;
-	write_recording(path, SIZE_MAX, ends);
-	for (size_t cut = 0; cut <= ends[2]; cut += 37) {
-		size_t whole = cut >= ends[2]   ? 3
-			       : cut >= ends[1] ? 2
-			       : cut >= ends[0] ? 1
-						: 0,
-		       unused[3];
-		int error;
-
-		write_recording(path, cut, unused);
-		index = (struct fragment_index){ 0 };
-		row.start_us = SYNTHETIC_START_US;
-		error = catalogue_measure(root, &row, &index, NULL);
-		assert_int_equal(error, whole ? 0 : -ENODATA);
-		assert_int_equal(index.n, whole);
-		if (whole) {
-			assert_int_equal(index.fragments[whole - 1].offset +
-						 index.fragments[whole - 1].bytes,
-				ends[whole - 1]);
-			assert_int_equal(row.bytes, size_of(path)); /* closed, with its tables */
-			assert_true(row.bytes > ends[whole - 1]);
-			assert_true(row.end_us == SYNTHETIC_START_US + (int64_t)whole * 480000);
-			assert_true(index.fragments[whole - 1].keyframe);
-		}
-		free(index.fragments);
-	}
-	close(root);
-	free(row.path);
-}
-
-static void test_the_next_start_closes_what_was_open(void **state)
-{
-	size_t ends[3];
-	struct answer a;
-
-	(void)state;
-	add("porch", "cut.mp4", 0, false);
-	add("porch", "missing.mp4", 0, false);
-	catalogue_close(catalogue);
-	write_recording("cut.mp4", SIZE_MAX, ends);
-	write_recording("cut.mp4", ends[1] + 10, ends);
-	open_catalogue();
-	a = find("cut.mp4");
-	assert_int_equal(a.n, 1);
-	assert_int_equal(a.first.state, SEGMENT_CLOSED);
-	assert_int_equal(a.first.bytes, size_of("cut.mp4"));
-	assert_true(a.first.bytes > ends[1]);
-	assert_int_equal(find("missing.mp4").n, 0);
-}
+/* --- damage --- */
 
 static void test_a_damaged_database_is_set_aside(void **state)
 {
@@ -380,7 +276,7 @@ static void test_a_damaged_database_is_set_aside(void **state)
 	for (int i = 0; i < 1000; i++)
 		fputs("this is no database ", f);
 	fclose(f);
-	other = catalogue_open(folder, damaged, &why);
+	other = catalogue_open(damaged, &why);
 	assert_non_null(other);
 	catalogue_close(other);
 	free(damaged);
@@ -448,8 +344,6 @@ int main(void)
 		cmocka_unit_test(test_a_file_without_bytes_is_forgotten),
 		cmocka_unit_test(test_a_segment_gets_its_true_time),
 		cmocka_unit_test(test_a_database_of_version_1_is_brought_up_to_date),
-		cmocka_unit_test(test_an_interrupted_segment_is_measured),
-		cmocka_unit_test(test_the_next_start_closes_what_was_open),
 		cmocka_unit_test(test_a_damaged_database_is_set_aside),
 		cmocka_unit_test(test_every_cut_of_an_index_is_refused),
 	};

@@ -722,7 +722,7 @@ static int setup(void **state)
 	file = xasprintf("%s/nvrd.db", folder);
 	volume = volume_open(folder, 60000000, &why);
 	assert_non_null(volume);
-	catalogue = catalogue_open(folder, file, &why);
+	catalogue = catalogue_open(file, &why);
 	assert_non_null(catalogue);
 	synthetic_tracks(tracks);
 	stream = stream_new("porch");

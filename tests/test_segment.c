@@ -182,7 +182,7 @@ static struct built build(const struct script *s)
 
 		if (!i) {
 			b.origin_us = fragment_origin_us(fragment);
-			segment_head(&b.w, init, "porch", b.origin_us, true);
+			segment_head(&b.w, init, "porch", b.origin_us, 0);
 			b.head_bytes = b.w.n;
 		}
 		build_append(&b, fragment);
@@ -475,7 +475,7 @@ static void test_instants_are_exact(void **state)
 		av_packet_free(&packet);
 		fragment = fragment_builder_take(builder, next, 1);
 		b.origin_us = fragment_origin_us(fragment);
-		segment_head(&b.w, init, "porch", b.origin_us, i % 2);
+		segment_head(&b.w, init, "porch", b.origin_us, i % 2 ? 0 : b.origin_us - 60000000);
 		build_append(&b, fragment);
 		fd = file_of(b.w.p, b.w.n);
 		assert_int_equal(segment_scan(fd, &scan), 0);

@@ -644,7 +644,7 @@ static int setup(void **state)
 	file = xasprintf("%s/nvrd.db", folder);
 	volume = volume_open(folder, 0, &why);
 	assert_non_null(volume);
-	catalogue = catalogue_open(folder, file, &why);
+	catalogue = catalogue_open(file, &why);
 	assert_non_null(catalogue);
 	tree = tree_new(catalogue, volume);
 	fill();

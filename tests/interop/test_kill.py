@@ -21,9 +21,11 @@ def main():
     report(not media.decode_messages(path), "it decodes without a message", media.decode_messages(path))
 
     nvrd.start()
-    rows = sqlite3.connect(f"file:{nvrd.store}/nvrd.db?mode=ro", uri=True).execute(
-        "select path, bytes, end_us - start_us from segments order by start_us").fetchall()
+    database = sqlite3.connect(f"file:{nvrd.store}/nvrd.db?mode=ro", uri=True)
+    rows = wait_for(lambda: database.execute("select path, bytes, end_us - start_us from segments where state = 1 order by start_us").fetchall(), 10)
     report(rows and rows[0][0] == str(path.relative_to(nvrd.store)), "after the next start the catalogue knows it", rows)
+    report(rows[0][1] == path.stat().st_size, "with its size", (rows[0], path.stat().st_size))
+    report(len(media.packets(path)) == len(packets) and not media.decode_messages(path), "it is closed without losing a frame")
     report(abs(rows[0][2] / 1e6 - media.duration(path)) < 0.2, "with its right length", (rows[0], media.duration(path)))
     report(wait_for(lambda: len(nvrd.files("porch")) == 2, 15), "recording goes on in a new file")
     report(nvrd.stop() == 0, "SIGTERM ends it")
