@@ -123,11 +123,22 @@ def check_file(label, nvrd, path, length):
     check_chromium(label, nvrd, path, length, 2 << 20 if length > 300 else path.stat().st_size)
 
 
+def is_dated(path):
+    """Whether the file says that its clock can be trusted (ISO/IEC 14496-12 section 8.16.5)."""
+    with open(path, "rb") as file:
+        head = file.read(8192)
+    at = head.index(b"prft")
+    return head[at + 7] == 24
+
+
 def check_tags(path):
     tags = json.loads(media.run("ffprobe", "-v", "error", "-show_entries", "format_tags", "-of", "json", str(path)))["format"].get("tags", {})
     report(tags.get("title") == "porch", "it has the camera's name as title", tags)
     start = datetime.datetime.strptime(f"{path.parent.name} {path.stem[:13]}", "%Y-%m-%d %H-%M-%S%z").astimezone(datetime.timezone.utc)
-    report(tags.get("creation_time", "").startswith(f"{start:%FT%T}"), "it says when it was made", (tags, start))
+    if is_dated(path):
+        report(tags.get("creation_time", "").startswith(f"{start:%FT%T}"), "it says when it was made", (tags, start))
+    else:
+        report("creation_time" not in tags, "it does not say when it was made: nobody has set this machine's clock", tags)
 
 
 def check_recorded():
