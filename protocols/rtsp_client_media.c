@@ -65,37 +65,17 @@ static void track_on_aac(void *arg, AVPacket *packet)
 		media_give(track, packet);
 }
 
-static void track_drop_aac(struct rtsp_track *track)
-{
-	sound_aac_free(track->aac);
-	track->aac = NULL;
-}
-
-/* Puts AAC between the camera and the stream where that is wanted. */
-static void track_fit_aac(struct rtsp_track *track)
+/* The track as it is published: AAC comes between where that is wanted. */
+static struct stream_track track_publish_as(struct rtsp_track *track)
 {
 	struct rtsp_client *client = track->client;
-	bool wanted =
-		client->order.config->audio == AUDIO_AAC && sound_aac_is_needed(track->parameters);
-	const char *why;
+	struct stream_track as = { track->parameters, track->time_base };
+	const char *why = sound_aac_fit(&track->aac, &as, client->order.config->audio == AUDIO_AAC,
+		client->dropped, track_on_aac, track);
 
-	if (track->aac && wanted && sound_aac_fits(track->aac, track->parameters, track->time_base))
-		return; /* it goes on, whatever else began anew */
-	track_drop_aac(track);
-	if (!wanted)
-		return;
-	track->aac = sound_aac_new(
-		track->parameters, track->time_base, client->dropped, track_on_aac, track, &why);
-	if (!track->aac)
+	if (why)
 		log_warn(&client->log, "its sound cannot be made AAC: %s", why);
-}
-
-static struct stream_track track_as_published(const struct rtsp_track *track)
-{
-	AVCodecParameters *made = track->aac ? sound_aac_parameters(track->aac) : NULL;
-
-	return made ? (struct stream_track){ made, { 1, made->sample_rate } }
-		    : (struct stream_track){ track->parameters, track->time_base };
+	return as;
 }
 
 /* Tells the stream what is known of the tracks. */
@@ -112,8 +92,7 @@ static void media_begin_run(struct rtsp_client *client)
 		if (track->kind == SDP_APPLICATION || track->refused)
 			continue;
 		track->index = (int)n;
-		track_fit_aac(track);
-		tracks[n++] = track_as_published(track);
+		tracks[n++] = track_publish_as(track);
 	}
 	stream_begin(client->order.stream, tracks, n);
 }
@@ -199,8 +178,10 @@ void rtsp_media_on_hold_timer(evutil_socket_t fd, short what, void *arg)
 /* What is on its way has times of before. */
 static void media_drop_aac(struct rtsp_client *client)
 {
-	for (unsigned i = 0; i < client->n_tracks; i++)
-		track_drop_aac(&client->tracks[i]);
+	for (unsigned i = 0; i < client->n_tracks; i++) {
+		sound_aac_free(client->tracks[i].aac);
+		client->tracks[i].aac = NULL;
+	}
 }
 
 static void media_begin(struct rtsp_client *client)
@@ -534,6 +515,7 @@ const char *rtsp_media_what_is_missing(const struct rtsp_client *client)
 void rtsp_media_free(struct rtsp_client *client)
 {
 	media_drop_held(client);
+	media_drop_aac(client);
 	client->holding = client->running = false;
 	for (unsigned i = 0; i < client->n_tracks; i++) {
 		struct rtsp_track *track = &client->tracks[i];
@@ -541,7 +523,6 @@ void rtsp_media_free(struct rtsp_client *client)
 		datagram_pair_free(track->udp);
 		rtp_reorder_free(track->reorder);
 		rtp_depacketiser_free(track->depacketiser);
-		track_drop_aac(track);
 		avcodec_parameters_free(&track->parameters);
 	}
 	client->n_tracks = client->next_setup = 0;

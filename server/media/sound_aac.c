@@ -478,6 +478,26 @@ bool sound_aac_fits(const struct sound_aac *sound, const AVCodecParameters *from
 	       !av_cmp_q(sound->codec->from_base, base);
 }
 
+const char *sound_aac_fit(struct sound_aac **sound, struct stream_track *track, bool wanted,
+	struct metric *dropped, sound_aac_fn *on_packet, void *arg)
+{
+	const char *why = NULL;
+
+	wanted = wanted && sound_aac_is_needed(track->parameters);
+	if (*sound && (!wanted || !sound_aac_fits(*sound, track->parameters, track->time_base))) {
+		sound_aac_free(*sound);
+		*sound = NULL;
+	}
+	if (!*sound && wanted)
+		*sound = sound_aac_new(
+			track->parameters, track->time_base, dropped, on_packet, arg, &why);
+	if (*sound) {
+		track->parameters = sound_aac_parameters(*sound);
+		track->time_base = (AVRational){ 1, track->parameters->sample_rate };
+	}
+	return why;
+}
+
 static void sound_aac_drop(struct sound_aac *sound, unsigned n)
 {
 	if (sound->dropped && n)

@@ -7,6 +7,7 @@
 #include <libavutil/rational.h>
 
 #include "server/base/attributes.h"
+#include "server/media/stream.h"
 
 struct metric;
 
@@ -40,6 +41,16 @@ void sound_aac_free(struct sound_aac *sound);
 AVCodecParameters *sound_aac_parameters(const struct sound_aac *sound);
 /* Whether it was made for just such a source. */
 bool sound_aac_fits(const struct sound_aac *sound, const AVCodecParameters *from, AVRational base);
+
+/*
+ * Puts AAC between a source and its stream where that is wanted and `track` needs it: *sound goes on
+ * if it was made for just such a source, else it is freed, and another one is made like by
+ * sound_aac_new(); it is NULL where there is nothing to do. `track` is the source's, and afterwards
+ * what is to be published; its parameters are borrowed. Returns NULL, or, static, why sound cannot
+ * be made AAC and stays as it is.
+ */
+const char *sound_aac_fit(struct sound_aac **sound, struct stream_track *track, bool wanted,
+	struct metric *dropped, sound_aac_fn *on_packet, void *arg);
 
 /*
  * Takes a reference to the packet; its pts counts. Frames come out some time later: two of them
