@@ -79,12 +79,6 @@ static bool camera_begin_run(struct http_camera *camera, const struct jpeg *jpeg
 	return true;
 }
 
-static bool same_shape(const struct jpeg *a, const struct jpeg *b)
-{
-	return a->width == b->width && a->height == b->height && a->components == b->components &&
-	       !memcmp(a->sampling, b->sampling, sizeof(a->sampling));
-}
-
 static void camera_on_begin(void *arg)
 {
 	struct http_camera *camera = arg;
@@ -99,7 +93,7 @@ static void camera_on_picture(void *arg, const struct jpeg *jpeg, const uint8_t 
 	int64_t pts = us / 1000000 * 90000 + us % 1000000 * 90000 / 1000000;
 	AVPacket *packet;
 
-	if (camera->ended || ((!camera->running || !same_shape(&camera->last, jpeg)) &&
+	if (camera->ended || ((!camera->running || !jpeg_is_like(&camera->last, jpeg)) &&
 				     !camera_begin_run(camera, jpeg)))
 		return;
 	packet = av_packet_alloc();

@@ -237,6 +237,24 @@ static const uint8_t picture_grey[] = {
 };
 // clang-format on
 
+/* Copies a picture without its DHT segments. Returns its bytes. */
+static inline size_t picture_without_huffman(uint8_t *ret, const uint8_t *p, size_t n)
+{
+	size_t at = 2, to = 2, bytes;
+
+	memcpy(ret, p, 2);
+	do {
+		bytes = 2 + (size_t)(p[at + 2] << 8 | p[at + 3]);
+		if (p[at + 1] != 0xc4) {
+			memcpy(ret + to, p + at, bytes);
+			to += bytes;
+		}
+		at += bytes;
+	} while (p[at - bytes + 1] != 0xda);
+	memcpy(ret + to, p + at, n - at);
+	return to + n - at;
+}
+
 /* The pixels of a JPEG by libavcodec, or NULL when it complains; free with av_frame_free(). */
 static inline AVFrame *picture_decode(const uint8_t *p, size_t n)
 {

@@ -122,24 +122,6 @@ static void test_h2_bytes_behind_the_end_are_cut(void **state)
 	assert_memory_equal(written, picture_q50_420, n);
 }
 
-/* Copies a picture without its DHT segments. Returns its bytes. */
-static size_t without_huffman(uint8_t *ret, const uint8_t *p, size_t n)
-{
-	size_t at = 2, to = 2, bytes;
-
-	memcpy(ret, p, 2);
-	do {
-		bytes = 2 + (size_t)(p[at + 2] << 8 | p[at + 3]);
-		if (p[at + 1] != 0xc4) {
-			memcpy(ret + to, p + at, bytes);
-			to += bytes;
-		}
-		at += bytes;
-	} while (p[at - bytes + 1] != 0xda);
-	memcpy(ret + to, p + at, n - at);
-	return to + n - at;
-}
-
 static void test_h2_missing_huffman_tables_are_inserted(void **state)
 {
 	uint8_t bare[BUFFER_BYTES], written[BUFFER_BYTES];
@@ -148,7 +130,7 @@ static void test_h2_missing_huffman_tables_are_inserted(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 4; i++) { /* the grey one needs less */
-		size_t n = without_huffman(bare, pictures[i].p, pictures[i].n);
+		size_t n = picture_without_huffman(bare, pictures[i].p, pictures[i].n);
 
 		assert_int_equal(parse(&jpeg, bare, n, &why), 0);
 		assert_false(jpeg.has_huffman);

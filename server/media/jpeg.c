@@ -82,6 +82,12 @@ void jpeg_write_huffman(uint8_t ret[JPEG_HUFFMAN_BYTES])
 	}
 }
 
+bool jpeg_is_like(const struct jpeg *a, const struct jpeg *b)
+{
+	return a->width == b->width && a->height == b->height && a->components == b->components &&
+	       !memcmp(a->sampling, b->sampling, sizeof(a->sampling));
+}
+
 size_t jpeg_write_bytes(const struct jpeg *jpeg)
 {
 	return jpeg->bytes + (jpeg->has_huffman ? 0 : JPEG_HUFFMAN_BYTES);

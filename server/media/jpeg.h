@@ -54,6 +54,9 @@ int jpeg_resume(struct jpeg *jpeg, const uint8_t *p, size_t n, const char **why)
  */
 size_t jpeg_find(const uint8_t *p, size_t n, size_t from);
 
+/* Whether both have the same size and sampling: pictures of one stream. */
+bool jpeg_is_like(const struct jpeg *a, const struct jpeg *b);
+
 /* How many bytes jpeg_write() writes. */
 size_t jpeg_write_bytes(const struct jpeg *jpeg);
 /*
