@@ -129,12 +129,11 @@ static bool has_device_path(const char *url)
 	return !strncmp(url, "/dev/video", 10) || !strncmp(url, "/dev/v4l/", 9);
 }
 
-static int address_set_path(struct av_address *address, const char *path, const char **why)
+static int address_set_path(
+	struct av_address *address, const char *path, bool device, const char **why)
 {
-	bool device = has_device_path(path);
-
 	if (path[0] != '/') {
-		*why = "a file wants its absolute path";
+		*why = "a file or device wants its absolute path";
 		return -EINVAL;
 	}
 	address->scheme = scheme_find(device ? "v4l2" : "file", 4);
@@ -144,15 +143,16 @@ static int address_set_path(struct av_address *address, const char *path, const 
 
 static int address_set(struct av_address *address, const char *url, const char **why)
 {
+	bool device = !strncasecmp(url, "v4l2:", 5);
 	size_t n = 0;
 
 	while (isalnum((unsigned char)url[n]) || (n && strchr("+-.", url[n]) && url[n]))
 		n++;
 	if (url[0] == '/')
-		return address_set_path(address, url, why);
-	if (!strncasecmp(url, "file:", 5) || !strncasecmp(url, "v4l2:", 5))
+		return address_set_path(address, url, has_device_path(url), why);
+	if (device || !strncasecmp(url, "file:", 5))
 		return address_set_path(
-			address, !strncmp(url + 5, "//", 2) ? url + 7 : url + 5, why);
+			address, !strncmp(url + 5, "//", 2) ? url + 7 : url + 5, device, why);
 	*why = "av: wants a URL or the absolute path of a file";
 	if (!n || strncmp(url + n, "://", 3))
 		return -EINVAL;

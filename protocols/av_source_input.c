@@ -5,10 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <libavutil/avstring.h>
 #include <libavutil/log.h>
-#ifdef HAVE_LIBAVDEVICE
-#include <libavdevice/avdevice.h>
-#endif
 
 #include "protocols/av_source_private.h"
 #include "server/base/reactor.h"
@@ -21,8 +19,15 @@ enum {
 	LOG_LINE_BYTES = 1024
 };
 
-/* What probing may run: a garbage stream reaches no other decoder. */
-#define DECODERS "h264,hevc,mjpeg,libdav1d,aac,aac_latm,opus,libopus,pcm_mulaw,pcm_alaw,pcm_s16be"
+/*
+ * What probing and `audio: aac` may run: a garbage stream reaches no other decoder. Sound that cannot
+ * be recorded as it is wants one all the same, or its rate remains unknown.
+ */
+#define DECODERS                                                                                \
+	"h264,hevc,mjpeg,libdav1d,aac,aac_latm,opus,libopus,pcm_mulaw,pcm_alaw,pcm_s16be,"      \
+	"mp1,mp1float,mp2,mp2float,mp3,mp3float,ac3,eac3,vorbis,libvorbis,flac,speex,libspeex," \
+	"nellymoser,s302m,pcm_dvd,pcm_bluray,pcm_u8,pcm_s16le,pcm_s24le,pcm_s24be,pcm_s32le,"   \
+	"pcm_f32le,g722,g726,g726le,adpcm_ima_wav,adpcm_ms,adpcm_swf"
 
 static const struct {
 	const char *name, *value;
@@ -69,6 +74,13 @@ static int input_on_wait(void *arg)
 
 /* --- errors --- */
 
+/* What is known better than by an error of libavformat's; `detail` is static. */
+static void input_tell(struct av_reader *reader, enum source_end end, const char *detail)
+{
+	reader->told = end;
+	reader->told_detail = detail;
+}
+
 static const struct {
 	int error;
 	enum source_end end;
@@ -82,6 +94,7 @@ static const struct {
 	{ AVERROR_HTTP_UNAUTHORIZED,  SOURCE_UNAUTHORIZED},
 	{ AVERROR_HTTP_FORBIDDEN,     SOURCE_UNAUTHORIZED},
 	{ AVERROR_HTTP_NOT_FOUND,     SOURCE_NOT_FOUND   },
+	{ AVERROR_HTTP_SERVER_ERROR,  SOURCE_BUSY        }, /* 503 too; its Retry-After is not told */
 	{ AVERROR_INVALIDDATA,        SOURCE_PROTOCOL    },
 	{ AVERROR_DEMUXER_NOT_FOUND,  SOURCE_UNSUPPORTED },
 	{ AVERROR_PROTOCOL_NOT_FOUND, SOURCE_UNSUPPORTED },
@@ -139,62 +152,78 @@ static int input_open_as(
 	AVDictionary *dictionary = input_options(reader);
 	int error;
 
-	reader->input = avformat_alloc_context();
+	reader->input = reader->library->alloc_context();
 	if (!reader->input) {
 		av_dict_free(&dictionary);
 		return AVERROR(ENOMEM);
 	}
-	if (input_format)
+	if (input_format) {
 		(void)av_dict_set(&dictionary, "input_format", input_format, 0);
+		reader->input->flags |= AVFMT_FLAG_NONBLOCK; /* a wait for it knows no limit */
+	}
 	reader->io_open = reader->input->io_open;
 	reader->input->io_open = input_on_open;
 	reader->input->opaque = reader;
 	reader->input->interrupt_callback = (AVIOInterruptCB){ input_on_wait, reader };
-	error = avformat_open_input(&reader->input, reader->address.url, format, &dictionary);
+	error = reader->library->open_input(
+		&reader->input, reader->address.url, format, &dictionary);
 	av_dict_free(&dictionary);
 	return error;
 }
 
-#ifdef HAVE_LIBAVDEVICE
 /* What a device compresses itself; raw pictures are not recorded. */
 static int input_open_device(struct av_reader *reader)
 {
-	const AVInputFormat *format;
-	int error;
+	static const char *const formats[] = { "h264", "mjpeg" };
+	const char *why;
+	const AVInputFormat *device = av_library_find_device("v4l2", &why);
+	int error = AVERROR(EINVAL);
 
-	avdevice_register_all();
-	format = av_find_input_format("v4l2");
-	if (!format)
+	if (!device) {
+		input_tell(reader, SOURCE_FAILED, why);
 		return AVERROR_DEMUXER_NOT_FOUND;
-	error = input_open_as(reader, format, "h264");
-	return error < 0 ? input_open_as(reader, format, "mjpeg") : error;
+	}
+	/* EINVAL: it has no such format */
+	for (size_t i = 0; i < ARRAY_LENGTH(formats) && error == AVERROR(EINVAL); i++)
+		error = input_open_as(reader, device, formats[i]);
+	if (error == AVERROR(EINVAL))
+		input_tell(reader, SOURCE_UNSUPPORTED, "it gives neither H.264 nor Motion JPEG");
+	return error;
 }
-#else
-static int input_open_device(struct av_reader *reader)
-{
-	(void)reader;
-	return AVERROR_DEMUXER_NOT_FOUND;
-}
-#endif
 
-/* Pipes would hang in open(2), directories and devices make no sense. */
-static int input_check_file(const struct av_reader *reader)
+/* Whether what is there is of this type: a pipe would hang in open(2), a folder makes no sense. */
+static int input_check_path(const char *path, mode_t type)
 {
 	struct stat st;
 
-	if (stat(reader->address.url + strlen("file:"), &st) < 0)
+	if (stat(path, &st) < 0)
 		return AVERROR(errno);
-	return S_ISREG(st.st_mode) ? 0 : AVERROR(EINVAL);
+	return (st.st_mode & S_IFMT) == type ? 0 : AVERROR(EINVAL);
 }
 
 static int input_open_kind(struct av_reader *reader)
 {
 	unsigned flags = reader->address.scheme->flags;
-	int error = flags & AV_FILE ? input_check_file(reader) : 0;
+	const char *url = reader->address.url;
+	int error = 0;
 
+	if (flags & AV_FILE)
+		error = input_check_path(url + strlen("file:"), S_IFREG);
+	if (flags & AV_DEVICE)
+		error = input_check_path(url, S_IFCHR);
 	if (error < 0)
 		return error;
-	return flags & AV_DEVICE ? input_open_device(reader) : input_open_as(reader, NULL, NULL);
+	if (flags & AV_DEVICE)
+		return input_open_device(reader); /* which says what it gives */
+	error = input_open_as(reader, NULL, NULL);
+	return error < 0 ? error : reader->library->find_stream_info(reader->input, NULL);
+}
+
+bool av_input_may_decode(const AVCodecParameters *sound)
+{
+	const AVCodec *decoder = avcodec_find_decoder(sound->codec_id);
+
+	return decoder && av_match_name(decoder->name, DECODERS);
 }
 
 /* Whether packets come as fast as they are read: files, playlists, what has an end. */
@@ -222,14 +251,17 @@ static void input_name_codec(const struct av_reader *reader, struct av_job *job)
 bool av_input_open(struct av_reader *reader, struct av_job *job)
 {
 	bool listens = strstr(reader->address.url, "listen") != NULL;
-	int error;
+	int error = AVERROR_DEMUXER_NOT_FOUND;
+	const char *why;
 
 	reader->expired = false;
 	reader->suspects_count = 0;
 	av_input_allow(reader, listens ? LISTEN_US : OPEN_US);
-	error = input_open_kind(reader);
-	if (error >= 0)
-		error = avformat_find_stream_info(reader->input, NULL);
+	reader->library = av_library_load(&why);
+	if (reader->library)
+		error = input_open_kind(reader);
+	else
+		input_tell(reader, SOURCE_FAILED, why);
 	if (error < 0) {
 		av_input_fail(reader, job, error, SOURCE_TIMEOUT);
 		return false;
@@ -245,7 +277,8 @@ void av_input_close(struct av_reader *reader)
 {
 	for (size_t i = 0; i < AV_TRACKS; i++)
 		reader->tracks[i].stream = NULL;
-	avformat_close_input(&reader->input);
+	if (reader->input)
+		reader->library->close_input(&reader->input);
 }
 
 /* --- the log --- */
@@ -307,10 +340,8 @@ static void input_listen(struct av_reader *reader, const char *format, va_list a
 	if (!strncmp(format, SUSPECT, strlen(SUSPECT)))
 		input_hear_damage(reader, format, args);
 	for (size_t i = 0; i < ARRAY_LENGTH(told_ends); i++) {
-		if (strstr(format, told_ends[i].words)) {
-			reader->told = told_ends[i].end;
-			reader->told_detail = told_ends[i].detail;
-		}
+		if (strstr(format, told_ends[i].words))
+			input_tell(reader, told_ends[i].end, told_ends[i].detail);
 	}
 }
 

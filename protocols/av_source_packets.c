@@ -29,6 +29,7 @@ struct av_reader *av_reader_new(const struct source_order *order, const char **w
 		return NULL;
 	}
 	reader->with_audio = order->config->audio != AUDIO_OFF;
+	reader->with_aac = order->config->audio == AUDIO_AAC;
 	reader->loop = order->config->loop && reader->address.scheme->flags & AV_FILE;
 	reader->tls_verify = order->config->tls_verify;
 	/* it may outlive the camera by a while: names are its own */
@@ -253,7 +254,7 @@ static bool job_read_one(struct av_job *job)
 	int error;
 
 	av_input_allow(reader, av_input_silence_us(reader));
-	error = av_read_frame(reader->input, reader->packet);
+	error = reader->library->read_frame(reader->input, reader->packet);
 	if (error == AVERROR(EAGAIN)) {
 		(void)usleep(AGAIN_US);
 		return !atomic_load(&reader->stop);

@@ -13,6 +13,7 @@
 #include "server/base/worker.h"
 #include "server/media/h264.h"
 #include "server/media/h265.h"
+#include "server/media/jpeg.h"
 #include "server/media/source.h"
 
 /* --- av_source_address.c: what libavformat may do for a source --- */
@@ -50,6 +51,23 @@ void av_address_fini(struct av_address *address);
 /* Overwrites what must not be logged: users and queries of any URL, the address's own secrets. */
 void av_hide_secrets(char *text, const struct av_address *address);
 
+/* --- av_source_library.c: what is loaded when it is needed --- */
+
+/* All that is used of libavformat. */
+struct av_library {
+	__typeof__(&avformat_alloc_context) alloc_context;
+	__typeof__(&avformat_open_input) open_input;
+	__typeof__(&avformat_find_stream_info) find_stream_info;
+	__typeof__(&avformat_close_input) close_input;
+	__typeof__(&av_find_input_format) find_input_format;
+	__typeof__(&av_read_frame) read_frame;
+};
+
+/* Any thread that may wait for disk. Returns NULL and a static *why when it is not there. */
+const struct av_library *av_library_load(const char **why) MUST_CHECK;
+/* One of libavdevice's inputs; libavformat is loaded. Likewise. */
+const AVInputFormat *av_library_find_device(const char *name, const char **why) MUST_CHECK;
+
 /* --- the reader: owned by the worker while a job runs, by the reactor between jobs --- */
 
 enum {
@@ -71,6 +89,7 @@ struct av_track {
 	unsigned length_bytes; /* of NAL units in packets; 0: start codes */
 	struct h264_sets h264;
 	struct h265_sets h265;
+	struct jpeg jpeg;              /* what the parameters were made of */
 	AVBSFContext *adts;            /* takes ADTS headers off; NULL where there are none */
 	AVCodecParameters *parameters; /* NULL until known */
 	bool parameters_changed;       /* since the last item */
@@ -87,12 +106,13 @@ struct av_reader {
 	char *label;
 	struct log_name camera, log;
 	struct av_address address;
-	bool with_audio, loop, tls_verify;
+	bool with_audio, with_aac, loop, tls_verify;
 
 	/* both threads */
 	_Atomic bool stop;           /* set by the reactor: nobody wants more */
 	_Atomic int64_t deadline_us; /* monotonic */
 
+	const struct av_library *library; /* NULL until it is loaded */
 	AVFormatContext *input;
 	int (*io_open)(AVFormatContext *, AVIOContext **, const char *, int, AVDictionary **);
 	bool paced;           /* comes faster than it was filmed */
@@ -146,6 +166,8 @@ void av_input_allow(struct av_reader *reader, int64_t us);
 int64_t av_input_silence_us(const struct av_reader *reader);
 void av_input_fail(
 	struct av_reader *reader, struct av_job *job, int error, enum source_end expired);
+/* Whether its decoder is among the few that a source's sound may reach. */
+bool av_input_may_decode(const AVCodecParameters *sound);
 /* Messages of this thread are this reader's, until NULL. */
 void av_input_name_log(struct av_reader *reader);
 void av_input_take_log(void);

@@ -4,6 +4,8 @@
  */
 #include <string.h>
 
+#include <libavcodec/avcodec.h>
+
 #include "protocols/av_source_private.h"
 #include "server/base/reader.h"
 #include "server/media/codec.h"
@@ -269,6 +271,7 @@ static bool track_open_aac(struct av_track *track)
 	       av_bsf_init(track->adts) >= 0;
 }
 
+/* Sound that MP4 cannot carry is published all the same: AAC may be made of it. */
 static bool track_open_plain(struct av_track *track)
 {
 	AVCodecParameters *copy = avcodec_parameters_alloc();
@@ -280,7 +283,8 @@ static bool track_open_plain(struct av_track *track)
 	copy->codec_tag = 0; /* the container's own */
 	if (copy->codec_id == AV_CODEC_ID_OPUS)
 		copy->sample_rate = OPUS_HZ;
-	if (!sample_entry_fits(copy)) {
+	if (track->video ? !sample_entry_fits(copy)
+			 : copy->sample_rate < 1 || copy->ch_layout.nb_channels < 1) {
 		avcodec_parameters_free(&copy);
 		return false;
 	}
@@ -303,7 +307,7 @@ bool av_track_open(struct av_track *track, AVStream *stream)
 		track_take_extradata(track, codec, from->extradata, (size_t)from->extradata_size);
 	else if (from->codec_id == AV_CODEC_ID_AAC)
 		fine = track_open_aac(track);
-	else if (!codec)
+	else if (!codec && from->codec_id != AV_CODEC_ID_MJPEG)
 		fine = track_open_plain(track);
 	if (!fine)
 		av_track_fini(track);
@@ -346,6 +350,33 @@ static AVPacket *track_convert_nal(
 		if (parameters)
 			track_set_parameters(track, parameters);
 	}
+	return made;
+}
+
+/* One whole picture, with the Huffman tables that webcams and AVI leave out. */
+static AVPacket *track_convert_jpeg(struct av_track *track, const AVPacket *packet)
+{
+	AVPacket *made = NULL;
+	struct jpeg jpeg;
+	const char *why;
+
+	if (jpeg_parse(&jpeg, packet->data, (size_t)packet->size, &why) < 0)
+		return NULL;
+	if (!track->parameters || !jpeg_is_like(&track->jpeg, &jpeg)) {
+		AVCodecParameters *parameters = codec_of_jpeg(&jpeg, &why);
+
+		if (!parameters)
+			return NULL;
+		track_set_parameters(track, parameters);
+	}
+	track->jpeg = jpeg;
+	made = av_packet_alloc();
+	if (!made || av_new_packet(made, (int)jpeg_write_bytes(&jpeg)) < 0) {
+		av_packet_free(&made);
+		return NULL;
+	}
+	(void)jpeg_write(&jpeg, packet->data, made->data, (size_t)made->size);
+	made->flags = AV_PKT_FLAG_KEY;
 	return made;
 }
 
@@ -433,6 +464,18 @@ static int64_t track_time(
 	return track_unwrap(track, time);
 }
 
+/* How long sound lasts that only its decoder understands: as long as its demuxer or its codec says. */
+static int64_t sound_guess(const struct av_track *track, const AVPacket *packet, int64_t said)
+{
+	int64_t step = av_rescale_q(track->step, track->stream->time_base, track->time_base);
+
+	if (said <= 0)
+		said = av_get_audio_frame_duration2(track->parameters, packet->size);
+	if (said <= 0)
+		said = step;
+	return said > 0 ? said : 1;
+}
+
 static int64_t sound_duration(const struct av_track *track, const AVPacket *packet, int64_t said)
 {
 	const AVCodecParameters *parameters = track->parameters;
@@ -448,7 +491,7 @@ static int64_t sound_duration(const struct av_track *track, const AVPacket *pack
 	case AV_CODEC_ID_PCM_ALAW:
 		return packet->size / parameters->ch_layout.nb_channels;
 	default:
-		return said;
+		return sound_guess(track, packet, said);
 	}
 }
 
@@ -498,18 +541,30 @@ static bool track_set_times(struct av_track *track, AVPacket *made,
 	return true;
 }
 
+static AVPacket *track_make(struct av_track *track, AVPacket *packet, bool *damaged)
+{
+	const struct nal_codec *codec = nal_codec_find(track->stream->codecpar->codec_id);
+	AVPacket *made;
+
+	if (codec)
+		return track_convert_nal(track, codec, packet);
+	if (track->stream->codecpar->codec_id != AV_CODEC_ID_MJPEG)
+		return track_convert_plain(track, packet);
+	made = track_convert_jpeg(track, packet);
+	*damaged = !made;
+	return made;
+}
+
 AVPacket *av_track_convert(
 	struct av_track *track, AVPacket *packet, int64_t arrival_us, size_t *dropped)
 {
-	const struct nal_codec *codec = nal_codec_find(track->stream->codecpar->codec_id);
 	struct packet_times times = { packet->pts, packet->dts, packet->duration };
 	bool damaged = packet->flags & AV_PKT_FLAG_CORRUPT || packet->size > AV_PACKET_BYTES;
 	AVPacket *made = NULL;
 
 	track_take_new_extradata(track, packet);
 	if (!damaged && packet->size > 0)
-		made = codec ? track_convert_nal(track, codec, packet)
-			     : track_convert_plain(track, packet);
+		made = track_make(track, packet, &damaged);
 	av_packet_unref(packet);
 	if (track->video && (damaged || (made && made->flags & AV_PKT_FLAG_KEY)))
 		track->damaged = damaged;
