@@ -16,6 +16,7 @@
 #include "server/base/reactor.h"
 #include "server/base/wall_clock.h"
 #include "server/media/clock.h"
+#include "server/media/sound_aac.h"
 
 enum {
 	FINI_US = 2000000,
@@ -23,6 +24,7 @@ enum {
 	NO_VIDEO_US = 30 * 1000000, /* without a picture, or at first a keyframe, for so long */
 	PACE_LOST_US = 10 * 1000000,
 	APART_US = 5 * 1000000, /* of sound and picture, at most */
+	WELL_US = 10 * 1000000, /* without damage for so long: all is well again */
 	JOBS = 2,
 };
 
@@ -35,7 +37,7 @@ enum av_state {
 };
 
 struct av_output {
-	AVCodecParameters *parameters; /* NULL: no such track yet */
+	AVCodecParameters *parameters; /* the source's; NULL: no such track yet */
 	AVRational time_base;
 	int64_t last_dts; /* of the run; AV_NOPTS_VALUE before the first */
 	struct metric *frames;
@@ -55,11 +57,13 @@ struct av_source {
 	size_t next;
 
 	struct av_output outputs[AV_TRACKS];
-	struct clock clock; /* of the picture; sound follows it */
+	struct sound_aac *aac; /* what the run's sound goes through; or NULL */
+	struct clock clock;    /* of the picture; sound follows it */
 	bool stamped;
 	int64_t offset_90k;   /* from the source's time to UTC */
 	int64_t video_dts_us; /* of the source's time, the last picture's */
 	int64_t video_us;     /* monotonic: the last picture, or the start */
+	int64_t damaged_us;   /* monotonic: the last damage; 0: the owner knows of none */
 
 	struct event *due_timer;
 	bool pacing;
@@ -156,20 +160,36 @@ static void av_source_find_sound(struct av_source *source)
 	}
 }
 
+static void av_source_on_aac(void *arg, AVPacket *packet);
+
 static void av_source_begin_run(struct av_source *source)
 {
 	struct stream_track tracks[AV_TRACKS];
+	const char *why = NULL;
 	size_t n = 0;
 
 	for (size_t i = 0; i < AV_TRACKS; i++) {
 		struct av_output *output = &source->outputs[i];
 
 		output->last_dts = AV_NOPTS_VALUE;
-		if (output->parameters)
-			tracks[n++] =
-				(struct stream_track){ output->parameters, output->time_base };
+		if (!output->parameters)
+			continue;
+		tracks[n] = (struct stream_track){ output->parameters, output->time_base };
+		if (i > 0)
+			why = sound_aac_fit(&source->aac, &tracks[n],
+				source->reader->with_aac && av_input_may_decode(output->parameters),
+				source->dropped, av_source_on_aac, source);
+		n++;
 	}
+	if (why)
+		log_warn(&source->log, "its sound cannot be made AAC: %s", why);
 	stream_begin(source->stream, tracks, n);
+}
+
+static void av_source_drop_aac(struct av_source *source)
+{
+	sound_aac_free(source->aac);
+	source->aac = NULL;
 }
 
 /* --- times --- */
@@ -237,10 +257,17 @@ static void av_source_give(struct av_source *source, AVPacket *packet)
 {
 	struct av_output *output = &source->outputs[packet->stream_index];
 
-	if (!av_output_order(output, packet))
-		return;
-	metric_add(output->frames, 1);
-	stream_publish(source->stream, packet);
+	if (av_output_order(output, packet))
+		stream_publish(source->stream, packet);
+}
+
+static void av_source_on_aac(void *arg, AVPacket *packet)
+{
+	struct av_source *source = arg;
+
+	packet->stream_index = 1;
+	if (source->state == AV_UP)
+		av_source_give(source, packet);
 }
 
 static void av_source_publish_video(struct av_source *source, struct av_item *item)
@@ -252,12 +279,14 @@ static void av_source_publish_video(struct av_source *source, struct av_item *it
 		return;
 	if (av_source_stamp(source, item->packet, item->arrival_us) && source->state == AV_UP) {
 		log_warn(&source->log, "its time jumped: a new recording begins");
+		av_source_drop_aac(source); /* what is on its way has times of before */
 		begin = true;
 	}
 	if (source->state == AV_WAITING)
 		av_source_find_sound(source);
 	if (begin || source->state == AV_WAITING)
 		av_source_begin_run(source);
+	metric_add(source->outputs[0].frames, 1);
 	av_source_give(source, item->packet);
 	if (source->state == AV_WAITING) {
 		av_source_enter(source, AV_UP);
@@ -281,7 +310,11 @@ static void av_source_publish_audio(struct av_source *source, struct av_item *it
 		av_source_begin_run(source);
 	packet->dts += av_rescale_q(source->offset_90k, base_90k, output->time_base);
 	packet->pts = packet->dts;
-	av_source_give(source, packet);
+	metric_add(output->frames, 1);
+	if (source->aac)
+		sound_aac_push(source->aac, packet);
+	else
+		av_source_give(source, packet);
 }
 
 /* How long the item still has to wait: 0 where it is due. */
@@ -310,6 +343,24 @@ static void av_source_check_video(struct av_source *source)
 		av_source_end(source, up ? SOURCE_STALLED : SOURCE_NO_KEYFRAME, NULL);
 }
 
+/* Tells the owner when the batch is the first with damage, and when there was none for a while. */
+static void av_source_look(struct av_source *source)
+{
+	int64_t now_us = reactor_monotonic_us();
+	bool damaged = source->job->dropped, was_degraded = source->damaged_us;
+
+	if (source->state != AV_UP)
+		return;
+	if (damaged)
+		source->damaged_us = now_us;
+	if (damaged && !was_degraded) {
+		source->events->on_degraded(source->arg, "packets arrive damaged");
+	} else if (was_degraded && now_us - source->damaged_us > WELL_US) {
+		source->damaged_us = 0;
+		source->events->on_degraded(source->arg, NULL);
+	}
+}
+
 /* Publishes what is due of the batch; then the next one may be read. */
 static void av_source_drain(struct av_source *source)
 {
@@ -336,6 +387,9 @@ static void av_source_drain(struct av_source *source)
 		av_source_end(source, end, job->detail);
 		return;
 	}
+	av_source_look(source);
+	if (!av_source_is_live(source))
+		return;
 	av_job_free(job);
 	source->job = NULL;
 	av_source_check_video(source);
@@ -450,6 +504,7 @@ void av_source_free(struct av_source *source)
 		stream_end(source->stream);
 	av_source_enter(source, AV_LEAVING);
 	source->log.parent = NULL;
+	av_source_drop_aac(source);
 	atomic_store(&source->reader->stop, true);
 	reactor_timer_free(&source->due_timer);
 	LIST_INSERT_HEAD(&leaving, source, leaving);

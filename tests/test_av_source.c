@@ -22,6 +22,7 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "tests/jpeg_pictures.h"
 
 enum {
 	PICTURES = 30, /* of the clip, one second */
@@ -42,6 +43,8 @@ static void addresses_have_schemes_that_bound_them(void **state)
 		{ "av:file:///clips/a.ts",                      "file:/clips/a.ts",                 "file", NULL                                            },
 		{ "AV:file:/clips/a.ts",                        "file:/clips/a.ts",                 "file", NULL                                            },
 		{ "av:/dev/video0",                             "/dev/video0",                      "none", NULL                                            },
+		{ "av:V4L2:/dev/webcam",                        "/dev/webcam",                      "none", NULL                                            },
+		{ "av:v4l2:webcam",                             NULL,                               NULL,   "a file or device wants its absolute path"      },
 		{ "av:srt://192.0.2.1:9000?mode=caller",        "srt://192.0.2.1:9000?mode=caller", "srt",
                  NULL																       },
 		{ "av:HTTP://192.0.2.1/a.m3u8",                 "HTTP://192.0.2.1/a.m3u8",
@@ -53,7 +56,7 @@ static void addresses_have_schemes_that_bound_them(void **state)
                  "av: has no such scheme"														   },
 		{ "av:data://text",                             NULL,                               NULL,   "av: has no such scheme"                        },
 		{ "av:clip.mp4",                                NULL,                               NULL,   "av: wants a URL or the absolute path of a file"},
-		{ "av:file:clip.mp4",                           NULL,                               NULL,   "a file wants its absolute path"                },
+		{ "av:file:clip.mp4",                           NULL,                               NULL,   "a file or device wants its absolute path"      },
 		{ "av:",					NULL,			       NULL,   "av: wants a URL or the absolute path of a file"},
 		{ "rtsp://192.0.2.1/",                          NULL,                               NULL,   "the address begins with av:"                   },
 	};
@@ -152,23 +155,23 @@ static void clip_open_video(struct clip *clip, const char *name)
 	assert_int_equal(av_frame_get_buffer(clip->picture, 0), 0);
 }
 
-static void clip_open_audio(struct clip *clip)
+static void clip_open_audio(struct clip *clip, enum AVCodecID id)
 {
-	const AVCodec *codec = avcodec_find_encoder(AV_CODEC_ID_AAC);
+	const AVCodec *codec = avcodec_find_encoder(id);
 	AVCodecContext *context = avcodec_alloc_context3(codec);
 
 	context->sample_rate = 48000;
-	context->sample_fmt = AV_SAMPLE_FMT_FLTP;
+	context->sample_fmt = codec->sample_fmts[0];
 	context->time_base = (AVRational){ 1, 48000 };
 	av_channel_layout_default(&context->ch_layout, 1);
 	clip->audio = clip_open(clip, codec, context);
 	clip->sound = av_frame_alloc();
-	clip->sound->format = AV_SAMPLE_FMT_FLTP;
-	clip->sound->nb_samples = 1024;
+	clip->sound->format = clip->audio->sample_fmt;
+	clip->sound->nb_samples = clip->audio->frame_size;
 	clip->sound->sample_rate = 48000;
 	av_channel_layout_default(&clip->sound->ch_layout, 1);
 	assert_int_equal(av_frame_get_buffer(clip->sound, 0), 0);
-	memset(clip->sound->data[0], 0, 1024 * sizeof(float));
+	memset(clip->sound->data[0], 0, (size_t)clip->sound->linesize[0]);
 }
 
 static void clip_encode(struct clip *clip, AVCodecContext *context, AVFrame *frame)
@@ -201,20 +204,21 @@ static void clip_draw(struct clip *clip, int i)
 	picture->pts = i;
 }
 
-static void clip_write(struct clip *clip, const char *path, const char *encoder)
+static void clip_write_with(
+	struct clip *clip, const char *path, const char *encoder, enum AVCodecID sound)
 {
 	*clip = (struct clip){ .packet = av_packet_alloc() };
 	assert_true(avformat_alloc_output_context2(&clip->output, NULL, NULL, path) >= 0);
 	clip_open_video(clip, encoder);
-	clip_open_audio(clip);
+	clip_open_audio(clip, sound);
 	assert_true(avio_open(&clip->output->pb, path, AVIO_FLAG_WRITE) >= 0);
 	assert_true(avformat_write_header(clip->output, NULL) >= 0);
 	for (int i = 0; i < PICTURES; i++) {
 		clip_draw(clip, i);
 		clip_encode(clip, clip->video, clip->picture);
 	}
-	for (int i = 0; i < 46; i++) {
-		clip->sound->pts = (int64_t)i * 1024;
+	for (int i = 0; i * clip->audio->frame_size < 46 * 1024; i++) {
+		clip->sound->pts = (int64_t)i * clip->audio->frame_size;
 		clip_encode(clip, clip->audio, clip->sound);
 	}
 	clip_encode(clip, clip->video, NULL);
@@ -230,6 +234,11 @@ static void clip_write(struct clip *clip, const char *path, const char *encoder)
 	av_packet_free(&clip->packet);
 }
 
+static void clip_write(struct clip *clip, const char *path, const char *encoder)
+{
+	clip_write_with(clip, path, encoder, AV_CODEC_ID_AAC);
+}
+
 /* --- watching a source --- */
 
 struct watcher {
@@ -238,7 +247,7 @@ struct watcher {
 	struct av_source *source;
 	struct config_camera config;
 	bool free_when_up;
-	int wanted, runs, ups, ends, pictures, sounds, keys;
+	int wanted, runs, ups, ends, pictures, sounds, keys, degraded;
 	enum source_end end;
 	char detail[160];
 	int64_t last[2], first;
@@ -327,8 +336,16 @@ static void watcher_on_end(void *arg, enum source_end end, const char *detail)
 	reactor_stop();
 }
 
+static void watcher_on_degraded(void *arg, const char *why)
+{
+	struct watcher *w = arg;
+
+	w->degraded += why != NULL;
+}
+
 static const struct source_events source_events = {
 	.on_up = watcher_on_up,
+	.on_degraded = watcher_on_degraded,
 	.on_end = watcher_on_end,
 };
 
@@ -434,6 +451,66 @@ static void a_file_that_loops_goes_on_without_a_hole(void **state)
 		assert_in_range(w.keys, 5, 6);
 		watcher_stop(&w);
 		free(source);
+	}
+}
+
+/* Sound that MP4 cannot carry is published as it is, where AAC is wanted as that. */
+static void sound_is_made_aac_where_that_is_wanted(void **state)
+{
+	static const struct {
+		enum config_audio audio;
+		bool aac;
+		int frame;
+	} rows[] = {
+		{AUDIO_COPY, false, 1152},
+		{ AUDIO_AAC, true,  1024},
+	};
+	char *source = path_of("mp2.ts");
+	struct clip clip;
+
+	(void)state;
+	clip_write_with(&clip, source + 3, "libx264", AV_CODEC_ID_MP2);
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct watcher w = {
+			.config = {.loop = true, .audio = rows[i].audio},
+                          .wanted = WANTED
+		};
+		const AVCodecParameters *sound;
+		int least = 2 * 48000 / rows[i].frame;
+
+		watcher_start(&w, source);
+		watcher_run();
+		assert_int_equal(w.ends + w.degraded, 0);
+		assert_int_equal(w.runs, 1);
+		assert_int_equal(stream_tracks(w.stream), 2);
+		sound = stream_track(w.stream, 1)->parameters;
+		assert_int_equal(sound->codec_id == AV_CODEC_ID_AAC, rows[i].aac);
+		assert_int_equal(sound->sample_rate, 48000);
+		assert_int_equal(stream_track(w.stream, 1)->time_base.den, 48000);
+		assert_in_range(w.sounds, least, least * 3 / 2);
+		watcher_stop(&w);
+	}
+	free(source);
+}
+
+static void few_decoders_make_sound_aac(void **state)
+{
+	static const struct {
+		enum AVCodecID codec;
+		bool may;
+	} rows[] = {
+		{AV_CODEC_ID_MP2,        true },
+		{ AV_CODEC_ID_AAC_LATM,  true },
+		{ AV_CODEC_ID_PCM_S16LE, true },
+		{ AV_CODEC_ID_COOK,      false},
+		{ AV_CODEC_ID_NONE,      false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		const AVCodecParameters sound = { .codec_id = rows[i].codec };
+
+		assert_int_equal(av_input_may_decode(&sound), rows[i].may);
 	}
 }
 
@@ -565,6 +642,77 @@ static void what_is_no_file_is_not_opened(void **state)
 	free(pipe);
 }
 
+static void devices_say_what_is_wrong(void **state)
+{
+	static const struct {
+		const char *source;
+		enum source_end end;
+		const char *detail;
+	} rows[] = {
+		{"av:/dev/video-none", SOURCE_NOT_FOUND, "No such file or directory"     },
+		{ "av:v4l2:/dev",      SOURCE_FAILED,    "Invalid argument"              },
+		{ "av:v4l2:/dev/null", SOURCE_FAILED,    "Inappropriate ioctl for device"},
+	};
+	const char *why;
+
+	(void)state;
+	assert_non_null(av_library_load(&why));
+	if (!av_library_find_device("v4l2", &why)) {
+		print_message("%s\n", why);
+		skip();
+	}
+	assert_null(av_library_find_device("no-such-device", &why));
+	assert_non_null(why);
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct watcher w = { .wanted = WANTED };
+
+		watcher_start(&w, rows[i].source);
+		watcher_run();
+		assert_int_equal(w.end, rows[i].end);
+		assert_string_equal(w.detail, rows[i].detail);
+		watcher_stop(&w);
+	}
+}
+
+/* As webcams give them: without Huffman tables, in a buffer that is longer, or cut short. */
+static void a_webcams_pictures_are_made_whole(void **state)
+{
+	AVFormatContext *input = avformat_alloc_context();
+	AVStream *stream = avformat_new_stream(input, NULL);
+	AVPacket *packet = av_packet_alloc(), *made;
+	struct av_track track;
+	size_t n, dropped = 0;
+	uint8_t bare[2048] = { 0 };
+
+	(void)state;
+	n = picture_without_huffman(bare, picture_q50_420, sizeof(picture_q50_420));
+	stream->codecpar->codec_type = AVMEDIA_TYPE_VIDEO;
+	stream->codecpar->codec_id = AV_CODEC_ID_MJPEG;
+	stream->time_base = (AVRational){ 1, 1000000 };
+	assert_true(av_track_open(&track, stream));
+	for (int i = 0; i < 3; i++) {
+		static const int more[] = { 100, -10, 0 };
+
+		assert_int_equal(av_new_packet(packet, (int)n + more[i]), 0);
+		memcpy(packet->data, bare, (size_t)packet->size);
+		packet->pts = packet->dts = 40000 * i;
+		made = av_track_convert(&track, packet, 0, &dropped);
+		assert_int_equal(made == NULL, more[i] < 0);
+		assert_int_equal(dropped, i > 0);
+		if (!made)
+			continue;
+		assert_int_equal(track.parameters->width, 32);
+		assert_int_equal(made->size, n + JPEG_HUFFMAN_BYTES);
+		assert_int_equal(made->flags, AV_PKT_FLAG_KEY);
+		assert_true(picture_same(
+			made->data, (size_t)made->size, picture_q50_420, sizeof(picture_q50_420)));
+		av_packet_free(&made);
+	}
+	av_track_fini(&track);
+	av_packet_free(&packet);
+	avformat_free_context(input);
+}
+
 static size_t read_file(const char *path, void *bytes, size_t size)
 {
 	FILE *file = fopen(path, "r");
@@ -641,7 +789,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = { "h264.mp4", "h264.ts", "h264.flv", "h265.ts",
+	static const char *const names[] = { "h264.mp4", "h264.ts", "h264.flv", "h265.ts", "mp2.ts",
 		"once.mp4", "garbage.ts", "empty.mp4", "list.m3u8", "list.ffconcat", "session.sdp",
 		"pipe.mp4", "cut.ts" };
 
@@ -669,11 +817,15 @@ int main(void)
 		cmocka_unit_test(addresses_have_schemes_that_bound_them),
 		cmocka_unit_test(secrets_are_hidden),
 		cmocka_unit_test(a_file_that_loops_goes_on_without_a_hole),
+		cmocka_unit_test(sound_is_made_aac_where_that_is_wanted),
+		cmocka_unit_test(few_decoders_make_sound_aac),
 		cmocka_unit_test(a_file_without_loop_ends),
 		cmocka_unit_test(it_may_be_freed_from_its_callback_and_before_it_opened),
 		cmocka_unit_test(it_is_freed_while_libavformat_waits),
 		cmocka_unit_test(files_that_are_no_clips_end_with_a_reason),
 		cmocka_unit_test(what_is_no_file_is_not_opened),
+		cmocka_unit_test(devices_say_what_is_wrong),
+		cmocka_unit_test(a_webcams_pictures_are_made_whole),
 		cmocka_unit_test(damaged_pictures_are_left_out),
 		cmocka_unit_test(a_clip_may_be_cut_anywhere),
 	};

@@ -264,8 +264,8 @@ const struct config_option config_options[] = {
 		.help = "Where the pictures come from: rtsp://user:password@host:port/path; rtsps:// for "
 			"TLS, rtsp+http:// or rtsp+https:// through an HTTP tunnel; http:// or https:// for "
 			"a camera that gives JPEG pictures or an MJPEG stream; av: and anything that "
-			"libavformat opens (rtmp://, srt://, udp://, a file); test: for a built-in moving "
-			"picture.",
+			"libavformat opens (rtmp://, srt://, udp://, a file, a webcam as /dev/video0); "
+			"test: for a built-in moving picture.",
 	},
 	{
 		.key = "cameras.*.substream",

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Sources that libavformat reads: ffmpeg sends by SRT, RTMP, UDP and HLS, and files loop; what arrives is what was sent."""
+import array
 import functools
 import http.server
 import pathlib
+import re
 import socket
 import subprocess
 import threading
+import time
 
 import media
 from daemon import Nvrd, end, finish, report, skip, spawn, wait_for
@@ -61,6 +64,12 @@ def check_files(camera, nvrd, sent, jitter=SLACK):
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *words):
         pass
+
+    def do_GET(self):
+        if self.path == "/busy.ts":
+            self.send_error(503)
+        else:
+            super().do_GET()
 
 
 def serve(folder):
@@ -132,6 +141,100 @@ def check_loop():
     report(abs(seconds * FPS - (len(got) - 1)) < FPS * 0.1, "file: it plays at its own speed", seconds)
 
 
+def flash_and_beep(name, seconds, *codecs):
+    """A clip that beeps each second while the picture is white."""
+    path = media.CACHE / name
+    if not path.exists():
+        media.CACHE.mkdir(parents=True, exist_ok=True)
+        part = path.with_name("part-" + name)
+        media.run("ffmpeg", "-nostdin", "-v", "error", "-y",
+                  "-f", "lavfi", "-i", f"color=black:size=160x120:rate={FPS}:duration={seconds},"
+                  "drawbox=color=white:t=fill:enable='between(mod(t,1),0.39,0.61)'",
+                  "-f", "lavfi", "-i", f"aevalsrc='0.5*sin(2*PI*1000*t)*between(mod(t,1),0.4,0.6)':s=48000:d={seconds}",
+                  *BFRAMES, "-pix_fmt", "yuv420p", "-g", str(FPS), "-strict", "-2", "-ac", "2", *codecs, str(part))
+        part.rename(path)
+    return path
+
+
+def beginnings(times, values):
+    """When values change from false to true."""
+    return [t for t, before, now in zip(times[1:], values, values[1:]) if now and not before]
+
+
+def beeps_behind_flashes(path):
+    """By how many seconds each beep begins after its flash, decoded and by the container's times."""
+    out = media.run("ffmpeg", "-nostdin", "-v", "error", "-copyts", "-i", str(path), "-map", "0:v:0", "-vf",
+                    "signalstats,metadata=print:key=lavfi.signalstats.YAVG:file=-", "-f", "null", "-").decode()
+    flashes = beginnings([float(t) for t in re.findall(r"pts_time:(\S+)", out)], [float(y) > 120 for y in re.findall(r"YAVG=(\S+)", out)])
+    begin = media.packets(path, "a:0")[0][0]
+    sound = array.array("f", media.run("ffmpeg", "-nostdin", "-v", "error", "-i", str(path), "-map", "0:a:0", "-ac", "1", "-ar", "8000", "-f", "f32le", "-"))
+    loud = [max(abs(s) for s in sound[i:i + 8]) > 0.1 for i in range(0, len(sound) - 8, 8)]
+    beeps = beginnings([begin + i / 1000 for i in range(len(loud))], loud)
+    near = [(b - f) for f in flashes for b in beeps if abs(b - f) < 0.4]
+    return near
+
+
+def check_aac():
+    """Sound that MP4 or browsers cannot carry: made AAC, beside its pictures as it was."""
+    kinds = {"mp2": ("av-mp2.ts", "mp2"), "ac3": ("av-ac3.ts", "ac3"), "s302m": ("av-s302m.ts", "s302m"),
+             "pcm": ("av-pcm.mov", "pcm_s16le"), "mp3": ("av-mp3.mp4", "libmp3lame")}
+    clips = {camera: flash_and_beep(name, 20, "-c:a", codec) for camera, (name, codec) in kinds.items()}
+    port = free_port(socket.SOCK_DGRAM)
+    cameras = {camera: {"source": f'"av:{clip}"', "audio": "aac", "loop": "yes"} for camera, clip in clips.items()}
+    cameras["udp"] = {"source": f'"av:udp://127.0.0.1:{port}"', "audio": "aac"}
+    cameras["copy"] = {"source": f'"av:{clips["mp2"]}"', "loop": "yes"}
+    nvrd = Nvrd(cameras, segment="1h")
+    sender = send(clips["mp2"], "-f", "mpegts", f"udp://127.0.0.1:{port}?pkt_size=1316")
+    for camera in cameras:
+        report(wait_for(lambda c=camera: nvrd.metric(FRAMES % (c, "video")) >= SECONDS * FPS, 60), f"{camera}: {SECONDS} s arrive", nvrd.log()[-3000:])
+    report(nvrd.stop() == 0, "aac: SIGTERM ends it with status 0")
+    end(sender)
+    for camera in cameras:
+        path = nvrd.files(camera)[0]
+        codec = media.run("ffprobe", "-v", "error", "-select_streams", "a", "-show_entries", "stream=codec_name", "-of", "csv=p=0", str(path)).decode().strip()
+        if camera == "copy":
+            report(codec == "", "copy: the recording has no sound", codec)
+            report(nvrd.log().count("camera copy: MP4 cannot carry its sound (mp2)") == 1, "copy: one line says why", nvrd.log()[-3000:])
+            continue
+        report(codec == "aac", f"{camera}: the recording has AAC", codec)
+        complaints = media.decode_messages(path)
+        report(not complaints, f"{camera}: it decodes without a message", complaints[-1500:])
+        given, got = (beeps_behind_flashes(p) for p in (clips.get(camera, clips["mp2"]), path))
+        report(len(got) >= SECONDS - 3 and all(abs(g - given[1]) < 0.05 for g in got), f"{camera}: {len(got)} beeps within 50 ms of their flashes",
+               {"source": [round(g, 4) for g in given], "recorded": [round(g, 4) for g in got]})
+        print(f"# {camera}: beeps behind flashes by {min(given):.4f} .. {max(given):.4f} s in the source, {min(got):.4f} .. {max(got):.4f} s in the recording")
+
+
+def send_with_a_hole(clip, seconds, port, stop):
+    """Sends a transport stream at its own speed, but for one packet of its pictures after two seconds."""
+    whole = clip.read_bytes()
+    packets = [whole[i:i + 188] for i in range(0, len(whole), 188)]
+    early = 2 * len(packets) // seconds
+    del packets[next(i for i, p in enumerate(packets) if i > early and (p[1] << 8 | p[2]) & 0x1fff == 0x100)]
+    pause = 7 * seconds / len(packets)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        begun = time.monotonic()
+        for i in range(0, len(packets), 7):
+            if stop.wait(max(0, begun + i // 7 * pause - time.monotonic())):
+                return
+            s.sendto(b"".join(packets[i:i + 7]), ("127.0.0.1", port))
+
+
+def check_damage():
+    """A packet is lost on the way: the camera is degraded, and well again after a while."""
+    clip, port, stop = flash_and_beep("av-mp2.ts", 20, "-c:a", "mp2"), free_port(socket.SOCK_DGRAM), threading.Event()
+    nvrd = Nvrd({"hole": {"source": f'"av:udp://127.0.0.1:{port}"', "audio": "off"}}, segment="1h")
+    sender = threading.Thread(target=send_with_a_hole, args=(clip, 20, port, stop))
+    sender.start()
+    for line in ("degraded: packets arrive damaged", "all is well again"):
+        report(wait_for(lambda words=line: nvrd.log().count(words) == 1, 20), f"hole: the log says: {line}", nvrd.log()[-2000:])
+    report(nvrd.metric('nvrd_camera_dropped_frames_total{camera="hole"}') > 0, "hole: damaged pictures are counted")
+    report(nvrd.metric('nvrd_camera_state{camera="hole",state="playing"}') == 1, "hole: it plays")
+    stop.set()
+    sender.join()
+    report(nvrd.stop() == 0, "hole: SIGTERM ends it with status 0")
+
+
 def check_hostile():
     """What a peer sends opens nothing else."""
     folder = pathlib.Path(media.CACHE) / "hostile"
@@ -141,11 +244,13 @@ def check_hostile():
     (folder / "script.ffconcat").write_text("ffconcat version 1.0\nfile /etc/passwd\n")
     (folder / "noise.ts").write_bytes(bytes((i * 7919 >> 3) & 255 for i in range(100000)))
     server = serve(folder)
-    names = {"passwd": "passwd.m3u8", "concat": "concat.m3u8", "script": "script.ffconcat", "noise": "noise.ts", "missing": "none.m3u8"}
+    names = {"passwd": "passwd.m3u8", "concat": "concat.m3u8", "script": "script.ffconcat", "noise": "noise.ts", "missing": "none.m3u8",
+             "busy": "busy.ts"}
     nvrd = Nvrd({name: {"source": f'"av:http://127.0.0.1:{server.server_port}/{file}"'} for name, file in names.items()}
                 | {"refused": {"source": f'"av:rtmp://127.0.0.1:{free_port()}/a/b"'},
                    "file": {"source": f'"av:{folder}/passwd.m3u8"'},
-                   "unknown": {"source": '"av:http://no-such-host.invalid/a.m3u8"'}},
+                   "unknown": {"source": '"av:http://no-such-host.invalid/a.m3u8"'},
+                   "unplugged": {"source": "av:/dev/video-none"}, "null": {"source": "av:v4l2:/dev/null"}},
                 extra="log: {level: debug}")
 
     def failures(camera, reasons):
@@ -153,7 +258,7 @@ def check_hostile():
 
     wanted = {"passwd": ["failed", "protocol", "closed", "no_video"], "concat": ["failed", "protocol", "closed", "no_video"],
               "script": ["protocol"], "noise": ["protocol", "no_video"], "missing": ["not_found"], "refused": ["refused"],
-              "file": ["protocol"], "unknown": ["host_unknown"]}
+              "file": ["protocol"], "unknown": ["host_unknown"], "busy": ["busy"], "unplugged": ["not_found"], "null": ["failed"]}
     for camera, reasons in wanted.items():
         report(wait_for(lambda c=camera, r=reasons: failures(c, r), 30), f"{camera}: ends as {' or '.join(reasons)}", nvrd.log()[-3000:])
     maps = pathlib.Path(f"/proc/{nvrd.process.pid}/fd")
@@ -170,6 +275,8 @@ def main():
         return
     clip = media.make("av", 60, codec=BFRAMES, size="320x240", gop=FPS, bitrate="300k")
     check_loop()
+    check_aac()
+    check_damage()
     check_hostile()
     check_live(clip)
     finish()
