@@ -230,7 +230,7 @@ static bool job_begin_again(struct av_job *job)
 	return av_input_open(reader, job);
 }
 
-/* Whether a run may begin with what is known: a first batch goes on until then, for a while. */
+/* Whether a run may begin with all tracks: a first batch goes on until each has come, for a while. */
 static bool job_is_ready(const struct av_job *job)
 {
 	const struct av_track *tracks = job->reader->tracks;
@@ -240,7 +240,7 @@ static bool job_is_ready(const struct av_job *job)
 	if (job->limit_bytes != AV_FIRST_BYTES)
 		return true;
 	for (size_t i = 0; i < AV_TRACKS; i++) {
-		if (tracks[i].stream && !tracks[i].parameters)
+		if (tracks[i].stream && (!tracks[i].parameters || tracks[i].parameters_changed))
 			return false;
 	}
 	return true;

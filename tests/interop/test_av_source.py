@@ -43,6 +43,7 @@ def check_files(camera, nvrd, sent, jitter=SLACK):
     files = nvrd.files(camera)
     if not report(bool(files), f"{camera}: there are recordings", nvrd.log()[-3000:]):
         return
+    report(len(files) == 1, f"{camera}: one recording: pictures and sound began together", [f.name for f in files])
     recorded = []
     for path in files:
         packets = media.packets(path)
@@ -197,6 +198,7 @@ def check_aac():
             report(nvrd.log().count("camera copy: MP4 cannot carry its sound (mp2)") == 1, "copy: one line says why", nvrd.log()[-3000:])
             continue
         report(codec == "aac", f"{camera}: the recording has AAC", codec)
+        report(len(nvrd.files(camera)) == 1, f"{camera}: it is one recording")
         complaints = media.decode_messages(path)
         report(not complaints, f"{camera}: it decodes without a message", complaints[-1500:])
         given, got = (beeps_behind_flashes(p) for p in (clips.get(camera, clips["mp2"]), path))
