@@ -18,6 +18,7 @@
 #include <event2/util.h>
 
 #include "server/base/listener.h"
+#include "server/base/log.h"
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "tests/reactor_until.h"
@@ -103,10 +104,12 @@ static void on_accept(void *arg, int fd, const struct sockaddr *peer, int peer_b
 	there.c = connection_accept(fd, peer, peer_bytes, "there", NULL, &side_events, &there);
 }
 
+static const struct log_name *owner; /* of `here`, or NULL */
+
 static void dial(const char *host, uint16_t port, int64_t timeout_us)
 {
 	here.c = connection_connect(&(struct connection_target){ host, port, timeout_us, NULL },
-		"here", NULL, &side_events, &here);
+		"here", owner, &side_events, &here);
 	assert_int_equal(here.opened + here.closed, 0);
 }
 
@@ -487,6 +490,23 @@ static void test_releasing_what_is_finishing_loses_nothing(void **state)
 	assert_int_equal(here.closed, 0);
 }
 
+static void test_what_is_released_outlives_its_owners_name(void **state)
+{
+	struct log_name *name = xcalloc(1, sizeof(*name));
+
+	(void)state;
+	log_setup(LOG_DEBUG, LOG_TEXT);
+	name->kind = "owner";
+	owner = name;
+	stand();
+	connection_release(&here.c);
+	owner = NULL;
+	free(name); /* a sanitizer sees whoever still reads it */
+	REACTOR_UNTIL(there.closed);
+	turn();
+	log_setup(LOG_INFO, LOG_TEXT);
+}
+
 static void test_abandoning_says_nothing(void **state)
 {
 	(void)state;
@@ -594,6 +614,7 @@ int main(void)
 		TEST(test_no_data_is_told_of_after_finishing),
 		TEST(test_releasing_sends_without_an_owner),
 		TEST(test_releasing_what_is_finishing_loses_nothing),
+		TEST(test_what_is_released_outlives_its_owners_name),
 		TEST(test_abandoning_says_nothing),
 		TEST(test_a_reset_is_the_peers_end),
 		TEST(test_who_is_silent_is_idle),

@@ -209,6 +209,7 @@ void connection_release(struct connection **c)
 		connection_end(it, CLOSE_DONE, NULL);
 		return;
 	}
+	it->log.parent = NULL; /* belongs to the owner, who does not wait for the end */
 	it->released = true;
 	TAILQ_INSERT_TAIL(&released, it, released_entry);
 	if (it->state == CONNECTION_OPEN)
