@@ -1,10 +1,13 @@
 /* The payload of Opus (RFC 7587): a packet is a unit; what it holds is in its TOC (RFC 6716 section 3.1). */
+#include <string.h>
+
 #include "protocols/rtp_depacketiser_private.h"
 
 /* RFC 7587 section 4.1: whatever the description says. */
 enum {
 	OPUS_HZ = 48000,
-	OPUS_MOST_TICKS = OPUS_HZ * 120 / 1000
+	OPUS_MOST_TICKS = OPUS_HZ * 120 / 1000,
+	OPUS_MAGIC_BYTES = 8
 };
 
 static int opus_start(struct rtp_depacketiser *d, const struct rtp_format *format, const char **why)
@@ -54,13 +57,20 @@ static void opus_take_channels(struct rtp_depacketiser *d, uint8_t channels)
 	d->sets_changed = true;
 }
 
+/* The two headers of a file (RFC 7845 section 5), which no packet of sound looks like: live555 sends them first. */
+static bool opus_is_file_header(const uint8_t *p, size_t n)
+{
+	return n >= OPUS_MAGIC_BYTES && (!memcmp(p, "OpusHead", OPUS_MAGIC_BYTES) ||
+						!memcmp(p, "OpusTags", OPUS_MAGIC_BYTES));
+}
+
 static void opus_push(struct rtp_depacketiser *d, const struct rtp_packet *packet, bool gap)
 {
 	const uint8_t *p = packet->payload;
 	uint32_t ticks;
 
 	(void)gap;
-	if (packet->payload_bytes == 0)
+	if (packet->payload_bytes == 0 || opus_is_file_header(p, packet->payload_bytes))
 		return;
 	ticks = opus_frame_ticks(p[0]) * opus_frames(p, packet->payload_bytes);
 	if (ticks == 0 || ticks > OPUS_MOST_TICKS) {

@@ -70,6 +70,12 @@ static const struct script_case q15_cases[] = {
 		"1 sets 960 f8aa\n2 960 f8aa\n3 sets 960 fcaa\n4 960 f8aa\n5 960 fcaa\n", 48000, 2 },
 };
 
+static const struct script_case p13_cases[] = {
+	{ "the headers of a file, whole and cut", "OPUS", "",
+		"1 - 4f7075734865616401023801\n1 - 4f70757354616773\n1 - 4f707573546167\n2 - f8aa\n",
+		"dropped: the Opus packet makes no sense\n2 sets 960 f8aa\n", 48000, 2 },
+};
+
 /* The first AU is 2, the second 1 byte in headers of 13 and 3 bits. */
 static const struct script_case q19_cases[] = {
 	{ "nothing is said", "MPEG4-GENERIC", "", "1 m 0020 0010 0008 aabb cc\n", "1 sets 1024 aabb\n1025 1024 cc\n",
@@ -155,6 +161,12 @@ static void test_q15_opus_has_48000_and_the_channels_of_its_packets(void **state
 	c.packets = "1 - f8aa\n2 - fcaa\n3 - f8aa\n";
 	expected.channels = 2;
 	check_sound(&c, &expected);
+}
+
+static void test_p13_headers_of_an_opus_file_are_no_sound(void **state)
+{
+	(void)state;
+	CHECK_ALL(p13_cases);
 }
 
 static void sdp_of(struct sdp *ret, const char *text)
@@ -369,6 +381,7 @@ int main(void)
 		cmocka_unit_test(opus),
 		cmocka_unit_test(test_q14_samples_of_pcm_are_swapped),
 		cmocka_unit_test(test_q15_opus_has_48000_and_the_channels_of_its_packets),
+		cmocka_unit_test(test_p13_headers_of_an_opus_file_are_no_sound),
 		cmocka_unit_test(test_q18_rtpmap_beats_the_static_types),
 		cmocka_unit_test(test_q19_aac_without_description_is_hbr_of_the_rtpmap),
 		cmocka_unit_test(test_q20_adts_is_stripped),
