@@ -16,6 +16,7 @@ enum {
 	EXPIRE_US = 100000,
 	SILENCE_TCP_US = 10000000,
 	SILENCE_UDP_US = 20000000,
+	SILENCE_BYE_US = 2000000, /* what a camera says that plays on has no meaning */
 	FIRST_UDP_US = 3000000,   /* without a packet after PLAY: UDP is blocked on the way */
 	NO_PICTURE_US = 60000000, /* packets come, but no picture to begin with */
 	TIMEOUT_S = 60,
@@ -198,6 +199,12 @@ static bool client_is_silent(const struct rtsp_client *client, int64_t now_us)
 	return now_us - since_us > (udp ? SILENCE_UDP_US : SILENCE_TCP_US);
 }
 
+/* Whether the camera said that there is no more, and sent none (RFC 3550 section 6.6). */
+static bool client_is_at_end(const struct rtsp_client *client, int64_t now_us)
+{
+	return client->bye_us && client->picture_us && now_us - client->bye_us > SILENCE_BYE_US;
+}
+
 /* Whether packets come out of which no picture can be made. */
 static bool client_is_blind(const struct rtsp_client *client, int64_t now_us)
 {
@@ -219,6 +226,8 @@ static void client_on_tick_timer(evutil_socket_t fd, short what, void *arg)
 			client->memory->transport =
 				client->transport == TRANSPORT_UDP ? TRANSPORT_TCP : TRANSPORT_UDP;
 		rtsp_client_end(client, SOURCE_STALLED, NULL);
+	} else if (client_is_at_end(client, now_us)) {
+		rtsp_client_end(client, SOURCE_STALLED, "the camera says that this is the end");
 	} else if (client_is_blind(client, now_us)) {
 		rtsp_client_end(client, SOURCE_NO_KEYFRAME, rtsp_media_what_is_missing(client));
 	} else {

@@ -346,8 +346,10 @@ void rtsp_media_on_rtp(struct rtsp_track *track, const uint8_t *p, size_t n)
 
 	if (!track->reorder)
 		return;
-	if (track->kind == SDP_VIDEO && n > 1 && sdp_has_type(&track->media, p[1] & 0x7f))
+	if (track->kind == SDP_VIDEO && n > 1 && sdp_has_type(&track->media, p[1] & 0x7f)) {
 		client->picture_us = now_us;
+		client->bye_us = 0;
+	}
 	metric_add(client->bytes, (double)n);
 	rtp_reorder_push(track->reorder, p, n, now_us);
 }
@@ -382,8 +384,11 @@ void rtsp_media_on_rtcp(struct rtsp_track *track, const uint8_t *p, size_t n)
 	struct rtcp_compound compound;
 	const char *why;
 
-	if (rtcp_parse(&compound, p, n, &why) < 0 || !compound.has_sender_report ||
-		!compound.sender.ntp)
+	if (rtcp_parse(&compound, p, n, &why) < 0)
+		return;
+	if (compound.has_bye && track->kind == SDP_VIDEO)
+		track->client->bye_us = reactor_monotonic_us();
+	if (!compound.has_sender_report || !compound.sender.ntp)
 		return;
 	track->has_report = true;
 	track->report_ntp = compound.sender.ntp;

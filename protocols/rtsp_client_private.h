@@ -135,6 +135,7 @@ struct rtsp_client {
 	int64_t playing_us; /* monotonic: PLAY's answer */
 	int64_t picture_us; /* monotonic: the last packet of track 0, and the last unit */
 	int64_t unit_us;
+	int64_t bye_us; /* monotonic: RTCP BYE of track 0, after which nothing came; or 0 */
 	struct rtsp_held_units held; /* until the clock has settled; at most HELD_BYTES */
 	size_t held_bytes;
 	struct event *hold_timer;

@@ -376,6 +376,37 @@ static void test_r15_a_stalled_session_gets_its_teardown(void **state)
 	finish();
 }
 
+static void send_bye(unsigned track)
+{
+	uint8_t packet[] = { 0x81, 203, 0, 1, 0, 0, 0, (uint8_t)(1 + track) };
+
+	send_frame((uint8_t)(2 * track + 1), packet, sizeof(packet));
+}
+
+static void test_r20_after_the_pictures_bye_two_seconds_are_enough(void **state)
+{
+	(void)state;
+	begin();
+	send_bye(0); /* of somebody before us */
+	play(5 * SECOND_US, false, true, 0);
+	assert_false(seen.ended);
+	play(SECOND_US, true, true, 0);
+	send_bye(0); /* of a camera that plays on all the same */
+	play(5 * SECOND_US, true, true, 0);
+	play(5 * SECOND_US, false, true, 0);
+	assert_false(seen.ended);
+	play(SECOND_US, true, true, 0);
+	send_bye(1); /* the sound's is not the picture's */
+	play(5 * SECOND_US, false, true, 0);
+	assert_false(seen.ended);
+	play(SECOND_US, true, true, 0);
+	send_bye(0);
+	play(4 * SECOND_US, false, true, 0);
+	assert_true(seen.ended);
+	assert_int_equal(seen.end, SOURCE_STALLED);
+	finish();
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -400,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_q109_seconds_of_the_past_are_dated_back),
 		cmocka_unit_test(test_q115_metadata_reaches_the_bus),
 		cmocka_unit_test(test_r15_a_stalled_session_gets_its_teardown),
+		cmocka_unit_test(test_r20_after_the_pictures_bye_two_seconds_are_enough),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
