@@ -259,6 +259,16 @@ static int64_t track_now_us(const struct rtsp_track *track)
 	return clock_arrival_us(&lead->clock, reactor_monotonic_us());
 }
 
+/*
+ * The camera began anew, less than what a clock calls a leap by itself: so does GStreamer's server when
+ * another reader of a shared mount plays. Its sound, on its own clock, went back as far.
+ */
+static void media_expect_leap(struct rtsp_client *client)
+{
+	for (unsigned i = 0; i < client->n_tracks; i++)
+		clock_expect_leap(&client->tracks[i].clock);
+}
+
 static void track_on_media(struct rtsp_track *track, const struct rtp_unit *unit)
 {
 	struct rtsp_client *client = track->client;
@@ -277,6 +287,8 @@ static void track_on_media(struct rtsp_track *track, const struct rtp_unit *unit
 		return;
 	if (!track->clock.anchored)
 		track_align_by_play(track, unit->timestamp);
+	if (video && unit->keyframe && clock_is_behind(&track->clock, unit->timestamp))
+		media_expect_leap(client);
 	if (clock_stamp(&track->clock, unit->timestamp, track_now_us(track), reactor_monotonic_us(),
 		    &pts) == CLOCK_JUMPED &&
 		video) {

@@ -170,6 +170,63 @@ static void small_leaps_are_followed_slowly(void **state)
 	assert_in_range(utc_of(stamp) - START_UTC - camera.true_us + 50000, 0, 100000);
 }
 
+static void small_leaps_back_that_the_caller_knows_of_anchor_anew(void **state)
+{
+	static const struct {
+		int64_t back_us;
+		bool behind;
+	} rows[] = {
+		{100000,   false}, /* what cameras are unsure of */
+		{ 300000,  true },
+                { 900000,  true },
+                { 1500000, false}, /* a leap by itself */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct camera camera = camera_new(0, 20000);
+		int64_t stamp = 0;
+
+		for (int64_t k = 0; k < 25 * 30; k++) {
+			enum clock_result want = CLOCK_OK;
+			bool behind;
+
+			if (k == 5)
+				camera.clock.settled = true;
+			camera.true_us = k * 40000;
+			if (k == 400) {
+				/* the picture before was shown late, as one that others are predicted from */
+				(void)camera_stamp(&camera, &stamp);
+				camera.rtp_start -= (uint32_t)(rows[i].back_us / 100 * 9);
+			}
+			behind = clock_is_behind(&camera.clock,
+				camera.rtp_start + (uint32_t)(camera.true_us / 100 * 9));
+			assert_int_equal(behind, k == 400 && rows[i].behind);
+			if (behind)
+				clock_expect_leap(&camera.clock);
+			if (k == 400 && rows[i].back_us > 200000)
+				want = CLOCK_JUMPED;
+			assert_int_equal(camera_stamp(&camera, &stamp), want);
+			if (rows[i].back_us > 200000)
+				assert_in_range(utc_of(stamp) - START_UTC - camera.true_us + 1000,
+					0, 22000);
+		}
+	}
+}
+
+static void a_leap_is_expected_of_no_clock_that_has_not_begun(void **state)
+{
+	struct camera camera = camera_new(0, 0);
+	int64_t stamp;
+
+	(void)state;
+	assert_false(clock_is_behind(&camera.clock, camera.rtp_start - HZ / 2));
+	clock_expect_leap(&camera.clock);
+	assert_int_equal(camera_stamp(&camera, &stamp), CLOCK_OK);
+	camera.true_us = 40000;
+	assert_int_equal(camera_stamp(&camera, &stamp), CLOCK_OK);
+}
+
 /* The network stops for five seconds, then everything comes at once. */
 static void a_stall_and_its_burst_change_nothing(void **state)
 {
@@ -551,6 +608,8 @@ int main(void)
 		cmocka_unit_test(a_month_of_drift_stays_within_100_ms_and_never_steps),
 		cmocka_unit_test(leaps_of_rtp_time_anchor_anew),
 		cmocka_unit_test(small_leaps_are_followed_slowly),
+		cmocka_unit_test(small_leaps_back_that_the_caller_knows_of_anchor_anew),
+		cmocka_unit_test(a_leap_is_expected_of_no_clock_that_has_not_begun),
 		cmocka_unit_test(a_stall_and_its_burst_change_nothing),
 		cmocka_unit_test(a_burst_at_the_start_is_settled_by_one_new_run),
 		cmocka_unit_test(a_camera_that_stays_behind_is_anchored_anew),

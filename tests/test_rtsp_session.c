@@ -34,6 +34,7 @@ static const uint8_t pps[] = { 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0 };
 static struct {
 	unsigned pictures, sounds, runs, documents;
 	int64_t picture_us, sound_us, first_picture_us; /* the last ones' times */
+	int64_t least_step_us;                          /* from picture to picture */
 	bool up, ended;
 	enum source_end end;
 } seen;
@@ -53,6 +54,8 @@ static void on_packet(struct stream_reader *reader, AVPacket *packet)
 	if (packet->stream_index == 0) {
 		if (!seen.pictures++)
 			seen.first_picture_us = us;
+		else if (us - seen.picture_us < seen.least_step_us)
+			seen.least_step_us = us - seen.picture_us;
 		seen.picture_us = us;
 	} else {
 		seen.sounds++;
@@ -113,6 +116,7 @@ static void begin(void)
 	const char *why;
 
 	memset(&seen, 0, sizeof(seen));
+	seen.least_step_us = INT64_MAX;
 	memset(&session, 0, sizeof(session));
 	session.config = (struct config_camera){ .transport = TRANSPORT_TCP };
 	session.order = (struct source_order){
@@ -376,6 +380,40 @@ static void test_r15_a_stalled_session_gets_its_teardown(void **state)
 	finish();
 }
 
+/* GStreamer's server plays a shared mount from its start when one more reader comes. */
+static void test_p14_a_camera_that_goes_back_a_little_begins_a_new_run(void **state)
+{
+	static const int64_t backs_us[] = { 240000, 500000, 960000, 1500000 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(backs_us) / sizeof(backs_us[0]); i++) {
+		begin();
+		play(2 * SECOND_US, true, true, 0);
+		session.start_us += backs_us[i];
+		session.pictures = 0;
+		play(4 * SECOND_US, true, true, 0);
+		assert_int_equal(seen.runs, 2);
+		assert_in_range(seen.least_step_us, 39900, 40100);
+		assert_in_range(apart_us(), 0, 50000);
+		assert_false(seen.ended);
+		finish();
+	}
+}
+
+static void test_pictures_that_go_back_between_keyframes_do_not(void **state)
+{
+	(void)state;
+	begin();
+	play(2 * SECOND_US, true, true, 0);
+	session.pictures = 1;
+	session.start_us += 480000; /* B-frames, more of them than promised */
+	play(4 * PICTURE_US, true, false, 0);
+	session.start_us -= 480000;
+	play(4 * SECOND_US, true, true, 0);
+	assert_int_equal(seen.runs, 1);
+	finish();
+}
+
 static void send_bye(unsigned track)
 {
 	uint8_t packet[] = { 0x81, 203, 0, 1, 0, 0, 0, (uint8_t)(1 + track) };
@@ -431,6 +469,8 @@ int main(void)
 		cmocka_unit_test(test_q109_seconds_of_the_past_are_dated_back),
 		cmocka_unit_test(test_q115_metadata_reaches_the_bus),
 		cmocka_unit_test(test_r15_a_stalled_session_gets_its_teardown),
+		cmocka_unit_test(test_p14_a_camera_that_goes_back_a_little_begins_a_new_run),
+		cmocka_unit_test(test_pictures_that_go_back_between_keyframes_do_not),
 		cmocka_unit_test(test_r20_after_the_pictures_bye_two_seconds_are_enough),
 	};
 

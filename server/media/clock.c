@@ -13,6 +13,7 @@ enum {
 	CLOCK_WINDOW_US = 10 * 1000000,
 	CLOCK_PAUSE_US = 2 * 1000000, /* at most what a window counts between two units */
 	CLOCK_JUMP_US = 1000000,
+	CLOCK_BEHIND_US = 150000,      /* what a camera's timing of pictures may be unsure of */
 	CLOCK_AHEAD_US = 10 * 1000000, /* of media before the clock has settled */
 	CLOCK_LATE_WINDOWS = 2,
 	CLOCK_TRUSTED_US = 60 * 1000000, /* a rate that stood so long; else it is one window */
@@ -82,6 +83,12 @@ static int64_t clock_scaled(const struct clock *clock, int64_t rtp)
 
 	/* a camera that says the truth keeps its own spacing exactly */
 	return clock->rate == 1 ? ticks : llround((double)ticks * clock->rate);
+}
+
+/* What so many ticks of the camera are in true time. */
+static int64_t clock_step_us(const struct clock *clock, int64_t rtp_step)
+{
+	return clock_to_us(clock, llround((double)rtp_step * clock->rate));
 }
 
 static int64_t clock_media_us(const struct clock *clock)
@@ -346,7 +353,7 @@ static void clock_jump_to_floor(struct clock *clock, int64_t monotonic_us)
 /* Whether media time leapt: back, or to be earlier at once than anything can arrive. */
 static bool clock_is_leap(const struct clock *clock, int64_t step_us, int64_t delay_us)
 {
-	if (step_us < -CLOCK_JUMP_US)
+	if (clock->leaps || step_us < -CLOCK_JUMP_US)
 		return true;
 	if (!clock->settled)
 		return delay_us < -CLOCK_AHEAD_US;
@@ -380,7 +387,7 @@ enum clock_turn {
 
 static enum clock_turn clock_follow(struct clock *clock, int64_t rtp_step, int64_t monotonic_us)
 {
-	int64_t step_us = clock_to_us(clock, llround((double)rtp_step * clock->rate)), delay_us;
+	int64_t step_us = clock_step_us(clock, rtp_step), delay_us;
 	bool lied = false, astray = false;
 
 	clock_steer(clock, monotonic_us);
@@ -430,6 +437,8 @@ static enum clock_result clock_go_on(struct clock *clock, uint32_t rtp, int64_t 
 
 	clock->rtp += step;
 	clock->last_rtp = rtp;
+	if (clock->rtp > clock->newest)
+		clock->newest = clock->rtp;
 	clock_count_repeat(clock, step, monotonic_us);
 	turn = clock_follow(clock, step, monotonic_us);
 	if (turn == CLOCK_LEAPS) {
@@ -459,11 +468,26 @@ enum clock_result clock_stamp(
 	} else {
 		clock->rtp += (int32_t)(rtp - clock->last_rtp);
 		clock->last_rtp = rtp;
+		clock->newest = clock->rtp;
 		clock_first_arrival(clock, monotonic_us);
 	}
 	*ret = clock->by_arrival ? clock_time_of_arrival(clock, monotonic_us)
 				 : clock_time(clock, clock->rtp);
 	return result;
+}
+
+bool clock_is_behind(const struct clock *clock, uint32_t rtp)
+{
+	int32_t step = (int32_t)(rtp - clock->last_rtp);
+	int64_t behind_us = clock_step_us(clock, clock->newest - clock->rtp - step);
+
+	return clock->arrived && !clock->by_arrival && behind_us > CLOCK_BEHIND_US &&
+	       clock_step_us(clock, step) >= -CLOCK_JUMP_US;
+}
+
+void clock_expect_leap(struct clock *clock)
+{
+	clock->leaps = clock->arrived;
 }
 
 int64_t clock_early_us(const struct clock *clock)

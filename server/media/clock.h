@@ -15,7 +15,8 @@
  * - a steady slope beyond that is a camera that lies about its rate (25 pictures promised, 21 sent;
  *   milliseconds in place of 90 kHz): the rate is learned, media time scaled by it, and what the
  *   estimate leaves is steered out faster; a lie of more than 5 % is set right by one new run;
- * - a leap of more than a second starts a new run; late arrival alone is none, unless it lasts for
+ * - a leap of more than a second starts a new run, and so does a smaller one that the caller knows
+ *   of by other means; late arrival alone is none, unless it lasts for
  *   two windows of ten seconds of media and does not grow less: a crowded network recovers;
  * - times that stand still, or leap again and again, are given up: arrival counts.
  *
@@ -27,6 +28,7 @@ struct clock {
 	bool anchored;
 	uint32_t last_rtp;
 	int64_t rtp;      /* unwrapped, of the last stamp */
+	int64_t newest;   /* unwrapped, the latest since the anchor */
 	int64_t rtp_base; /* unwrapped, of the anchor or of the last change of the rate */
 	int64_t utc_base; /* what that means, in hz since 1970 */
 	double rate;      /* true time per media time; 1 until the camera is seen to lie */
@@ -63,6 +65,7 @@ struct clock {
 	int64_t check_us, check_rise_us, next_check_us, next_rise_us;
 
 	/* times that make no sense */
+	bool leaps;       /* the next stamp does, as the caller knows */
 	unsigned jumps;   /* in the last two minutes */
 	int64_t jump_us;  /* the first of them */
 	unsigned repeats; /* stamps in a row with the same time */
@@ -84,6 +87,14 @@ enum clock_result {
  */
 enum clock_result clock_stamp(
 	struct clock *clock, uint32_t rtp, int64_t utc_us, int64_t monotonic_us, int64_t *ret);
+
+/*
+ * Whether an RTP time lies more than 150 ms before one that was stamped, and is no leap by itself. For a
+ * keyframe it is: no picture that is decoded before it is shown after it.
+ */
+bool clock_is_behind(const struct clock *clock, uint32_t rtp);
+/* The next stamp is a leap, however small it is. */
+void clock_expect_leap(struct clock *clock);
 
 /*
  * Some cameras begin with seconds of the past at once. Some 200 ms after the first stamp, while its
