@@ -43,6 +43,14 @@ def packets(path, kind="v:0"):
             for p in json.loads(out).get("packets", [])]
 
 
+def run_of(recorded, source):
+    """Where the recorded hashes stand in the source as one piece without a hole; -1 when they do not."""
+    for start in (i for i, h in enumerate(source) if h == recorded[0]):
+        if source[start:start + len(recorded)] == recorded:
+            return start
+    return -1
+
+
 def decode_messages(path):
     """What ffmpeg complains about when it decodes the whole file; "" when nothing."""
     done = subprocess.run(["ffmpeg", "-nostdin", "-v", "warning", "-i", str(path), "-f", "null", "-"],

@@ -11,14 +11,6 @@ SECONDS = 60
 SLACK = 0.0005  # ffprobe prints microseconds
 
 
-def run_of(recorded, source):
-    """Where the recorded hashes stand in the source as one piece without a hole; -1 when they do not."""
-    for start in (i for i, h in enumerate(source) if h == recorded[0]):
-        if source[start:start + len(recorded)] == recorded:
-            return start
-    return -1
-
-
 def wall_clock(path):
     """The instant that a recording's name gives."""
     day, name = path.parent.name, path.stem
@@ -58,7 +50,7 @@ def check_camera(camera, files, source, frame):
         complaints = media.decode_messages(path)
         report(not complaints, f"{camera}: {path.name} decodes without a message", complaints)
         recorded += [p[3] for p in packets]
-    start = run_of(recorded, [p[3] for p in media.packets(source)])
+    start = media.run_of(recorded, [p[3] for p in media.packets(source)])
     report(start >= 0, f"{camera}: {len(recorded)} frames are a run of what the camera sent")
     report(len(recorded) >= (SECONDS - 5) / frame, f"{camera}: about a minute was recorded", len(recorded))
 
@@ -83,7 +75,7 @@ def main():
         check_catalogue(name, nvrd.files(name), nvrd.store)
     for name in ("tcp", "udp"):
         audio = [h for path in nvrd.files(name) for _, _, _, h in media.packets(path, "a:0")]
-        report(run_of(audio, [p[3] for p in media.packets(h264, "a:0")]) >= 0, f"{name}: {len(audio)} audio frames are a run of what the camera sent")
+        report(media.run_of(audio, [p[3] for p in media.packets(h264, "a:0")]) >= 0, f"{name}: {len(audio)} audio frames are a run of what the camera sent")
     camera.stop()
     finish()
 

@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""Real RTSP servers as cameras: GStreamer's by TLS, through HTTP, with other codecs; and VLC's."""
-import os
+"""Real RTSP servers as cameras: GStreamer's by TLS, through HTTP, with other codecs; and those of servers.py."""
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 
 import media
-from daemon import Camera, Nvrd, end, finish, report, skip, spawn, wait_for
+import servers
+from daemon import Camera, Nvrd, finish, report, wait_for
 
 FRAMES = 150
 VIDEO = "videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=25/1 ! x264enc tune=zerolatency key-int-max=25 ! rtph264pay name=pay0 pt=96"
@@ -35,30 +34,32 @@ def certificate(folder, name):
     return pem, "sha256:" + print_of.strip().rpartition("=")[2]
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def vlc(path):
-    """VLC's own RTSP server, which refuses TCP with a 461; its URL, or None."""
-    if not shutil.which("cvlc"):
-        return None, None
-    port = free_port()
-    words = ["cvlc", "--intf", "dummy", "--loop", str(path), "--sout", f"#rtp{{sdp=rtsp://127.0.0.1:{port}/x}}", "--no-sout-audio"]
-    home = tempfile.mkdtemp(prefix="nvrd-test-")
-    os.chmod(home, 0o777)
-    if os.geteuid() == 0:
-        words = ["runuser", "-u", "nobody", "--", "env", f"HOME={home}", *words]
-    process = spawn(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return process, f"rtsp://127.0.0.1:{port}/x"
-
-
 def streams(path):
     out = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "stream=codec_type,codec_name", "-of", "csv=p=0", str(path)],
                          capture_output=True, text=True).stdout.split()
     return {kind: codec for codec, kind in (line.split(",")[:2] for line in out)}
+
+
+def files_to_publish(folder, source):
+    """What is sent into servers, by the name of its path."""
+    hevc = media.make("hevc", 60, codec=media.H265, size="640x360", audio=False, bitrate="500k")
+    files = {"aac": source, "hevc": hevc, "opus": folder / "opus.mkv", "pcma": folder / "pcma.mkv"}
+    for name, sound in (("opus", ["-c:a", "libopus", "-ac", "2"]), ("pcma", ["-c:a", "pcm_alaw", "-ar", "8000", "-ac", "1"])):
+        subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-i", str(source), "-t", "60", "-c:v", "copy", *sound, str(files[name])], check=True)
+    return files
+
+
+def check_packets(name, files, source):
+    """What was recorded is a piece of the file without a hole, picture and sound, byte for byte."""
+    report(len(files) == 1, f"{name}: one recording", files)
+    for kind in ("v:0", "a:0"):
+        sent = [p[3] for p in media.packets(source, kind)]
+        got = media.packets(files[0], kind)
+        if sent:
+            report(got and media.run_of([p[3] for p in got], sent) >= 0, f"{name}: {len(got)} packets of {kind} are a run of what was sent")
+        if kind == "v:0":
+            steps = [b[1] - a[1] for a, b in zip(got, got[1:])]
+            report(all(abs(step - 0.04) < 0.0005 for step in steps), f"{name}: a picture each 40 ms", steps)
 
 
 def check_b_frames(path, source):
@@ -95,7 +96,8 @@ def main():
     # a mount each: PLAY of one reader moves a shared one back for the others
     tls = Camera(*(f"{name}=file:{source}" for name in "abc"), options=("--tls", str(pem)))
     secure = tls.url("a").replace("rtsp:", "rtsps:")
-    vlc_process, vlc_url = vlc(source)
+    files = files_to_publish(folder, source)
+    found = servers.vlc(files) | servers.perl(files) | servers.mediamtx(files, folder, pem) | servers.go2rtc(files, folder) | servers.live555(files, folder)
     cameras = {
         "pinned": {"source": f'"{secure}"', "tls_fingerprint": f'"{fingerprint}"'},
         "unchecked": {"source": f'"{tls.url("b").replace("rtsp:", "rtsps:")}"', "tls_verify": "no"},
@@ -108,8 +110,7 @@ def main():
     }
     cameras |= {name: {"source": f'"{others.url(name)}"'} for name in MOUNTS}
     cameras["toaac"]["audio"] = "aac"
-    if vlc_url:
-        cameras["vlc"] = {"source": f'"{vlc_url}"'}
+    cameras |= {name: options for name, (options, _) in found.items()}
     nvrd = Nvrd(cameras, segment="1h")
     refused = ("checked", "mispinned")
     good = [name for name in cameras if name not in refused]
@@ -126,8 +127,10 @@ def main():
         report(len(lines) == 1, f"{name}: one line says why", nvrd.log()[-1500:])
     report(len([l for l in nvrd.log().splitlines() if "camera g726:" in l and "audio: aac" in l]) == 1, "g726: one line says that its sound is left out",
            [l for l in nvrd.log().splitlines() if "g726" in l])
-    if vlc_url:
-        report("trying UDP" in nvrd.log(), "vlc: its 461 leads to UDP")
+    for name, status in (("vlc", 461), ("perl-aac", 400)):
+        if name in found:
+            lines = [l for l in nvrd.log().splitlines() if f"camera {name}:" in l]
+            report(any(f"refuses this transport ({status}): trying UDP" in l for l in lines), f"{name}: its {status} leads to UDP", lines)
     report("secret" not in nvrd.log(), "no password is in the log")
     report(nvrd.stop() == 0, "SIGTERM ends it")
 
@@ -139,12 +142,11 @@ def main():
         got = streams(nvrd.files(name)[0])
         report(got == {"video": picture} | ({"audio": sound} if sound else {}), f"{name}: {picture} and {sound or 'no sound'}", got)
     check_b_frames(nvrd.files("bframes")[0], bframes)
+    for name, (_, file) in found.items():
+        if file:
+            check_packets(name, nvrd.files(name), file)
     for process in (plain, others, login, tls):
         process.stop()
-    if vlc_process:
-        end(vlc_process)
-    else:
-        skip("VLC's server", "not installed")
     shutil.rmtree(folder, ignore_errors=True)
     finish()
 
