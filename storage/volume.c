@@ -390,17 +390,17 @@ static void append_run(struct worker_job *worker_job)
 
 	job->offset = file->bytes;
 	job->error = file->error ? file->error : append_write(job);
-	if (job->error && !file->error) {
+	if (job->error && !file->error)
 		volume_count_error("write");
-		(void)!ftruncate(file->fd, (off_t)file->bytes); /* no half fragments */
-	}
+	if (!job->error)
+		job->error = append_sync(file);
 	if (!job->error) {
 		file->bytes += job->n;
 		file->plain_bytes += job->fragment ? 0 : job->n;
-		job->error = append_sync(file);
-	}
-	if (job->error)
+	} else if (!file->error) {
 		file->error = job->error;
+		(void)!ftruncate(file->fd, (off_t)file->bytes); /* no half fragments */
+	}
 	if (reactor_monotonic_us() - file->volume->measured_us > MEASURE_US)
 		volume_measure(file->volume);
 }
