@@ -89,7 +89,6 @@ static bool recorder_is_new_trouble(struct recorder *recorder)
 	if (recorder->failed_since_us)
 		return false;
 	recorder->failed_since_us = reactor_monotonic_us();
-	recorder->lost = 0;
 	return true;
 }
 
@@ -114,6 +113,7 @@ void recorder_on_written(
 	log_warn(&recorder->log, "records again after %.1f s, %llu fragments were lost",
 		(double)(reactor_monotonic_us() - since_us) / 1e6,
 		(unsigned long long)recorder->lost);
+	recorder->lost = 0;
 	recorder->failed_since_us = 0;
 	recorder->refused = false;
 }
