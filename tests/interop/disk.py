@@ -100,6 +100,12 @@ def rows(store, state=1):
     return {row[0]: Row(*row) for row in found}
 
 
+def gaps(store, camera, cause):
+    """What the catalogue says is missing, in seconds each."""
+    with contextlib.closing(sqlite3.connect(f"file:{store}/nvrd.db?mode=ro", uri=True, timeout=10)) as database:
+        return [us / 1e6 for us, in database.execute("select end_us - start_us from gaps where camera = ? and cause = ? order by start_us", (camera, cause))]
+
+
 def files(store):
     """All recordings by their path in the store, with their sizes."""
     return {str(path.relative_to(store)): path.stat().st_size for path in sorted(pathlib.Path(store).glob("recordings/*/*/*.mp4"))}

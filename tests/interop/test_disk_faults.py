@@ -318,20 +318,22 @@ def check_reader(path, name):
            [(i, step) for i, step in enumerate(steps) if step != 1.0][:10])
 
 
-def spans(nvrd, camera):
+def holes(nvrd, camera):
+    """Seconds between the files of a camera."""
     rows = sorted((row for row in disk.rows(nvrd.store).values() if row.path.startswith(f"recordings/{camera}/")), key=lambda row: row.start_us)
     return [(b.start_us - a.end_us) / 1e6 for a, b in zip(rows, rows[1:])]
 
 
-def check_gap(nvrd, camera, fragment_s):
-    """What a camera missed is the same in files, metrics and log."""
-    gap = sum(spans(nvrd, camera))
-    lost = nvrd.lost[camera]
-    said = [(float(s), int(n)) for s, n in re.findall(rf"camera {camera}.* ([0-9.]+) s and ([0-9]+) fragments were lost", nvrd.log())]
-    print(f"# {camera}: {gap:.3f} s are missing in its files, {lost:.0f} fragments are counted, the log says {said}")
-    report(lost > 0 and abs(lost * fragment_s - gap) < 0.01, f"{camera}: as many fragments are counted as are missing", (lost * fragment_s, gap))
-    report(said and sum(n for _, n in said) == lost, f"{camera}: the log says how many", (said, lost))
-    report(said and abs(sum(s for s, _ in said) - gap) < 0.1, f"{camera}: the log says how long", (said, gap))
+def check_gap(nvrd, camera, fragment_s, lost, missing):
+    """What a camera missed is the same in its files, the metrics, the catalogue and the log."""
+    gap = [hole for hole in holes(nvrd, camera) if abs(hole) > fragment_s / 2]
+    said = [int(n) for n in re.findall(rf"camera {camera}.* records again .* ([0-9]+) fragments were lost", nvrd.log())]
+    listed = disk.gaps(nvrd.store, camera, "disk")
+    print(f"# {camera}: its files miss {gap} s, the catalogue {listed}, the metrics {missing:.3f} s and {lost:.0f} fragments, the log {said} fragments")
+    report(lost > 0 and abs(lost * fragment_s - sum(gap)) < 0.01, f"{camera}: as many fragments are counted as are missing", (lost * fragment_s, gap))
+    report(sum(said) == lost, f"{camera}: the log says as many", (said, lost))
+    report(len(gap) == len(listed) and all(abs(a - b) < 0.001 for a, b in zip(gap, listed)), f"{camera}: the catalogue has just these gaps", (listed, gap))
+    report(abs(missing - sum(gap)) < 0.001, f"{camera}: so many seconds are counted", (missing, gap))
 
 
 def check_stalled():
@@ -344,8 +346,8 @@ def check_stalled():
     faults.calm(disk.ALL)
     nvrd.start()
     fragments = lambda camera: nvrd.metric(f'nvrd_recorder_fragments_total{{camera="{camera}"}}')
-    queued = lambda: nvrd.metric('nvrd_worker_queue_bytes{worker="volume"}')
-    limit = nvrd.metric('nvrd_worker_queue_limit_bytes{worker="volume"}')
+    queued = lambda: metric_sum(nvrd, "nvrd_recorder_queue_bytes") + nvrd.metric('nvrd_worker_queue_bytes{worker="volume"}')
+    limit = nvrd.metric("nvrd_recorder_queue_limit_bytes") or 64 * MIB
     live = {"RTSP": reader(nvrd, f"rtsp://{nvrd.rtsp}/porch", "rtsp", "-rtsp_transport", "tcp"),
             "HLS": reader(nvrd, f"http://{nvrd.http}/live/porch/index.m3u8", "hls")}
     report(wait_for(lambda: fragments("porch") > 5 and fragments("cellar") > 5 and all(path.stat().st_size > 50000 for path, _ in live.values()), 30),
@@ -375,11 +377,12 @@ def check_stalled():
     growth = most_memory - memory
     print(f"# queue: {most_queued / MIB:.0f} of {limit / MIB:.0f} MiB; memory grew by {growth / MIB:.0f} MiB")
     report(limit / 2 < most_queued <= limit and growth < limit + 48 * MIB, "the queue fills to its limit, and memory no further", (most_queued, growth))
-    nvrd.lost = {camera: metric_sum(nvrd, f'nvrd_recorder_lost_fragments_total{{camera="{camera}"') for camera in before}
+    lost = {camera: metric_sum(nvrd, f'nvrd_recorder_lost_fragments_total{{camera="{camera}"') for camera in before}
+    missing = nvrd.metric('nvrd_recorder_missing_seconds_total{camera="cellar",cause="disk"}')
     report(nvrd.stop() == 0, "SIGTERM ends it", nvrd.log()[-2000:])
-    report(nvrd.lost["porch"] == 0 and not any(abs(gap) > 0.04 for gap in spans(nvrd, "porch")), "the camera that fills the queue takes nothing from the other",
-           (nvrd.lost, spans(nvrd, "porch")))
-    check_gap(nvrd, "cellar", FLOOD_GOP / FLOOD_FPS)
+    report(lost["porch"] == 0 and not any(abs(hole) > 0.04 for hole in holes(nvrd, "porch")), "the camera that fills the queue takes nothing from the other",
+           (lost, holes(nvrd, "porch")))
+    check_gap(nvrd, "cellar", FLOOD_GOP / FLOOD_FPS, lost["cellar"], missing)
     bad = rejected(nvrd.store)
     report(not bad, "ffprobe takes all files", say_few(bad))
     drop(nvrd)
