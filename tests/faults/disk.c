@@ -164,7 +164,7 @@ static enum fate disk_judge(
 {
 	char path[PATH_MAX];
 	int before = errno;
-	int64_t number, nth;
+	int64_t number, nth, error, kill;
 
 	if (!disk || !disk->operations)
 		return PASS;
@@ -179,14 +179,16 @@ static enum fate disk_judge(
 	errno = before;
 	if (nth < 0)
 		return PASS;
+	error = disk->error; /* as it is now: when the wait is over the test may want something else */
+	kill = disk->kill;
 	disk->chosen++;
 	disk_wait();
 	if (operation == WRITE && disk->half && nth == 0)
 		return HALF;
-	if (disk->kill)
+	if (kill)
 		disk_end();
-	errno = disk->error ? (int)disk->error : before;
-	return disk->error ? FAIL : PASS;
+	errno = error ? (int)error : before;
+	return error ? FAIL : PASS;
 }
 
 /* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the headers say __fd */

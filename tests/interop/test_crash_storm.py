@@ -58,6 +58,7 @@ class Storm:
         """One file of the life that ended; gives its number of frames."""
         full = self.nvrd.store / path
         seen = disk.probe(full)
+        self.known[path] = (full.stat().st_size, full.stat().st_mtime_ns, seen.frames)
         if row is None:
             self.say("a file without a row", path, full.stat().st_size, seen)
             return seen.frames
@@ -69,17 +70,18 @@ class Storm:
             self.say("the file has no full sample table", path, seen)
         if row.bytes != full.stat().st_size:
             self.say("the catalogue has other bytes than the disk", path, row.bytes, full.stat().st_size)
-        self.known[path] = (full.stat().st_size, full.stat().st_mtime_ns, seen.frames)
         return seen.frames
 
     def check_life(self, paths, received=None, killed=None):
         """The files that one life left behind, after the start of the next."""
+        there = [path for path in paths if (self.nvrd.store / path).exists()]
+        wait_for(lambda: set(there) <= set(disk.rows(self.nvrd.store)), 5)  # what it does not know it may find out as it records
         closed = disk.rows(self.nvrd.store)
         for path in closed:
             if not (self.nvrd.store / path).exists():
                 self.say("a row without a file", path)
         for camera in CAMERAS:
-            mine = [path for path in paths if path.startswith(f"recordings/{camera}/") and (self.nvrd.store / path).exists()]
+            mine = [path for path in there if path.startswith(f"recordings/{camera}/")]
             frames = sum(self.check_file(path, closed.get(path)) for path in mine)
             spans = sorted((closed[path] for path in mine if path in closed), key=lambda row: row.start_us)
             for a, b in zip(spans, spans[1:]):
