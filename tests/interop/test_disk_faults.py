@@ -158,7 +158,10 @@ def check_later():
     report(not lies, f"each of {len(rows)} rows names a file and its length", say_few(lies))
     lies = [(row, probes[row.path]) for row in rows.values() if row.path in probes and probes[row.path].frames != round((row.end_us - row.start_us) / 40000)]
     report(not lies, "and its end", say_few(lies))
-    print(f"# {len(set(on_disk) - set(rows))} files are not in the catalogue")
+    nvrd.configure({})
+    nvrd.start()
+    nvrd.stop()
+    print(f"# {len(set(on_disk) - set(rows))} files were not in the catalogue, after another start {len(set(on_disk) - set(disk.rows(nvrd.store)))}")
     drop(nvrd)
 
 
