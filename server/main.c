@@ -32,9 +32,11 @@
 #include "server/base/wall_clock.h"
 #include "server/base/worker.h"
 #include "server/cameras.h"
+#include "server/retention_plan.h"
 #include "storage/catalogue.h"
 #include "storage/recovery.h"
 #include "storage/redate.h"
+#include "storage/retention.h"
 #include "storage/tree.h"
 #include "storage/volume.h"
 
@@ -63,6 +65,7 @@ struct nvrd {
 	struct recovery *recovery; /* at the start */
 	bool recovered;
 	struct redate *redate;
+	struct retention *retention;
 	struct cameras *cameras;
 	struct http_server *http;
 	struct rtsp_server *rtsp;
@@ -111,6 +114,7 @@ static void nvrd_apply(struct nvrd *nvrd, struct config *config)
 	volume_set_sync(nvrd->volume, config->storage.sync_us);
 	nvrd->config = config;
 	cameras_apply(nvrd->cameras, config);
+	retention_apply(nvrd->retention, config);
 	config_free(before);
 	log_info(NULL, "%s: applied", config->file);
 }
@@ -255,6 +259,7 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 		return -1;
 	nvrd->redate = redate_new(nvrd->volume, nvrd->catalogue);
 	nvrd->recovery = recovery_new(nvrd->volume, nvrd->catalogue, nvrd_on_recovered, nvrd);
+	nvrd->retention = retention_new(nvrd->volume, nvrd->catalogue);
 	wall_clock_watch(nvrd_on_clock_set, nvrd);
 	nvrd->tree = tree_new(nvrd->catalogue, nvrd->volume);
 	http_files_set_tree(nvrd->tree);
@@ -331,6 +336,7 @@ static void nvrd_fini(struct nvrd *nvrd)
 	hls_fini();
 	wall_clock_unwatch();
 	redate_free(nvrd->redate);
+	retention_free(nvrd->retention);
 	recovery_free(nvrd->recovery);
 	tree_free(nvrd->tree);
 	volume_close(nvrd->volume);
@@ -360,6 +366,7 @@ static int nvrd_run(struct nvrd *nvrd)
 		nvrd_watch_signals(nvrd);
 		nvrd->cameras = cameras_new(nvrd->volume, nvrd->catalogue);
 		cameras_apply(nvrd->cameras, nvrd->config);
+		retention_apply(nvrd->retention, nvrd->config);
 		log_info(NULL, "nvrd " NVRD_VERSION " runs, recordings in %s/recordings",
 			volume_path(nvrd->volume));
 		if (!nvrd->file)
@@ -407,7 +414,25 @@ static void warn_readable_secrets(const struct config *config)
 			config->file);
 }
 
-static int run_file(struct nvrd *nvrd, bool check_only)
+static int run_retention_plan(struct nvrd *nvrd)
+{
+	int error;
+
+	log_setup(LOG_WARN, nvrd->config->log.format);
+	error = retention_plan_print(nvrd->config);
+	config_free(nvrd->config);
+	metrics_fini();
+	return error ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* What is done with a configuration. */
+enum task {
+	TASK_RUN,
+	TASK_CHECK,
+	TASK_RETENTION_PLAN
+};
+
+static int run_file(struct nvrd *nvrd, enum task task)
 {
 	char *errors = NULL;
 
@@ -417,7 +442,9 @@ static int run_file(struct nvrd *nvrd, bool check_only)
 		free(errors);
 		return EXIT_FAILURE;
 	}
-	if (check_only) {
+	if (task == TASK_RETENTION_PLAN)
+		return run_retention_plan(nvrd);
+	if (task == TASK_CHECK) {
 		printf("%s: fine\n", nvrd->file);
 		config_free(nvrd->config);
 		return EXIT_SUCCESS;
@@ -473,7 +500,7 @@ static int run_hash_password(const char *user)
 
 static int usage(FILE *to, int status)
 {
-	fputs("usage: nvrd -c FILE [--check]\n"
+	fputs("usage: nvrd -c FILE [--check | --retention-plan]\n"
 	      "       nvrd --demo\n"
 	      "       nvrd --hash-password USER\n"
 	      "       nvrd --version\n",
@@ -484,16 +511,18 @@ static int usage(FILE *to, int status)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"config",         required_argument, NULL, 'c'},
-		{ "check",         no_argument,       NULL, 'k'},
-		{ "demo",          no_argument,       NULL, 'd'},
-		{ "hash-password", required_argument, NULL, 'p'},
-		{ "version",       no_argument,       NULL, 'v'},
-		{ "help",          no_argument,       NULL, 'h'},
-		{ NULL,            0,                 NULL, 0  },
+		{"config",          required_argument, NULL, 'c'},
+		{ "check",          no_argument,       NULL, 'k'},
+		{ "demo",           no_argument,       NULL, 'd'},
+		{ "hash-password",  required_argument, NULL, 'p'},
+		{ "retention-plan", no_argument,       NULL, 'r'},
+		{ "version",        no_argument,       NULL, 'v'},
+		{ "help",           no_argument,       NULL, 'h'},
+		{ NULL,             0,                 NULL, 0  },
 	};
 	struct nvrd nvrd = { 0 };
-	bool check = false, demo = false;
+	enum task task = TASK_RUN;
+	bool demo = false;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
@@ -502,7 +531,10 @@ int main(int argc, char **argv)
 			nvrd.file = optarg;
 			break;
 		case 'k':
-			check = true;
+			task = TASK_CHECK;
+			break;
+		case 'r':
+			task = TASK_RETENTION_PLAN;
 			break;
 		case 'd':
 			demo = true;
@@ -518,7 +550,7 @@ int main(int argc, char **argv)
 			return usage(stderr, EXIT_FAILURE);
 		}
 	}
-	if (optind != argc || demo == (nvrd.file != NULL) || (demo && check))
+	if (optind != argc || demo == (nvrd.file != NULL) || (demo && task != TASK_RUN))
 		return usage(stderr, EXIT_FAILURE);
-	return demo ? run_demo(&nvrd) : run_file(&nvrd, check);
+	return demo ? run_demo(&nvrd) : run_file(&nvrd, task);
 }

@@ -15,8 +15,7 @@
 
 enum {
 	QUEUE_JOBS = 1 << 16,
-	QUEUE_BYTES = 64 << 20,
-	SCHEMA_VERSION = 3
+	QUEUE_BYTES = 64 << 20
 };
 
 /* Makes the tables of version 1; the database is then brought up to date like an old one. */
@@ -40,7 +39,7 @@ static const char schema[] = "CREATE TABLE segments ("
 			     "CREATE INDEX segments_by_time ON segments (camera, start_us);";
 
 /* What makes each version of the one before. */
-static const char *const upgrades[SCHEMA_VERSION] = {
+static const char *const upgrades[CATALOGUE_SCHEMA_VERSION] = {
 	schema,
 	/* of segments from before the clock was set: wall_clock_boot_id(), wall_clock_boot_us() */
 	"ALTER TABLE segments ADD COLUMN boot_id TEXT;"
@@ -53,6 +52,29 @@ static const char *const upgrades[SCHEMA_VERSION] = {
 	" end_us INTEGER NOT NULL,"
 	" cause TEXT NOT NULL);"
 	"CREATE INDEX gaps_by_time ON gaps (camera, start_us);",
+	/*
+	 * What retention, and the start with a million rows, ask for without reading the rows. INSERT OR REPLACE
+	 * would pass the triggers by.
+	 */
+	"CREATE INDEX segments_open ON segments (state) WHERE state = 0;"
+	"CREATE INDEX segments_by_age ON segments (camera, start_us) WHERE state = 1 AND boot_us = 0;"
+	"CREATE INDEX segments_by_order ON segments (camera) WHERE state = 1 AND boot_us <> 0;"
+	"CREATE TABLE totals ("
+	" camera TEXT PRIMARY KEY,"
+	" bytes INTEGER NOT NULL," /* an open segment has none yet */
+	" segments INTEGER NOT NULL) WITHOUT ROWID;"
+	"INSERT INTO totals SELECT camera, sum(bytes), count(*) FROM segments GROUP BY camera;"
+	"CREATE TRIGGER segments_count_added AFTER INSERT ON segments BEGIN"
+	" INSERT INTO totals VALUES (new.camera, new.bytes, 1) ON CONFLICT (camera)"
+	"  DO UPDATE SET bytes = bytes + excluded.bytes, segments = segments + 1;"
+	"END;"
+	"CREATE TRIGGER segments_count_changed AFTER UPDATE OF bytes ON segments BEGIN"
+	" UPDATE totals SET bytes = bytes + new.bytes - old.bytes WHERE camera = old.camera;"
+	"END;"
+	"CREATE TRIGGER segments_count_removed AFTER DELETE ON segments BEGIN"
+	" UPDATE totals SET bytes = bytes - old.bytes, segments = segments - 1 WHERE camera = old.camera;"
+	" DELETE FROM totals WHERE camera = old.camera AND segments = 0;"
+	"END;",
 };
 
 void catalogue_segment_free(struct catalogue_segment *segment)
@@ -111,8 +133,7 @@ int catalogue_finish_statement(struct catalogue *catalogue, sqlite3_stmt *statem
 	return -EIO;
 }
 
-/* A single number, or -1. */
-static int64_t catalogue_number(struct catalogue *catalogue, const char *sql)
+int64_t catalogue_number(struct catalogue *catalogue, const char *sql)
 {
 	sqlite3_stmt *statement = catalogue_prepare(catalogue, sql);
 	int64_t number = -1;
@@ -174,6 +195,7 @@ static void add_run(struct worker_job *worker_job)
 	const char *slash = strrchr(s->path, '/');
 
 	open->id = job->id;
+	open->camera = xstrdup(s->camera);
 	open->end_us = s->start_us;
 	LIST_INSERT_HEAD(&job->catalogue->open, open, entry);
 	if (!statement)
@@ -262,6 +284,7 @@ int catalogue_update_closed(struct catalogue *catalogue, int64_t id, int64_t end
 static void open_segment_free(struct open_segment *open)
 {
 	LIST_REMOVE(open, entry);
+	free(open->camera);
 	free(open->index.fragments);
 	free(open);
 }
@@ -287,7 +310,13 @@ void catalogue_finish(struct catalogue *catalogue, int64_t id, uint64_t bytes)
 
 	job->id = id;
 	job->bytes = bytes;
-	(void)catalogue_post(catalogue, job, finish_run);
+	if (catalogue_post(catalogue, job, finish_run) == 0)
+		catalogue->finished++;
+}
+
+uint64_t catalogue_finished(const struct catalogue *catalogue)
+{
+	return catalogue->finished;
 }
 
 /* Gaps of before the first recording are forgotten: nobody misses what is gone in any case. */
@@ -387,9 +416,9 @@ void catalogue_redate(struct catalogue *catalogue, int64_t id, const char *path,
 static int catalogue_upgrade(struct catalogue *catalogue, int64_t version)
 {
 	int result = sqlite3_exec(catalogue->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-	char *done = xasprintf("PRAGMA user_version = %d; COMMIT", SCHEMA_VERSION);
+	char *done = xasprintf("PRAGMA user_version = %d; COMMIT", CATALOGUE_SCHEMA_VERSION);
 
-	for (; result == SQLITE_OK && version < SCHEMA_VERSION; version++)
+	for (; result == SQLITE_OK && version < CATALOGUE_SCHEMA_VERSION; version++)
 		result = sqlite3_exec(catalogue->db, upgrades[version], NULL, NULL, NULL);
 	if (result == SQLITE_OK)
 		result = sqlite3_exec(catalogue->db, done, NULL, NULL, NULL);
@@ -408,15 +437,16 @@ static int catalogue_open_database(struct catalogue *catalogue, const char *file
 
 	if (result != SQLITE_OK)
 		return result;
-	sqlite3_busy_timeout(catalogue->db, 5000);
+	sqlite3_busy_timeout(catalogue->db, CATALOGUE_BUSY_MS);
 	result = sqlite3_exec(catalogue->db,
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", NULL, NULL, NULL);
 	if (result != SQLITE_OK)
 		return result;
 	version = catalogue_number(catalogue, "PRAGMA user_version");
-	if (version < 0 || version > SCHEMA_VERSION)
+	if (version < 0 || version > CATALOGUE_SCHEMA_VERSION)
 		return version < 0 ? SQLITE_CORRUPT : SQLITE_MISMATCH;
-	return version < SCHEMA_VERSION ? catalogue_upgrade(catalogue, version) : SQLITE_OK;
+	return version < CATALOGUE_SCHEMA_VERSION ? catalogue_upgrade(catalogue, version)
+						  : SQLITE_OK;
 }
 
 /* Gives a damaged database another name; a new one is made. Nothing is lost but what files do not say. */
@@ -469,8 +499,8 @@ struct catalogue *catalogue_open(const char *file, char **why)
 		free(catalogue);
 		return NULL;
 	}
-	metric_set(catalogue->segments,
-		(double)catalogue_number(catalogue, "SELECT count(*) FROM segments"));
+	metric_set(catalogue->segments, (double)catalogue_number(catalogue,
+						"SELECT coalesce(sum(segments), 0) FROM totals"));
 	catalogue->next_id = catalogue->first_id =
 		catalogue_number(catalogue, "SELECT coalesce(max(id), 0) + 1 FROM segments");
 	(void)wall_clock_boot_id(); /* before the other thread asks for it too */

@@ -61,6 +61,8 @@ void catalogue_grow(
 	struct catalogue *catalogue, int64_t id, const struct catalogue_fragment *fragment);
 /* The file is closed with this many bytes; with 0 it is gone, and so is its row. */
 void catalogue_finish(struct catalogue *catalogue, int64_t id, uint64_t bytes);
+/* How many segments were closed since opening. */
+uint64_t catalogue_finished(const struct catalogue *catalogue);
 
 /* Between these instants a camera was not recorded though it should have been: "camera", "disk" … */
 void catalogue_add_gap(struct catalogue *catalogue, const char *camera, int64_t start_us,

@@ -11,7 +11,9 @@
 #include "storage/catalogue.h"
 
 enum {
-	CATALOGUE_BOOT_ID_BYTES = 40
+	CATALOGUE_BOOT_ID_BYTES = 40,
+	CATALOGUE_SCHEMA_VERSION = 4,
+	CATALOGUE_BUSY_MS = 5000
 };
 
 /* A growing list of fragments. */
@@ -32,6 +34,7 @@ int fragment_index_parse(struct fragment_index *ret, const uint8_t *p, size_t n)
 /* A segment that grows: what the database does not know yet. */
 struct open_segment {
 	LIST_ENTRY(open_segment) entry;
+	char *camera;
 	int64_t id, end_us;
 	uint64_t bytes;
 	struct fragment_index index;
@@ -59,7 +62,8 @@ struct catalogue {
 	struct log_name log;
 	/* reactor */
 	int64_t next_id;
-	int64_t first_id; /* of this process; constant */
+	int64_t first_id;  /* of this process; constant */
+	uint64_t finished; /* segments that were closed */
 	struct log_repeated again;
 	/* worker (and the start, before it runs) */
 	sqlite3 *db;
@@ -80,6 +84,8 @@ int catalogue_update_closed(struct catalogue *catalogue, int64_t id, int64_t end
 
 /* Runs one statement; logs what is wrong with it. Returns 0 or -EIO. */
 int catalogue_exec(struct catalogue *catalogue, const char *sql);
+/* A single number, or -1. */
+int64_t catalogue_number(struct catalogue *catalogue, const char *sql);
 /* Prepares a statement, or logs and returns NULL. */
 sqlite3_stmt *catalogue_prepare(struct catalogue *catalogue, const char *sql);
 /* Steps a statement that gives no rows, and finalises it. Returns 0 or -EIO, logged. */

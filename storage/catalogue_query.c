@@ -324,7 +324,7 @@ struct catalogue_query *catalogue_folders(
 struct catalogue_query *catalogue_names(
 	struct catalogue *catalogue, const char *camera, catalogue_names_fn *done, void *arg)
 {
-	static const char cameras[] = "SELECT DISTINCT camera FROM segments ORDER BY camera";
+	static const char cameras[] = "SELECT camera FROM totals ORDER BY camera";
 	static const char days[] =
 		"SELECT DISTINCT substr(folder, length('recordings/' || ?1 || '/') + 1)"
 		" FROM segments WHERE camera = ?1 ORDER BY folder";

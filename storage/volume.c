@@ -26,7 +26,7 @@ enum {
 	WRITER_JOBS = 1 << 16,
 	READER_JOBS = 1024,
 	READER_BYTES = 64 << 20,
-	MEASURE_US = 10000000,
+	MEASURE_US = 2000000,
 	FOLDER_MODE = 0750,
 	FILE_MODE = 0640,
 };
@@ -78,14 +78,17 @@ void volume_count_error(const char *operation)
 	metric_add(metric_get(METRIC_VOLUME_ERRORS, operation), 1);
 }
 
-static void volume_measure(struct volume *volume)
+int volume_measure(struct volume *volume)
 {
 	struct statvfs st;
 
-	if (fstatvfs(volume->folder, &st) == 0)
-		metric_set(
-			metric_get(METRIC_VOLUME_FREE), (double)st.f_bavail * (double)st.f_frsize);
 	volume->measured_us = reactor_monotonic_us();
+	if (fstatvfs(volume->folder, &st) < 0)
+		return -errno;
+	volume->space.free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+	volume->space.size_bytes = (uint64_t)st.f_blocks * st.f_frsize;
+	metric_set(metric_get(METRIC_VOLUME_FREE), (double)volume->space.free_bytes);
+	return 0;
 }
 
 /* --- opening the volume --- */
@@ -148,6 +151,7 @@ struct volume *volume_open(const char *path, int64_t sync_us, char **why)
 	volume->sync_us = sync_us;
 	LIST_INIT(&volume->writing);
 	pthread_mutex_init(&volume->writing_mutex, NULL);
+	LIST_INIT(&volume->holds);
 	volume->log = (struct log_name){ .kind = "volume", .name = volume->path };
 	error = volume_prepare(volume);
 	if (error < 0) {
@@ -160,7 +164,7 @@ struct volume *volume_open(const char *path, int64_t sync_us, char **why)
 		free(volume);
 		return NULL;
 	}
-	volume_measure(volume);
+	(void)!volume_measure(volume);
 	volume->writer = worker_new("volume", WRITER_JOBS, VOLUME_QUEUE_BYTES);
 	volume->reader = worker_new("reader", READER_JOBS, READER_BYTES);
 	return volume;
@@ -396,13 +400,14 @@ static void append_run(struct worker_job *worker_job)
 		job->error = append_sync(file);
 	if (!job->error) {
 		file->bytes += job->n;
+		file->volume->space.written_bytes += job->n;
 		file->plain_bytes += job->fragment ? 0 : job->n;
 	} else if (!file->error) {
 		file->error = job->error;
 		(void)!ftruncate(file->fd, (off_t)file->bytes); /* no half fragments */
 	}
 	if (reactor_monotonic_us() - file->volume->measured_us > MEASURE_US)
-		volume_measure(file->volume);
+		(void)!volume_measure(file->volume);
 }
 
 static void append_done(struct worker_job *worker_job)

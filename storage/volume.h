@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "server/base/attributes.h"
 #include "storage/fragment.h"
@@ -82,6 +83,38 @@ int volume_redate(struct volume *volume, const char *path, int64_t later_us, vol
 
 /* Whether that path is a file that is being written. Any thread. */
 bool volume_is_writing(struct volume *volume, const char *path);
+
+/* --- removing --- */
+
+/* A path that stays while this is there: somebody reads the file, or holds a lock on it. The owner embeds it. */
+struct volume_hold {
+	LIST_ENTRY(volume_hold) entry;
+	const char *path; /* the owner's */
+};
+void volume_hold(struct volume *volume, struct volume_hold *hold, const char *path);
+void volume_release(struct volume_hold *hold);
+bool volume_is_held(const struct volume *volume, const char *path);
+/* Copies of the paths that are held, at most so many; the caller frees them. Returns how many. */
+size_t volume_held(const struct volume *volume, char **ret, size_t most);
+
+typedef void volume_remove_fn(void *arg, int error);
+/*
+ * Removes a closed file, and its folders below recordings/ that are empty then, on the writer thread.
+ * error is -ENOENT when it was gone already. Whether it is held is for the caller to ask.
+ * Returns 0 or -EAGAIN, done is not called then.
+ */
+int volume_remove(
+	struct volume *volume, const char *path, volume_remove_fn *done, void *arg) MUST_CHECK;
+
+struct volume_space {
+	uint64_t free_bytes,
+		size_bytes;     /* of the file system: what we may still write, and in all */
+	uint64_t written_bytes; /* appended since the volume was opened */
+	bool empty;             /* no recordings: perhaps nothing is mounted there */
+};
+typedef void volume_look_fn(void *arg, int error, const struct volume_space *space);
+/* Measures on the writer thread. Returns 0 or -EAGAIN, done is not called then. */
+int volume_look(struct volume *volume, volume_look_fn *done, void *arg) MUST_CHECK;
 
 /* --- reading --- */
 

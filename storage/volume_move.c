@@ -19,8 +19,7 @@ struct move_job {
 	void *arg;
 };
 
-/* A path's folder, opened; *name is what stands after it. Or -errno. */
-static int open_folder_of(const struct volume *volume, const char *path, const char **name)
+int volume_open_folder_of(const struct volume *volume, const char *path, const char **name)
 {
 	const char *slash = strrchr(path, '/');
 	char *folder = slash ? xasprintf("%.*s", (int)(slash - path), path) : xstrdup(".");
@@ -65,7 +64,7 @@ static void move_run(struct worker_job *worker_job)
 {
 	struct move_job *job = CONTAINER_OF(worker_job, struct move_job, job);
 	const char *old, *new;
-	int from = open_folder_of(job->volume, job->from, &old), to;
+	int from = volume_open_folder_of(job->volume, job->from, &old), to;
 
 	job->error = from < 0 ? from : volume_make_folders(job->volume, job->to);
 	if (job->error) {
@@ -73,7 +72,7 @@ static void move_run(struct worker_job *worker_job)
 			close(from);
 		return;
 	}
-	to = open_folder_of(job->volume, job->to, &new);
+	to = volume_open_folder_of(job->volume, job->to, &new);
 	job->error = to < 0 ? to : move_between(job, from, old, to);
 	if (to >= 0)
 		close(to);

@@ -18,12 +18,20 @@ struct volume {
 	/* files with a descriptor: changed by the writer */
 	LIST_HEAD(, volume_file) writing;
 	pthread_mutex_t writing_mutex;
+	/* reactor */
+	LIST_HEAD(, volume_hold) holds;
 	/* writer */
 	int64_t measured_us; /* when free space was last looked at, monotonic */
+	struct volume_space space;
 };
 
+/* Looks at the file system's space: into volume->space, but for written_bytes. Returns 0 or -errno. Writer. */
+int volume_measure(struct volume *volume) MUST_CHECK;
 /* Makes the folders above a path. Returns 0 or -errno. Writer. */
 int volume_make_folders(const struct volume *volume, const char *path);
+
+/* A path's folder, opened; *name is what stands after it. Or -errno. Any thread. */
+int volume_open_folder_of(const struct volume *volume, const char *path, const char **name);
 
 enum {
 	VOLUME_SUFFIX_MOST = 99

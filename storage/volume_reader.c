@@ -13,6 +13,7 @@
 struct volume_reader {
 	struct worker_job job; /* the one that is under way */
 	struct volume *volume;
+	struct volume_hold hold; /* what is read is not removed */
 	char *path;
 	bool busy, freed;
 	volume_reader_open_fn *on_open;
@@ -30,6 +31,7 @@ struct volume_reader {
 
 static void reader_fini(struct volume_reader *reader)
 {
+	volume_release(&reader->hold);
 	if (reader->fd >= 0)
 		close(reader->fd);
 	free(reader->p);
@@ -87,6 +89,7 @@ struct volume_reader *volume_reader_new(
 
 	reader->volume = volume;
 	reader->path = xstrdup(path);
+	volume_hold(volume, &reader->hold, reader->path);
 	reader->on_open = on_open;
 	reader->arg = arg;
 	reader->fd = -1;

@@ -250,12 +250,16 @@ static void test_a_database_of_version_1_is_brought_up_to_date(void **state)
 	add("old", "recordings/old/2026-11-20/14-30-00+0000.mp4", 0, true);
 	catalogue_close(catalogue);
 	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db,
-				 "DROP TABLE gaps; DROP INDEX segments_undated;"
-				 "ALTER TABLE segments DROP COLUMN boot_id;"
-				 "ALTER TABLE segments DROP COLUMN boot_us;"
-				 "PRAGMA user_version = 1;",
-				 NULL, NULL, NULL),
+	assert_int_equal(
+		sqlite3_exec(db,
+			"DROP TABLE gaps; DROP TRIGGER segments_count_added; DROP TRIGGER segments_count_changed;"
+			"DROP TRIGGER segments_count_removed; DROP TABLE totals;"
+			"DROP INDEX segments_open; DROP INDEX segments_by_age;"
+			"DROP INDEX segments_by_order; DROP INDEX segments_undated;"
+			"ALTER TABLE segments DROP COLUMN boot_id;"
+			"ALTER TABLE segments DROP COLUMN boot_us;"
+			"PRAGMA user_version = 1;",
+			NULL, NULL, NULL),
 		SQLITE_OK);
 	sqlite3_close(db);
 	open_catalogue();

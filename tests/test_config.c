@@ -56,6 +56,9 @@ static void an_empty_file_gives_the_defaults(void **state)
 		assert_string_equal(config->storage.path, "/var/lib/nvrd");
 		assert_int_equal(config->storage.segment_us, 600 * SECOND);
 		assert_int_equal(config->storage.sync_us, 2 * SECOND);
+		assert_true(config->storage.keep_us == CONFIG_KEEP_FOREVER);
+		assert_true(config->storage.max_bytes == 0);
+		assert_int_equal(config->storage.reserve.percent, 5);
 		assert_int_equal(config->log.level, LOG_INFO);
 		assert_int_equal(config->log.format, LOG_TEXT);
 		assert_true(TAILQ_EMPTY(&config->users));
@@ -67,19 +70,23 @@ static void an_empty_file_gives_the_defaults(void **state)
 
 static void a_full_file_is_read(void **state)
 {
-	struct config *config = parse("listen: {http: '[::]:80', rtsp: ':0'}\n"
-				      "storage: {path: /srv/video, segment: 30m, sync: 500ms}\n"
-				      "log: {level: debug, format: json}\n"
-				      "users:\n"
-				      "  anna: {password: 'a: b', role: admin}\n"
-				      "  nas: {password: x, cameras: [porch]}\n"
-				      "cameras:\n"
-				      "  porch:\n"
-				      "    source: rtsp://u:p@192.0.2.10:554/s1\n"
-				      "    transport: tcp\n"
-				      "    record: off\n"
-				      "    enabled: No\n"
-				      "  t-2_x: {source: \"test:\"}\n");
+	struct config *config =
+		parse("listen: {http: '[::]:80', rtsp: ':0'}\n"
+		      "storage: {path: /srv/video, segment: 30m, sync: 500ms, keep: 30d,\n"
+		      "          max_size: 500GB, reserve: 20GiB}\n"
+		      "log: {level: debug, format: json}\n"
+		      "users:\n"
+		      "  anna: {password: 'a: b', role: admin}\n"
+		      "  nas: {password: x, cameras: [porch]}\n"
+		      "cameras:\n"
+		      "  porch:\n"
+		      "    source: rtsp://u:p@192.0.2.10:554/s1\n"
+		      "    transport: tcp\n"
+		      "    record: off\n"
+		      "    enabled: No\n"
+		      "    keep: forever\n"
+		      "    max_size: 1TiB\n"
+		      "  t-2_x: {source: \"test:\"}\n");
 	const struct auth_user *anna = auth_find(&config->users, "anna", 4);
 	const struct auth_user *nas = auth_find(&config->users, "nas", 3);
 	const struct config_camera *porch = config_find_camera(config, "porch");
@@ -91,12 +98,18 @@ static void a_full_file_is_read(void **state)
 	assert_string_equal(config->storage.path, "/srv/video");
 	assert_int_equal(config->storage.segment_us, 1800 * SECOND);
 	assert_int_equal(config->storage.sync_us, SECOND / 2);
+	assert_true(config->storage.keep_us == 30 * 86400 * SECOND);
+	assert_true(config->storage.max_bytes == UINT64_C(500000000000));
+	assert_true(config->storage.reserve.bytes == UINT64_C(20) << 30);
+	assert_int_equal(config->storage.reserve.percent, 0);
+	assert_true(porch->keep_us == CONFIG_KEEP_FOREVER && second->keep_us == 0);
+	assert_true(porch->max_bytes == UINT64_C(1) << 40 && second->max_bytes == 0);
 	assert_int_equal(config->log.level, LOG_DEBUG);
 	assert_int_equal(config->log.format, LOG_JSON);
 	assert_string_equal(anna->password, "a: b");
 	assert_int_equal(anna->role, ROLE_ADMIN);
 	assert_null(anna->cameras);
-	assert_int_equal(anna->line, 5);
+	assert_int_equal(anna->line, 6);
 	assert_int_equal(nas->role, ROLE_VIEWER);
 	assert_string_equal(nas->cameras[0], "porch");
 	assert_null(nas->cameras[1]);
@@ -104,7 +117,7 @@ static void a_full_file_is_read(void **state)
 	assert_int_equal(porch->transport, TRANSPORT_TCP);
 	assert_int_equal(porch->recording.record, RECORD_OFF);
 	assert_false(porch->enabled);
-	assert_int_equal(porch->line, 8);
+	assert_int_equal(porch->line, 9);
 	assert_string_equal(second->source, "test:");
 	assert_int_equal(second->transport, TRANSPORT_AUTO);
 	assert_int_equal(second->recording.record, RECORD_CONTINUOUS);
@@ -206,6 +219,16 @@ static const struct {
 		"nvrd.yaml:1: storage.segment: \"2d\" must divide a day: 1m, 5m, 10m, 15m, 30m, 1h\n" },
 	{ "storage: {sync: 61s}\n",
 		"nvrd.yaml:1: storage.sync: expected a duration from 0 to 60s, not \"61s\"\n" },
+	{ "storage: {keep: 0}\n",
+		"nvrd.yaml:1: storage.keep: expected a duration that is not 0, or forever, not \"0\"\n" },
+	{ "storage: {keep: 30}\n",
+		"nvrd.yaml:1: storage.keep: expected a duration such as 12h or 30d, or forever, not \"30\"\n" },
+	{ "storage: {max_size: 500}\n",
+		"nvrd.yaml:1: storage.max_size: expected a size such as 500GB or 2TiB, or none, not \"500\"\n" },
+	{ "storage: {reserve: 5}\n",
+		"nvrd.yaml:1: storage.reserve: expected a share such as 5%, or a size such as 50GB, not \"5\"\n" },
+	{ "storage: {reserve: 91%}\n",
+		"nvrd.yaml:1: storage.reserve: expected at most 90%, not \"91%\"\n" },
 	{ "storage: {sync: 5}\n",
 		"nvrd.yaml:1: storage.sync: expected a duration such as 500ms, 10s, 5m, 2h or 1d, not \"5\"\n" },
 	{ "storage: {path: ''}\n", "nvrd.yaml:1: storage.path: \"\" must name a folder\n" },
@@ -401,6 +424,48 @@ static void durations_have_units(void **state)
 	}
 }
 
+static void sizes_have_units(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes; /* 0: refused */
+	} cases[] = {
+		{"1KB",           1000                             },
+		{ "20MB",         20000000                         },
+		{ "500GB",        UINT64_C(500000000000)           },
+		{ "2TB",          UINT64_C(2000000000000)          },
+		{ "1KiB",         1024                             },
+		{ "3MiB",         3 << 20                          },
+		{ "4GiB",         UINT64_C(4) << 30                },
+		{ "8388607TiB",   UINT64_C(8388607) << 40          },
+		{ "8388608TiB",   0                                }, /* 2^63 */
+		{ "9223372TB",    UINT64_C(9223372) * 1000000000000},
+		{ "999999999TB",  0                                },
+		{ "1000000000KB", 0                                },
+		{ "0GB",          0				},
+		{ "0",            0				},
+		{ "",             0				},
+		{ "GB",           0				},
+		{ "500",          0				},
+		{ "500G",         0				},
+		{ "500gb",        0				},
+		{ "1.5TB",        0				},
+		{ "-1GB",         0				},
+		{ "1 GB",         0				},
+		{ "1GBx",         0				},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		uint64_t bytes = 0;
+		int result = config_parse_size(cases[i].text, &bytes);
+
+		assert_int_equal(result == 0, cases[i].bytes != 0);
+		if (bytes != cases[i].bytes)
+			fail_msg("%s: %llu", cases[i].text, (unsigned long long)bytes);
+	}
+}
+
 static void near_words_are_suggested(void **state)
 {
 	assert_true(config_is_near("segmnt", "segment"));
@@ -568,18 +633,20 @@ static void a_reload_sees_what_changed(void **state)
 		bool camera_equal, shared_equal;
 		const char *restart;
 	} cases[] = {
-		{PORCH,						true,  true,  NULL          },
-		{ "log: {level: debug}\n" PORCH,                       true,  true,  NULL          },
-		{ "users: {a: {password: x}}\n" PORCH,                 true,  true,  NULL          },
-		{ PORCH "    record: off\n",                           true,  true,  NULL          },
-		{ PORCH "    enabled: off\n",                          false, true,  NULL          },
-		{ PORCH "    transport: udp\n",                        false, true,  NULL          },
-		{ "cameras: {porch: {source: 'rtsp://h'}}",            false, true,  NULL          },
-		{ "storage: {sync: 1s}\n" PORCH,                       true,  false, NULL          },
-		{ "storage: {segment: 1m}\n" PORCH,                    true,  false, NULL          },
-		{ "storage: {path: /x}\n" PORCH,                       true,  true,  "storage.path"},
-		{ "listen: {http: ':1'}\nstorage: {path: /x}\n" PORCH, true,  true,
-                 "listen.http, listen.rtsp, storage.path"                                          },
+		{PORCH,						      true,  true,  NULL          },
+		{ "log: {level: debug}\n" PORCH,                             true,  true,  NULL          },
+		{ "users: {a: {password: x}}\n" PORCH,                       true,  true,  NULL          },
+		{ PORCH "    record: off\n",                                 true,  true,  NULL          },
+		{ PORCH "    keep: 1d\n    max_size: 1GB\n",                 true,  true,  NULL          },
+		{ "storage: {keep: 1d, max_size: 1GB, reserve: 9%}\n" PORCH, true,  true,  NULL          },
+		{ PORCH "    enabled: off\n",                                false, true,  NULL          },
+		{ PORCH "    transport: udp\n",                              false, true,  NULL          },
+		{ "cameras: {porch: {source: 'rtsp://h'}}",                  false, true,  NULL          },
+		{ "storage: {sync: 1s}\n" PORCH,                             true,  false, NULL          },
+		{ "storage: {segment: 1m}\n" PORCH,                          true,  false, NULL          },
+		{ "storage: {path: /x}\n" PORCH,                             true,  true,  "storage.path"},
+		{ "listen: {http: ':1'}\nstorage: {path: /x}\n" PORCH,       true,  true,
+                 "listen.http, listen.rtsp, storage.path"                                                },
 	};
 	struct config *before = parse(PORCH);
 
@@ -708,6 +775,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(too_many_values_are_refused),
 		cmocka_unit_test(every_cut_of_a_file_is_read_or_refused),
 		cmocka_unit_test(durations_have_units),
+		cmocka_unit_test(sizes_have_units),
 		cmocka_unit_test(near_words_are_suggested),
 		cmocka_unit_test(env_and_file_give_values),
 		cmocka_unit_test(missing_env_and_file_are_named),

@@ -42,6 +42,14 @@ struct config_recording {
 	int64_t pre_us, post_us;
 };
 
+#define CONFIG_KEEP_FOREVER INT64_MAX
+
+/* Space of a volume: bytes, or a share of all of it; the other is 0. */
+struct config_share {
+	uint64_t bytes;
+	unsigned percent;
+};
+
 struct config_camera {
 	TAILQ_ENTRY(config_camera) entry;
 	char *name;   /* [a-z0-9][a-z0-9_-]{0,62} */
@@ -57,7 +65,9 @@ struct config_camera {
 	char *tls_fingerprint; /* "sha256:<hex>" of the certificate that is right, or NULL */
 	enum config_tls tls;
 	bool enabled;
-	int line; /* where it stands in the file */
+	int64_t keep_us;    /* or CONFIG_KEEP_FOREVER; 0: as storage.keep */
+	uint64_t max_bytes; /* 0: no limit */
+	int line;           /* where it stands in the file */
 };
 TAILQ_HEAD(config_cameras, config_camera);
 
@@ -71,6 +81,9 @@ struct config {
 		char *path;
 		int64_t segment_us; /* divides a day */
 		int64_t sync_us;
+		int64_t keep_us;    /* or CONFIG_KEEP_FOREVER */
+		uint64_t max_bytes; /* 0: no limit */
+		struct config_share reserve;
 	} storage;
 	struct {
 		enum log_level level;

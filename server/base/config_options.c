@@ -19,7 +19,8 @@
 
 enum {
 	PASSWORD_BYTES = 255,
-	SOURCE_BYTES = 2048
+	SOURCE_BYTES = 2048,
+	RESERVE_PERCENT = 90 /* the most */
 };
 
 #define DAY_US (24 * 60 * 60 * INT64_C(1000000))
@@ -212,6 +213,33 @@ const struct config_option config_options[] = {
 		.help = "How much a power cut may cost. With 0 every fragment is synced to disk.",
 	},
 	{
+		.key = "storage.keep",
+		.type = OPTION_KEEP,
+		.offset = IN_CONFIG(storage.keep_us),
+		.standard = "forever",
+		.applies = APPLIES_NOTHING,
+		.help = "How long recordings are kept; what is older is deleted. With forever only the "
+			"limits of size delete something.",
+	},
+	{
+		.key = "storage.max_size",
+		.type = OPTION_SIZE,
+		.offset = IN_CONFIG(storage.max_bytes),
+		.standard = "none",
+		.applies = APPLIES_NOTHING,
+		.help = "How much the recordings of all cameras may take together. What is too much is "
+			"deleted, the oldest of all first.",
+	},
+	{
+		.key = "storage.reserve",
+		.type = OPTION_SHARE,
+		.offset = IN_CONFIG(storage.reserve),
+		.standard = "5%",
+		.applies = APPLIES_NOTHING,
+		.help = "How much of the file system stays free, so that recording never stops. To that end the "
+			"oldest recordings of all are deleted.",
+	},
+	{
 		.key = "log.level",
 		.type = OPTION_ENUM,
 		.offset = IN_CONFIG(log.level),
@@ -334,6 +362,21 @@ const struct config_option config_options[] = {
 		.help = "With record: events, how long recording goes on after an event.",
 	},
 	{
+		.key = "cameras.*.keep",
+		.type = OPTION_KEEP,
+		.offset = IN_CAMERA(keep_us),
+		.applies = APPLIES_NOTHING,
+		.help = "How long the camera's recordings are kept; as storage.keep says when left out.",
+	},
+	{
+		.key = "cameras.*.max_size",
+		.type = OPTION_SIZE,
+		.offset = IN_CAMERA(max_bytes),
+		.standard = "none",
+		.applies = APPLIES_NOTHING,
+		.help = "How much the camera's recordings may take; its oldest go first.",
+	},
+	{
 		.key = "cameras.*.audio",
 		.type = OPTION_ENUM,
 		.offset = IN_CAMERA(audio),
@@ -405,6 +448,9 @@ static const char *const type_names[] = {
 	[OPTION_SECRET] = "text",
 	[OPTION_ADDRESS] = "address:port",
 	[OPTION_DURATION] = "duration",
+	[OPTION_KEEP] = "duration|forever",
+	[OPTION_SIZE] = "size|none",
+	[OPTION_SHARE] = "size|percent",
 	[OPTION_ENUM] = "word",
 	[OPTION_BOOL] = "yes|no",
 	[OPTION_NAMES] = "list",
@@ -455,6 +501,40 @@ int config_parse_duration(const char *text, int64_t *ret_us)
 		if (value > INT64_MAX / units[i].us)
 			return -EINVAL;
 		*ret_us = value * units[i].us;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int config_parse_size(const char *text, uint64_t *ret_bytes)
+{
+	static const struct {
+		const char *unit;
+		uint64_t bytes;
+	} units[] = {
+		{"KB",   1000                   },
+		{ "MB",  1000000                },
+		{ "GB",  UINT64_C(1000000000)   },
+		{ "TB",  UINT64_C(1000000000000)},
+		{ "KiB", UINT64_C(1) << 10      },
+		{ "MiB", UINT64_C(1) << 20      },
+		{ "GiB", UINT64_C(1) << 30      },
+		{ "TiB", UINT64_C(1) << 40      },
+	};
+	size_t digits = strspn(text, "0123456789");
+	uint64_t value = 0;
+
+	if (digits == 0 || digits > 9)
+		return -EINVAL;
+	for (size_t i = 0; i < digits; i++)
+		value = value * 10 + (uint64_t)(text[i] - '0');
+	for (size_t i = 0; value && i < ARRAY_LENGTH(units); i++) {
+		if (strcmp(text + digits, units[i].unit) != 0)
+			continue;
+		/* Nine digits of terabytes do not fit into 63 bits. */
+		if (value > INT64_MAX / units[i].bytes)
+			return -EINVAL;
+		*ret_bytes = value * units[i].bytes;
 		return 0;
 	}
 	return -EINVAL;
@@ -570,6 +650,46 @@ static const char *set_duration(
 	return NULL;
 }
 
+static const char *set_keep(void *field, const char *text, char buf[CONFIG_WHY_BYTES])
+{
+	int64_t value = CONFIG_KEEP_FOREVER;
+
+	if (strcmp(text, "forever") != 0 && config_parse_duration(text, &value) < 0)
+		return expected(buf, "a duration such as 12h or 30d, or forever", text);
+	if (value == 0)
+		return expected(buf, "a duration that is not 0, or forever", text);
+	*(int64_t *)field = value;
+	return NULL;
+}
+
+static const char *set_size(void *field, const char *text, char buf[CONFIG_WHY_BYTES])
+{
+	uint64_t value = 0;
+
+	if (strcmp(text, "none") != 0 && config_parse_size(text, &value) < 0)
+		return expected(buf, "a size such as 500GB or 2TiB, or none", text);
+	*(uint64_t *)field = value;
+	return NULL;
+}
+
+static const char *set_share(
+	struct config_share *field, const char *text, char buf[CONFIG_WHY_BYTES])
+{
+	struct config_share value = { 0 };
+	size_t digits = strspn(text, "0123456789");
+
+	if (digits && digits < 3 && strcmp(text + digits, "%") == 0) {
+		for (size_t i = 0; i < digits; i++)
+			value.percent = value.percent * 10 + (unsigned)(text[i] - '0');
+		if (value.percent > RESERVE_PERCENT)
+			return expected(buf, "at most 90%", text);
+	} else if (config_parse_size(text, &value.bytes) < 0) {
+		return expected(buf, "a share such as 5%, or a size such as 50GB", text);
+	}
+	*field = value;
+	return NULL;
+}
+
 static const char *set_enum(
 	const struct config_option *o, void *field, const char *text, char buf[CONFIG_WHY_BYTES])
 {
@@ -621,6 +741,12 @@ const char *config_option_set(const struct config_option *option, void *object, 
 		return set_string(option, field, text, buf);
 	case OPTION_DURATION:
 		return set_duration(option, field, text, buf);
+	case OPTION_KEEP:
+		return set_keep(field, text, buf);
+	case OPTION_SIZE:
+		return set_size(field, text, buf);
+	case OPTION_SHARE:
+		return set_share(field, text, buf);
 	case OPTION_ENUM:
 		return set_enum(option, field, text, buf);
 	case OPTION_BOOL:
@@ -669,6 +795,9 @@ void config_options_clear(const char *prefix, void *object)
 			*field = NULL;
 			break;
 		case OPTION_DURATION:
+		case OPTION_KEEP:
+		case OPTION_SIZE:
+		case OPTION_SHARE:
 		case OPTION_ENUM:
 		case OPTION_BOOL:
 			break;
@@ -710,7 +839,12 @@ void config_options_copy(const char *prefix, void *to, const void *from)
 			*(char ***)field = copy_names(*(char **const *)value);
 			break;
 		case OPTION_DURATION:
+		case OPTION_KEEP:
+		case OPTION_SIZE:
 			memcpy(field, value, sizeof(int64_t));
+			break;
+		case OPTION_SHARE:
+			memcpy(field, value, sizeof(struct config_share));
 			break;
 		case OPTION_ENUM:
 			memcpy(field, value, sizeof(int));
@@ -749,7 +883,14 @@ bool config_option_equal(const struct config_option *option, const void *a, cons
 	case OPTION_ADDRESS:
 		return strings_equal(*(char *const *)one, *(char *const *)two);
 	case OPTION_DURATION:
+	case OPTION_KEEP:
+	case OPTION_SIZE:
 		return memcmp(one, two, sizeof(int64_t)) == 0;
+	case OPTION_SHARE:
+		return ((const struct config_share *)one)->bytes ==
+			       ((const struct config_share *)two)->bytes &&
+		       ((const struct config_share *)one)->percent ==
+			       ((const struct config_share *)two)->percent;
 	case OPTION_ENUM:
 		return memcmp(one, two, sizeof(int)) == 0;
 	case OPTION_BOOL:

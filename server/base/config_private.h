@@ -60,6 +60,9 @@ enum config_type {
 	OPTION_SECRET,   /* a string that no message may show */
 	OPTION_ADDRESS,  /* "address:port", or 'off': NULL */
 	OPTION_DURATION, /* int64_t, microseconds */
+	OPTION_KEEP,     /* int64_t, microseconds, CONFIG_KEEP_FOREVER for 'forever'; never 0 */
+	OPTION_SIZE,     /* uint64_t, bytes; 0 for 'none' */
+	OPTION_SHARE,    /* struct config_share */
 	OPTION_ENUM,
 	OPTION_BOOL,
 	OPTION_NAMES, /* char **, NULL-ended; NULL when left out */
@@ -118,6 +121,8 @@ bool config_option_equal(const struct config_option *option, const void *a, cons
 
 /* "10s", "5m", "250ms", "2h", "1d", or "0". Returns 0 or -EINVAL. */
 int config_parse_duration(const char *text, int64_t *ret_us) MUST_CHECK;
+/* "500GB", "2TiB": a whole number that is not 0, and its unit. Returns 0 or -EINVAL. */
+int config_parse_size(const char *text, uint64_t *ret_bytes) MUST_CHECK;
 /* yes, no, true, false, on, off. Returns 0 or -EINVAL. */
 int config_parse_bool(const char *text, bool *ret) MUST_CHECK;
 /* NULL, or what is wrong with the name of a camera, of a user. */

@@ -71,11 +71,23 @@ struct evbuffer;
 	X(METRIC_REDATED, COUNTER, "nvrd_recordings_redated_total", "",                              \
 		"Recordings of before the clock was set that were confirmed or given another time.") \
 	X(METRIC_VOLUME_ERRORS, COUNTER, "nvrd_volume_errors_total", "operation",                    \
-		"Failed disk operations (open, write, sync, read, close).")                          \
+		"Failed disk operations (open, write, sync, read, close, remove).")                  \
 	X(METRIC_VOLUME_FREE, GAUGE, "nvrd_volume_free_bytes", "",                                   \
 		"Free space on the storage volume.")                                                 \
 	X(METRIC_CATALOGUE_SEGMENTS, GAUGE, "nvrd_catalogue_segments", "",                           \
 		"Recordings known to the catalogue.")                                                \
+	X(METRIC_RECORDED_BYTES, GAUGE, "nvrd_camera_recorded_bytes", "camera",                      \
+		"Bytes of the camera's recordings on disk.")                                         \
+	X(METRIC_OLDEST_RECORDING, GAUGE, "nvrd_camera_oldest_recording_timestamp_seconds",          \
+		"camera", "When the camera's oldest recording starts.")                              \
+	X(METRIC_NEWEST_RECORDING, GAUGE, "nvrd_camera_newest_recording_timestamp_seconds",          \
+		"camera", "When the camera's newest recording ends.")                                \
+	X(METRIC_RETENTION_DELETED, COUNTER, "nvrd_retention_deleted_total", "camera,reason",        \
+		"Recordings deleted, by reason (keep, camera_max_size, max_size, reserve).")         \
+	X(METRIC_RETENTION_BYTES, COUNTER, "nvrd_retention_deleted_bytes_total", "",                 \
+		"Bytes of deleted recordings.")                                                      \
+	X(METRIC_RETENTION_ERRORS, COUNTER, "nvrd_retention_errors_total", "",                       \
+		"Recordings that could not be deleted.")                                             \
 	X(METRIC_SESSIONS, GAUGE, "nvrd_sessions", "protocol",                                       \
 		"Readers being served now (http, rtsp, hls, mp4).")                                  \
 	X(METRIC_CONNECTIONS, GAUGE, "nvrd_connections", "server",                                   \

@@ -86,7 +86,7 @@ const char *wall_clock_boot_id(void)
 
 /* --- watching --- */
 
-static bool kernel_knows_the_time(void)
+bool wall_clock_kernel_knows(void)
 {
 	struct timex state = { 0 };
 
@@ -103,7 +103,7 @@ static void wall_clock_look(void)
 			correction_us > wall_clock.correction_us ? "forward" : "back",
 			(double)llabs(correction_us - wall_clock.correction_us) / 1e6);
 	wall_clock.correction_us = correction_us;
-	wall_clock.set = was_set || kernel_knows_the_time();
+	wall_clock.set = was_set || wall_clock_kernel_knows();
 	metric_set(metric_get(METRIC_CLOCK_SET), wall_clock.set);
 	if (wall_clock.set && !was_set)
 		wall_clock.on_set(wall_clock.arg);

@@ -26,6 +26,8 @@ bool wall_clock_left(int64_t correction_us);
  * may say anything. Once it was, it stays so.
  */
 bool wall_clock_is_set(void);
+/* The same as the kernel says now; it forgets when nobody sets the clock for hours. For who does not watch. */
+bool wall_clock_kernel_knows(void);
 /* Whether UTC made with this correction is the truth, as far as anybody can know. */
 bool wall_clock_confirms(int64_t correction_us);
 /*

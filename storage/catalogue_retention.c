@@ -1,0 +1,603 @@
+/*
+ * Which recordings are to go: each camera's closed segments are read from the oldest on, as many as
+ * are taken, and never all of them.
+ */
+#include "storage/catalogue_retention.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "server/base/memory.h"
+#include "server/base/metrics.h"
+#include "storage/catalogue_private.h"
+
+/* A leap of the clock is believed after so much, or half of what a camera keeps. */
+#define LEAP_US (24 * 60 * 60 * INT64_C(1000000))
+
+#define ROW "SELECT id, path, start_us, end_us, bytes FROM segments "
+/* By time; and those of before the clock was set, by id: the order in which they were recorded. */
+#define DATED ROW "INDEXED BY segments_by_age WHERE camera = ?1 AND state = 1 AND boot_us = 0"
+#define UNDATED \
+	ROW "INDEXED BY segments_by_order WHERE camera = ?1 AND state = 1 AND boot_us <> 0 ORDER BY id"
+#define NEWEST \
+	"SELECT end_us FROM segments INDEXED BY segments_by_time WHERE camera = ?1 ORDER BY start_us DESC LIMIT 1"
+
+/* One row after the other of a question; the row stands here until the next. */
+struct cursor {
+	sqlite3_stmt *statement;
+	bool is_dated;
+	bool any, ended;  /* it had a row; it has no more */
+	int64_t first_us; /* when its first row starts */
+	struct catalogue_expired row;
+};
+
+/* A camera: what it has, and what of it comes next. */
+struct camera_walk {
+	char *camera;
+	int64_t keep_us;
+	uint64_t max_bytes;
+	uint64_t bytes;    /* not taken yet, the open segment included */
+	int64_t cutoff_us; /* what ended before is too old; INT64_MIN: nothing is */
+	int64_t newest_us;
+	struct cursor dated, undated;
+};
+
+struct walk {
+	struct catalogue *catalogue;
+	const struct catalogue_rules *rules;
+	struct camera_walk *cameras;
+	size_t n;
+	uint64_t bytes, freed; /* of all cameras: not taken yet, taken */
+	int64_t held_us;
+	bool any_dated;
+	int error;
+};
+
+const char *catalogue_reason_name(enum catalogue_reason reason)
+{
+	static const char *const names[EXPIRED_REASONS] = {
+		[EXPIRED_KEEP] = "keep",
+		[EXPIRED_CAMERA_MAX_SIZE] = "camera_max_size",
+		[EXPIRED_MAX_SIZE] = "max_size",
+		[EXPIRED_RESERVE] = "reserve",
+	};
+
+	return names[reason];
+}
+
+void catalogue_rules_free(struct catalogue_rules *rules)
+{
+	if (!rules)
+		return;
+	for (size_t i = 0; i < rules->n_cameras; i++)
+		free(rules->cameras[i].camera);
+	for (size_t i = 0; i < rules->n_spared; i++)
+		free(rules->spared[i]);
+	free(rules->cameras);
+	free(rules->spared);
+	free(rules);
+}
+
+/* --- reading --- */
+
+static void walk_fail(struct walk *walk)
+{
+	log_error(&walk->catalogue->log, "%s", sqlite3_errmsg(walk->catalogue->db));
+	walk->error = -EIO;
+}
+
+/* Whether the statement has a row; notes what is wrong with it. */
+static bool walk_step(struct walk *walk, sqlite3_stmt *statement)
+{
+	int result = statement ? sqlite3_step(statement) : SQLITE_ERROR;
+
+	if (result != SQLITE_ROW && result != SQLITE_DONE)
+		walk_fail(walk);
+	return result == SQLITE_ROW;
+}
+
+static sqlite3_stmt *walk_prepare(struct walk *walk, const char *sql, const char *camera)
+{
+	sqlite3_stmt *statement = catalogue_prepare(walk->catalogue, sql);
+
+	if (statement)
+		sqlite3_bind_text(statement, 1, camera, -1, SQLITE_STATIC);
+	return statement;
+}
+
+/* The first column of the first row; INT64_MIN when there is none. Finalises the statement. */
+static int64_t walk_number(struct walk *walk, sqlite3_stmt *statement)
+{
+	int64_t number =
+		walk_step(walk, statement) ? sqlite3_column_int64(statement, 0) : INT64_MIN;
+
+	sqlite3_finalize(statement);
+	return number;
+}
+
+static bool walk_is_spared(const struct walk *walk, const char *path)
+{
+	for (size_t i = 0; i < walk->rules->n_spared; i++) {
+		if (!strcmp(walk->rules->spared[i], path))
+			return true;
+	}
+	return false;
+}
+
+/* Moves to the next row that is not spared. */
+static void cursor_next(struct walk *walk, struct cursor *cursor)
+{
+	struct catalogue_expired *row = &cursor->row;
+
+	do {
+		free(row->path);
+		row->path = NULL;
+		cursor->ended = walk->error || !walk_step(walk, cursor->statement);
+		if (cursor->ended)
+			return;
+		row->id = sqlite3_column_int64(cursor->statement, 0);
+		row->path = xstrdup((const char *)sqlite3_column_text(cursor->statement, 1));
+		row->start_us = sqlite3_column_int64(cursor->statement, 2);
+		row->end_us = sqlite3_column_int64(cursor->statement, 3);
+		row->bytes = (uint64_t)sqlite3_column_int64(cursor->statement, 4);
+		if (!cursor->any)
+			cursor->first_us = row->start_us;
+		cursor->any = true;
+	} while (walk_is_spared(walk, row->path));
+}
+
+static void cursor_open(
+	struct walk *walk, struct cursor *cursor, const char *sql, const struct camera_walk *camera)
+{
+	cursor->statement = walk_prepare(walk, sql, camera->camera);
+	cursor->row.camera = camera->camera;
+	cursor_next(walk, cursor);
+}
+
+static void cursor_close(struct cursor *cursor)
+{
+	sqlite3_finalize(cursor->statement);
+	free(cursor->row.path);
+}
+
+static void camera_add_open(const struct walk *walk, struct camera_walk *camera)
+{
+	const struct open_segment *open;
+
+	LIST_FOREACH (open, &walk->catalogue->open, entry) {
+		if (strcmp(open->camera, camera->camera) != 0)
+			continue;
+		camera->bytes += open->bytes;
+		if (open->end_us > camera->newest_us)
+			camera->newest_us = open->end_us;
+	}
+}
+
+static void camera_set_rule(const struct walk *walk, struct camera_walk *camera)
+{
+	const struct catalogue_rules *rules = walk->rules;
+
+	camera->keep_us = rules->keep_us;
+	for (size_t i = 0; i < rules->n_cameras; i++) {
+		if (strcmp(rules->cameras[i].camera, camera->camera) != 0)
+			continue;
+		camera->keep_us = rules->cameras[i].keep_us;
+		camera->max_bytes = rules->cameras[i].max_bytes;
+	}
+}
+
+static void walk_add_camera(struct walk *walk, const char *name, int64_t bytes)
+{
+	struct camera_walk *camera;
+
+	walk->cameras = xrealloc(walk->cameras, (walk->n + 1) * sizeof(*walk->cameras));
+	camera = &walk->cameras[walk->n++];
+	*camera = (struct camera_walk){ .camera = xstrdup(name), .bytes = (uint64_t)bytes };
+	camera_set_rule(walk, camera);
+	camera->newest_us = walk_number(walk, walk_prepare(walk, NEWEST, camera->camera));
+	camera_add_open(walk, camera);
+	camera->dated.is_dated = true;
+	cursor_open(walk, &camera->dated, DATED " ORDER BY start_us", camera);
+	cursor_open(walk, &camera->undated, UNDATED, camera);
+	walk->bytes += camera->bytes;
+	walk->any_dated = walk->any_dated || camera->dated.any;
+}
+
+/* --- age --- */
+
+/* When the newest recording of any camera ended that had begun at an instant; INT64_MIN: none. */
+static int64_t walk_newest_at(struct walk *walk, int64_t at_us)
+{
+	int64_t newest_us = INT64_MIN;
+
+	for (size_t i = 0; i < walk->n; i++) {
+		sqlite3_stmt *statement = walk_prepare(walk,
+			DATED " AND start_us <= ?2 ORDER BY start_us DESC LIMIT 1",
+			walk->cameras[i].camera);
+		int64_t end_us = INT64_MIN;
+
+		if (statement)
+			sqlite3_bind_int64(statement, 2, at_us);
+		if (walk_step(walk, statement))
+			end_us = sqlite3_column_int64(statement, 3);
+		sqlite3_finalize(statement);
+		if (end_us > newest_us)
+			newest_us = end_us;
+	}
+	return newest_us;
+}
+
+/*
+ * The instant from which age is counted for a camera that keeps so much. A clock that leaps ahead makes
+ * everything old at once; but then there is a gap before the recordings of the last hours. Until the
+ * clock has gone on for some time, age is counted from the other side of the gap. INT64_MIN: it is not judged.
+ */
+static int64_t walk_age_from(struct walk *walk, int64_t keep_us)
+{
+	const struct catalogue_rules *rules = walk->rules;
+	int64_t leap_us = keep_us / 2 < LEAP_US ? keep_us / 2 : LEAP_US, newest_us;
+
+	if (!rules->clock_is_set && walk->any_dated)
+		return INT64_MIN;
+	if (rules->steady_us >= leap_us)
+		return rules->now_us;
+	newest_us = walk_newest_at(walk, rules->now_us - leap_us);
+	if (newest_us == INT64_MIN) /* nothing is as old as that; nor is there a gap */
+		return walk->any_dated ? rules->now_us : INT64_MIN;
+	return newest_us + leap_us < rules->now_us ? newest_us + leap_us : rules->now_us;
+}
+
+static void walk_set_cutoffs(struct walk *walk)
+{
+	int64_t keep_us = RULE_FOREVER, from_us = INT64_MIN;
+
+	for (size_t i = 0; i < walk->n; i++) {
+		struct camera_walk *camera = &walk->cameras[i];
+		int64_t held_us;
+
+		camera->cutoff_us = INT64_MIN;
+		if (camera->keep_us == RULE_FOREVER)
+			continue;
+		if (camera->keep_us != keep_us) /* mostly all keep the same */
+			from_us = walk_age_from(walk, camera->keep_us);
+		keep_us = camera->keep_us;
+		held_us = from_us == INT64_MIN ? INT64_MAX : walk->rules->now_us - from_us;
+		if (held_us > walk->held_us)
+			walk->held_us = held_us;
+		if (from_us != INT64_MIN)
+			camera->cutoff_us = from_us - keep_us;
+	}
+}
+
+/* --- the order --- */
+
+/* Time tells which of two is older; where one has none, the order in which they came does. */
+static bool is_older(const struct cursor *a, const struct cursor *b)
+{
+	if (a->is_dated && b->is_dated && a->row.start_us != b->row.start_us)
+		return a->row.start_us < b->row.start_us;
+	return a->row.id < b->row.id;
+}
+
+/* What the camera loses next; NULL when there is nothing left. */
+static struct cursor *camera_head(struct camera_walk *camera)
+{
+	if (camera->undated.ended)
+		return camera->dated.ended ? NULL : &camera->dated;
+	if (camera->dated.ended || is_older(&camera->undated, &camera->dated))
+		return &camera->undated;
+	return &camera->dated;
+}
+
+/*
+ * An undated one is too old when one that was recorded later is; or by its own clock when no clock
+ * was ever set.
+ */
+static bool camera_is_too_old(
+	const struct walk *walk, const struct camera_walk *camera, const struct cursor *head)
+{
+	const struct cursor *judged = walk->any_dated ? &camera->dated : head;
+
+	return !judged->ended && judged->row.end_us < camera->cutoff_us;
+}
+
+/* The camera whose oldest goes next, and why; NULL when all keep to the rules. */
+static struct camera_walk *walk_choose(struct walk *walk, enum catalogue_reason *reason)
+{
+	struct camera_walk *due = NULL, *oldest = NULL;
+
+	for (size_t i = 0; i < walk->n; i++) {
+		struct camera_walk *camera = &walk->cameras[i];
+		const struct cursor *head = camera_head(camera);
+		bool old;
+
+		if (!head)
+			continue;
+		old = camera_is_too_old(walk, camera, head);
+		if (!oldest || is_older(head, camera_head(oldest)))
+			oldest = camera;
+		if (!old && (!camera->max_bytes || camera->bytes <= camera->max_bytes))
+			continue;
+		if (due && !is_older(head, camera_head(due)))
+			continue;
+		due = camera;
+		*reason = old ? EXPIRED_KEEP : EXPIRED_CAMERA_MAX_SIZE;
+	}
+	if (due)
+		return due;
+	*reason = EXPIRED_MAX_SIZE;
+	if (walk->rules->max_bytes && walk->bytes > walk->rules->max_bytes)
+		return oldest;
+	*reason = EXPIRED_RESERVE;
+	return walk->freed < walk->rules->free_bytes ? oldest : NULL;
+}
+
+/* Hands out what is to go, and looks at what comes after it. */
+static bool walk_next(struct walk *walk, catalogue_expired_fn *on_row, void *arg)
+{
+	enum catalogue_reason reason;
+	struct camera_walk *camera = walk->error ? NULL : walk_choose(walk, &reason);
+	struct cursor *head;
+
+	if (!camera)
+		return false;
+	head = camera_head(camera);
+	head->row.reason = reason;
+	camera->bytes -= head->row.bytes;
+	walk->bytes -= head->row.bytes;
+	walk->freed += head->row.bytes;
+	on_row(arg, &head->row);
+	cursor_next(walk, head);
+	return !walk->error;
+}
+
+/* --- a walk as a whole --- */
+
+static void walk_open(
+	struct walk *walk, struct catalogue *catalogue, const struct catalogue_rules *rules)
+{
+	sqlite3_stmt *statement =
+		catalogue_prepare(catalogue, "SELECT camera, bytes FROM totals ORDER BY camera");
+
+	*walk = (struct walk){ .catalogue = catalogue, .rules = rules };
+	while (walk_step(walk, statement))
+		walk_add_camera(walk, (const char *)sqlite3_column_text(statement, 0),
+			sqlite3_column_int64(statement, 1));
+	sqlite3_finalize(statement);
+	walk_set_cutoffs(walk);
+}
+
+static void walk_close(struct walk *walk)
+{
+	for (size_t i = 0; i < walk->n; i++) {
+		cursor_close(&walk->cameras[i].dated);
+		cursor_close(&walk->cameras[i].undated);
+		free(walk->cameras[i].camera);
+	}
+	free(walk->cameras);
+}
+
+int catalogue_walk_expired(struct catalogue *catalogue, const struct catalogue_rules *rules,
+	catalogue_expired_fn *on_row, void *arg, int64_t *ret_held_us)
+{
+	struct walk walk;
+
+	walk_open(&walk, catalogue, rules);
+	while (walk_next(&walk, on_row, arg))
+		;
+	walk_close(&walk);
+	if (!walk.error)
+		*ret_held_us = walk.held_us;
+	return walk.error;
+}
+
+/* --- the plan, as a job --- */
+
+struct plan_job {
+	struct worker_job job;
+	struct catalogue *catalogue;
+	struct catalogue_rules *rules;
+	size_t limit;
+	catalogue_plan_fn *done;
+	void *arg;
+	/* the answer */
+	int error;
+	struct catalogue_plan plan;
+};
+
+static void plan_add_row(void *arg, const struct catalogue_expired *row)
+{
+	struct catalogue_plan *plan = arg;
+	struct catalogue_expired *copy = &plan->rows[plan->n++];
+
+	*copy = *row;
+	copy->camera = xstrdup(row->camera);
+	copy->path = xstrdup(row->path);
+}
+
+static void plan_add_cameras(struct catalogue_plan *plan, const struct walk *walk)
+{
+	plan->cameras = xcalloc(walk->n, sizeof(*plan->cameras));
+	for (; plan->n_cameras < walk->n; plan->n_cameras++) {
+		const struct camera_walk *camera = &walk->cameras[plan->n_cameras];
+		const struct cursor *first = camera->dated.any ? &camera->dated : &camera->undated;
+
+		plan->cameras[plan->n_cameras] = (struct catalogue_history){
+			.camera = xstrdup(camera->camera),
+			.bytes = camera->bytes,
+			.oldest_us = first->any ? first->first_us : camera->newest_us,
+			.newest_us = camera->newest_us,
+		};
+	}
+}
+
+static void plan_run(struct worker_job *worker_job)
+{
+	struct plan_job *job = CONTAINER_OF(worker_job, struct plan_job, job);
+	struct catalogue_plan *plan = &job->plan;
+	struct walk walk;
+
+	walk_open(&walk, job->catalogue, job->rules);
+	plan_add_cameras(plan, &walk);
+	plan->age_held_us = walk.held_us;
+	plan->rows = xcalloc(job->limit, sizeof(*plan->rows));
+	while (plan->n < job->limit && walk_next(&walk, plan_add_row, plan))
+		;
+	job->error = walk.error;
+	walk_close(&walk);
+}
+
+static void plan_job_free(struct plan_job *job)
+{
+	for (size_t i = 0; i < job->plan.n; i++) {
+		free(job->plan.rows[i].camera);
+		free(job->plan.rows[i].path);
+	}
+	for (size_t i = 0; i < job->plan.n_cameras; i++)
+		free(job->plan.cameras[i].camera);
+	free(job->plan.rows);
+	free(job->plan.cameras);
+	catalogue_rules_free(job->rules);
+	free(job);
+}
+
+static void plan_done(struct worker_job *worker_job)
+{
+	static const struct catalogue_plan nothing;
+	struct plan_job *job = CONTAINER_OF(worker_job, struct plan_job, job);
+
+	job->done(job->arg, job->error, job->error ? &nothing : &job->plan);
+	plan_job_free(job);
+}
+
+int catalogue_expired(struct catalogue *catalogue, struct catalogue_rules *rules, size_t limit,
+	catalogue_plan_fn *done, void *arg)
+{
+	struct plan_job *job = xcalloc(1, sizeof(*job));
+
+	job->job.run = plan_run;
+	job->job.done = plan_done;
+	job->job.bytes = sizeof(*job) + limit * sizeof(*job->plan.rows);
+	job->catalogue = catalogue;
+	job->rules = rules;
+	job->limit = limit;
+	job->done = done;
+	job->arg = arg;
+	if (worker_post(catalogue->worker, &job->job) == 0)
+		return 0;
+	plan_job_free(job);
+	return -EAGAIN;
+}
+
+/* --- forgetting --- */
+
+struct forget_job {
+	struct worker_job job;
+	struct catalogue *catalogue;
+	size_t n;
+	struct {
+		int64_t id;
+		char *path;
+	} rows[];
+};
+
+static void forget_run(struct worker_job *worker_job)
+{
+	struct forget_job *job = CONTAINER_OF(worker_job, struct forget_job, job);
+	struct catalogue *catalogue = job->catalogue;
+	sqlite3_stmt *statement = catalogue_prepare(
+		catalogue, "DELETE FROM segments WHERE id = ?1 AND path = ?2 AND state = 1");
+	int forgotten = 0;
+	bool failed = !statement || catalogue_exec(catalogue, "BEGIN IMMEDIATE") < 0;
+
+	for (size_t i = 0; !failed && i < job->n; i++) {
+		sqlite3_bind_int64(statement, 1, job->rows[i].id);
+		sqlite3_bind_text(statement, 2, job->rows[i].path, -1, SQLITE_STATIC);
+		failed = sqlite3_step(statement) != SQLITE_DONE;
+		forgotten += sqlite3_changes(catalogue->db);
+		sqlite3_reset(statement);
+	}
+	if (failed)
+		log_error(&catalogue->log, "%s", sqlite3_errmsg(catalogue->db));
+	sqlite3_finalize(statement);
+	if (catalogue_exec(catalogue, failed ? "ROLLBACK" : "COMMIT") == 0 && !failed)
+		metric_add(catalogue->segments, -forgotten);
+}
+
+static void forget_done(struct worker_job *worker_job)
+{
+	struct forget_job *job = CONTAINER_OF(worker_job, struct forget_job, job);
+
+	for (size_t i = 0; i < job->n; i++)
+		free(job->rows[i].path);
+	free(job);
+}
+
+int catalogue_forget_expired(
+	struct catalogue *catalogue, const struct catalogue_expired *rows, size_t n)
+{
+	struct forget_job *job = xcalloc(1, sizeof(*job) + n * sizeof(job->rows[0]));
+
+	job->job.run = forget_run;
+	job->job.done = forget_done;
+	job->job.bytes = sizeof(*job) + n * sizeof(job->rows[0]);
+	job->catalogue = catalogue;
+	job->n = n;
+	for (size_t i = 0; i < n; i++) {
+		job->rows[i].id = rows[i].id;
+		job->rows[i].path = xstrdup(rows[i].path);
+	}
+	if (worker_post(catalogue->worker, &job->job) == 0)
+		return 0;
+	forget_done(&job->job);
+	return -EAGAIN;
+}
+
+/* --- beside a running nvrd --- */
+
+/* What is open is known to nvrd alone; but its files tell how much they hold. */
+static void read_open_segments(struct catalogue *catalogue, const char *root)
+{
+	sqlite3_stmt *statement = catalogue_prepare(
+		catalogue, "SELECT camera, path, end_us FROM segments WHERE state = 0");
+
+	while (statement && sqlite3_step(statement) == SQLITE_ROW) {
+		struct open_segment *open = xcalloc(1, sizeof(*open));
+		char *path = xasprintf("%s/%s", root, sqlite3_column_text(statement, 1));
+		struct stat st;
+
+		open->camera = xstrdup((const char *)sqlite3_column_text(statement, 0));
+		open->end_us = sqlite3_column_int64(statement, 2);
+		if (stat(path, &st) == 0)
+			open->bytes = (uint64_t)st.st_size;
+		LIST_INSERT_HEAD(&catalogue->open, open, entry);
+		free(path);
+	}
+	sqlite3_finalize(statement);
+}
+
+struct catalogue *catalogue_open_to_read(const char *root, const char *file, char **why)
+{
+	struct catalogue *catalogue = xcalloc(1, sizeof(*catalogue));
+	int result = sqlite3_open_v2(
+		file, &catalogue->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+	int64_t version;
+
+	catalogue->log = (struct log_name){ .kind = "catalogue" };
+	LIST_INIT(&catalogue->open);
+	*why = NULL;
+	sqlite3_busy_timeout(catalogue->db, CATALOGUE_BUSY_MS);
+	version = result == SQLITE_OK ? catalogue_number(catalogue, "PRAGMA user_version") : -1;
+	if (version < 0)
+		*why = xstrdup(sqlite3_errmsg(catalogue->db));
+	else if (version != CATALOGUE_SCHEMA_VERSION)
+		*why = xstrdup("it was made by another version of nvrd; start this one once");
+	if (*why) {
+		catalogue_close(catalogue);
+		return NULL;
+	}
+	read_open_segments(catalogue, root);
+	return catalogue;
+}

@@ -1,0 +1,180 @@
+/* What retention asks of a volume: how full it is, what must stay, and to remove a file. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/base/memory.h"
+#include "storage/volume_private.h"
+
+#define RECORDINGS "recordings"
+
+/* --- what must stay --- */
+
+void volume_hold(struct volume *volume, struct volume_hold *hold, const char *path)
+{
+	hold->path = path;
+	LIST_INSERT_HEAD(&volume->holds, hold, entry);
+}
+
+void volume_release(struct volume_hold *hold)
+{
+	LIST_REMOVE(hold, entry);
+}
+
+bool volume_is_held(const struct volume *volume, const char *path)
+{
+	const struct volume_hold *hold;
+
+	LIST_FOREACH (hold, &volume->holds, entry) {
+		if (!strcmp(hold->path, path))
+			return true;
+	}
+	return false;
+}
+
+size_t volume_held(const struct volume *volume, char **ret, size_t most)
+{
+	const struct volume_hold *hold;
+	size_t n = 0;
+
+	LIST_FOREACH (hold, &volume->holds, entry) {
+		if (n < most)
+			ret[n++] = xstrdup(hold->path);
+	}
+	return n;
+}
+
+/* --- removing --- */
+
+struct remove_job {
+	struct worker_job job;
+	struct volume *volume;
+	char *path;
+	int error;
+	volume_remove_fn *done;
+	void *arg;
+};
+
+/* The folders of a path below recordings/, from the innermost on, as long as they are empty. Cuts the path. */
+static void remove_empty_folders(const struct volume *volume, char *path)
+{
+	for (char *slash = strrchr(path, '/'); slash; slash = strrchr(path, '/')) {
+		*slash = '\0';
+		if (!strcmp(path, RECORDINGS) || unlinkat(volume->folder, path, AT_REMOVEDIR) < 0)
+			return;
+	}
+}
+
+static void remove_run(struct worker_job *worker_job)
+{
+	struct remove_job *job = CONTAINER_OF(worker_job, struct remove_job, job);
+	const char *name;
+	int folder = volume_open_folder_of(job->volume, job->path, &name);
+
+	if (folder < 0) {
+		job->error = folder;
+	} else {
+		if (unlinkat(folder, name, 0) < 0)
+			job->error = -errno;
+		close(folder);
+	}
+	if (!job->error || job->error == -ENOENT)
+		remove_empty_folders(job->volume, job->path);
+	else
+		volume_count_error("remove");
+}
+
+static void remove_job_free(struct remove_job *job)
+{
+	free(job->path);
+	free(job);
+}
+
+static void remove_done(struct worker_job *worker_job)
+{
+	struct remove_job *job = CONTAINER_OF(worker_job, struct remove_job, job);
+
+	job->done(job->arg, job->error);
+	remove_job_free(job);
+}
+
+int volume_remove(struct volume *volume, const char *path, volume_remove_fn *done, void *arg)
+{
+	struct remove_job *job = xcalloc(1, sizeof(*job));
+
+	job->job.run = remove_run;
+	job->job.done = remove_done;
+	job->volume = volume;
+	job->path = xstrdup(path);
+	job->done = done;
+	job->arg = arg;
+	if (worker_post(volume->writer, &job->job) == 0)
+		return 0;
+	remove_job_free(job);
+	return -EAGAIN;
+}
+
+/* --- looking --- */
+
+struct look_job {
+	struct worker_job job;
+	struct volume *volume;
+	int error;
+	struct volume_space space;
+	volume_look_fn *done;
+	void *arg;
+};
+
+static bool has_no_recordings(const struct volume *volume)
+{
+	int fd = volume_open_beneath(volume, RECORDINGS, O_RDONLY | O_DIRECTORY, 0);
+	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	bool empty = true;
+
+	if (!folder) {
+		if (fd >= 0)
+			close(fd);
+		return true;
+	}
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): a DIR of our own */
+	while (empty && (entry = readdir(folder)))
+		empty = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
+	closedir(folder);
+	return empty;
+}
+
+static void look_run(struct worker_job *worker_job)
+{
+	struct look_job *job = CONTAINER_OF(worker_job, struct look_job, job);
+
+	job->error = volume_measure(job->volume);
+	job->space = job->volume->space;
+	job->space.empty = has_no_recordings(job->volume);
+}
+
+static void look_done(struct worker_job *worker_job)
+{
+	struct look_job *job = CONTAINER_OF(worker_job, struct look_job, job);
+
+	job->done(job->arg, job->error, &job->space);
+	free(job);
+}
+
+int volume_look(struct volume *volume, volume_look_fn *done, void *arg)
+{
+	struct look_job *job = xcalloc(1, sizeof(*job));
+
+	job->job.run = look_run;
+	job->job.done = look_done;
+	job->volume = volume;
+	job->done = done;
+	job->arg = arg;
+	if (worker_post(volume->writer, &job->job) == 0)
+		return 0;
+	free(job);
+	return -EAGAIN;
+}

@@ -1,0 +1,706 @@
+/* Retention: which recordings go by each rule, in which order, what stays, and what is on disk then. */
+#include "storage/retention.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "server/base/memory.h"
+#include "server/base/metrics.h"
+#include "server/base/reactor.h"
+#include "storage/catalogue_private.h"
+#include "tests/reactor_until.h"
+#include "tests/synthetic.h"
+
+#define HOUR_US (3600 * INT64_C(1000000))
+#define AT(hour) (SYNTHETIC_START_US + (hour)*HOUR_US)
+#define YEARS (5 * 365 * 24) /* in hours */
+
+static char *folder, *file;
+static struct catalogue *catalogue;
+static struct volume *volume;
+static struct retention *retention;
+static struct config *config;
+
+/* --- what is recorded --- */
+
+static char *path_of(const char *camera, int hour)
+{
+	return xasprintf("recordings/%s/2026-11-20/%d.mp4", camera, hour);
+}
+
+/* A segment of one hour; with no bytes it stays open, with 50 of them. */
+static void add(const char *camera, int hour, uint64_t bytes, int64_t boot_us)
+{
+	struct catalogue_segment row = {
+		.camera = xstrdup(camera),
+		.stream = xstrdup("main"),
+		.path = path_of(camera, hour),
+		.codecs = xstrdup("avc1.42c01e"),
+		.start_us = AT(hour),
+		.boot_us = boot_us,
+	};
+	struct catalogue_fragment fragment = { row.start_us, (uint32_t)HOUR_US, 50, 0, true };
+	int64_t id;
+
+	assert_int_equal(catalogue_add(catalogue, &row, &id), 0);
+	catalogue_grow(catalogue, id, &fragment);
+	if (bytes)
+		catalogue_finish(catalogue, id, bytes);
+	free(row.camera);
+	free(row.stream);
+	free(row.path);
+	free(row.codecs);
+}
+
+static void add_hours(const char *camera, int from, int to, uint64_t bytes)
+{
+	for (int hour = from; hour < to; hour++)
+		add(camera, hour, bytes, 0);
+}
+
+/* --- what is planned --- */
+
+struct planned {
+	bool done;
+	int error;
+	size_t n;
+	uint64_t bytes;
+	int64_t held_us;
+	char text[2048];   /* "a0:k a1:k ": camera, hour, first letter of the reason */
+	char history[256]; /* "a:1050:0-11 ": camera, bytes, first and last hour */
+};
+
+static void on_plan(void *arg, int error, const struct catalogue_plan *plan)
+{
+	struct planned *planned = arg;
+
+	planned->done = true;
+	planned->error = error;
+	planned->n = plan->n;
+	planned->held_us = plan->age_held_us;
+	for (size_t i = 0; i < plan->n; i++) {
+		size_t n = strlen(planned->text);
+
+		planned->bytes += plan->rows[i].bytes;
+		snprintf(planned->text + n, sizeof(planned->text) - n, "%s%d:%c ",
+			plan->rows[i].camera,
+			(int)strtol(strrchr(plan->rows[i].path, '/') + 1, NULL, 10),
+			catalogue_reason_name(plan->rows[i].reason)[0]);
+	}
+	for (size_t i = 0; i < plan->n_cameras; i++) {
+		const struct catalogue_history *h = &plan->cameras[i];
+		size_t n = strlen(planned->history);
+
+		snprintf(planned->history + n, sizeof(planned->history) - n, "%s:%d:%d-%d ",
+			h->camera, (int)h->bytes, (int)((h->oldest_us - AT(0)) / HOUR_US),
+			(int)((h->newest_us - AT(0)) / HOUR_US));
+	}
+}
+
+/* Everything off, at this hour, by a clock that is right. */
+static struct catalogue_rules *rules_at(int hour)
+{
+	struct catalogue_rules *rules = xcalloc(1, sizeof(*rules));
+
+	rules->keep_us = RULE_FOREVER;
+	rules->now_us = AT(hour);
+	rules->clock_is_set = true;
+	rules->steady_us = 2 * 24 * HOUR_US;
+	return rules;
+}
+
+static struct planned plan(struct catalogue_rules *rules, size_t limit)
+{
+	struct planned planned = { 0 };
+
+	assert_int_equal(catalogue_expired(catalogue, rules, limit, on_plan, &planned), 0);
+	reactor_wait(&planned.done);
+	assert_int_equal(planned.error, 0);
+	return planned;
+}
+
+static void assert_plan(struct catalogue_rules *rules, const char *expected)
+{
+	assert_string_equal(plan(rules, 1000).text, expected);
+}
+
+static void test_each_rule_takes_the_oldest(void **state)
+{
+	// clang-format off
+	static const struct {
+		int64_t keep, a_keep, b_keep; /* hours; 0: forever */
+		uint64_t max, a_max, b_max, free;
+		const char *expected;
+	} cases[] = {
+		{ .expected = "" },
+		{ .keep = 5, .expected = "a0:k a1:k a2:k a3:k " },
+		{ .a_keep = 8, .expected = "a0:k " },
+		{ .keep = 8, .a_keep = 100, .expected = "" },
+		{ .keep = 4, .b_keep = 2, .expected = "a0:k a1:k a2:k a3:k a4:k b5:k b6:k " },
+		/* a has 10 of 100 bytes and 50 in its open one, b 5 of 200 */
+		{ .a_max = 650, .expected = "a0:c a1:c a2:c a3:c " },
+		{ .a_max = 649, .expected = "a0:c a1:c a2:c a3:c a4:c " },
+		{ .b_max = 999, .expected = "b5:c " },
+		{ .max = 2050, .expected = "" },
+		{ .max = 2049, .expected = "a0:m " },
+		{ .max = 1000, .expected = "a0:m a1:m a2:m a3:m a4:m a5:m b5:m a6:m b6:m " },
+		{ .free = 1, .expected = "a0:r " },
+		{ .free = 500, .expected = "a0:r a1:r a2:r a3:r a4:r " },
+		{ .free = 501, .expected = "a0:r a1:r a2:r a3:r a4:r a5:r " },
+		/* what goes by one rule counts for the next */
+		{ .keep = 8, .a_max = 850, .max = 1700, .free = 400,
+			.expected = "a0:k a1:c a2:m a3:m " },
+		{ .b_max = 800, .free = 300, .expected = "b5:c a0:r " },
+	};
+	// clang-format on
+
+	(void)state;
+	add_hours("a", 0, 10, 100);
+	add_hours("b", 5, 10, 200);
+	add("a", 10, 0, 0);
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct catalogue_rules *rules = rules_at(10);
+
+		rules->keep_us = cases[i].keep ? cases[i].keep * HOUR_US : RULE_FOREVER;
+		rules->max_bytes = cases[i].max;
+		rules->free_bytes = cases[i].free;
+		rules->cameras = xcalloc(2, sizeof(*rules->cameras));
+		rules->n_cameras = 2;
+		rules->cameras[0] = (struct catalogue_rule){ xstrdup("a"),
+			cases[i].a_keep ? cases[i].a_keep * HOUR_US : rules->keep_us,
+			cases[i].a_max };
+		rules->cameras[1] = (struct catalogue_rule){ xstrdup("b"),
+			cases[i].b_keep ? cases[i].b_keep * HOUR_US : rules->keep_us,
+			cases[i].b_max };
+		assert_plan(rules, cases[i].expected);
+	}
+}
+
+static void test_the_limit_cuts_and_the_open_one_stays(void **state)
+{
+	struct catalogue_rules *rules = rules_at(10);
+	struct planned planned;
+
+	(void)state;
+	add_hours("a", 0, 3, 100);
+	add("a", 3, 0, 0);
+	rules->free_bytes = 1000000;
+	planned = plan(rules, 2);
+	assert_string_equal(planned.text, "a0:r a1:r ");
+	assert_string_equal(planned.history, "a:350:0-4 ");
+	rules = rules_at(10);
+	rules->max_bytes = 1;
+	rules->free_bytes = 1000000;
+	assert_plan(rules, "a0:m a1:m a2:m ");
+}
+
+static void test_what_is_spared_makes_others_go(void **state)
+{
+	struct catalogue_rules *rules = rules_at(10);
+
+	(void)state;
+	add_hours("a", 0, 5, 100);
+	rules->free_bytes = 250;
+	rules->spared = xcalloc(2, sizeof(char *));
+	rules->n_spared = 2;
+	rules->spared[0] = path_of("a", 0);
+	rules->spared[1] = path_of("a", 2);
+	assert_plan(rules, "a1:r a3:r a4:r ");
+}
+
+/* --- clocks --- */
+
+static void test_a_clock_that_nobody_set_deletes_nothing_dated(void **state)
+{
+	struct catalogue_rules *rules = rules_at(YEARS);
+	struct planned planned;
+
+	(void)state;
+	add_hours("a", 0, 3, 100);
+	add("a", YEARS - 1, 100, AT(YEARS - 10));
+	rules->clock_is_set = false;
+	rules->keep_us = HOUR_US;
+	planned = plan(rules, 10);
+	assert_string_equal(planned.text, "");
+	assert_true(planned.held_us == INT64_MAX);
+	rules = rules_at(YEARS);
+	rules->clock_is_set = false;
+	rules->keep_us = HOUR_US;
+	rules->free_bytes = 150;
+	assert_plan(rules, "a0:r a1:r ");
+}
+
+static void test_without_any_time_server_the_own_clock_counts(void **state)
+{
+	struct catalogue_rules *rules = rules_at(100);
+
+	(void)state;
+	for (int hour = 0; hour < 10; hour++)
+		add("a", hour, 100, AT(-1));
+	rules->clock_is_set = false;
+	rules->keep_us = 97 * HOUR_US;
+	assert_plan(rules, "a0:k a1:k ");
+	rules = rules_at(100);
+	rules->clock_is_set = false;
+	rules->keep_us = 97 * HOUR_US;
+	rules->steady_us = 0;
+	assert_plan(rules, "");
+}
+
+static void test_a_leap_of_the_clock_is_not_believed_at_once(void **state)
+{
+	struct catalogue_rules *rules;
+	struct planned planned;
+
+	(void)state;
+	add_hours("a", 0, 100, 1);
+	add_hours("b", YEARS, YEARS + 2, 1);
+	for (int i = 0; i < 3; i++) {
+		rules = rules_at(YEARS + 2);
+		rules->keep_us = 48 * HOUR_US;
+		rules->steady_us = i * 12 * HOUR_US;
+		planned = plan(rules, 1000);
+		/* age is counted from a day after the last recording before the leap: hour 124 */
+		assert_int_equal(planned.n, i < 2 ? 75 : 100);
+		assert_true(planned.held_us == (i < 2 ? (YEARS - 122) * HOUR_US : 0));
+	}
+	/* a day later recordings bear it out */
+	add_hours("b", YEARS + 2, YEARS + 26, 1);
+	rules = rules_at(YEARS + 26);
+	rules->keep_us = 48 * HOUR_US;
+	rules->steady_us = 0;
+	assert_int_equal(plan(rules, 1000).n, 100);
+}
+
+static void test_after_a_restart_age_goes_on(void **state)
+{
+	struct catalogue_rules *rules = rules_at(100);
+
+	(void)state;
+	add_hours("a", 0, 100, 1);
+	rules->keep_us = 96 * HOUR_US;
+	rules->steady_us = 0;
+	assert_plan(rules, "a0:k a1:k a2:k ");
+}
+
+static void test_what_has_no_date_goes_in_the_order_of_recording(void **state)
+{
+	enum {
+		IN_1970 = -498000
+	};
+	struct catalogue_rules *rules = rules_at(12);
+	char expected[64];
+
+	(void)state;
+	add("a", IN_1970, 100, AT(IN_1970)); /* before all others: never dated again */
+	add_hours("a", 0, 3, 100);
+	add("a", IN_1970 + 5, 100, AT(IN_1970 + 4)); /* recorded a moment ago */
+	rules->free_bytes = 350;
+	snprintf(expected, sizeof(expected), "a%d:r a0:r a1:r a2:r ", IN_1970);
+	assert_plan(rules, expected);
+	/* it is at least as old as what was recorded after it, and no older than that for sure */
+	rules = rules_at(12);
+	rules->keep_us = 10 * HOUR_US;
+	snprintf(expected, sizeof(expected), "a%d:k a0:k ", IN_1970);
+	assert_plan(rules, expected);
+	rules = rules_at(12);
+	rules->keep_us = 11 * HOUR_US;
+	assert_plan(rules, "");
+	rules = rules_at(1000);
+	rules->keep_us = 11 * HOUR_US;
+	snprintf(expected, sizeof(expected), "a%d:k a0:k a1:k a2:k ", IN_1970);
+	assert_plan(rules, expected);
+}
+
+/* --- the catalogue's side --- */
+
+static void test_forgotten_rows_are_gone_and_not_counted(void **state)
+{
+	struct metric *segments = metric_get(METRIC_CATALOGUE_SEGMENTS);
+	struct catalogue_expired rows[3] = {
+		{.id = 1,  .path = path_of("a", 0)  },
+		{ .id = 2, .path = path_of("a", 100)}, /* it was moved meanwhile */
+		{ .id = 4, .path = path_of("a", 3)  }, /* open */
+	};
+
+	(void)state;
+	add_hours("a", 0, 3, 100);
+	add("a", 3, 0, 0);
+	assert_int_equal(catalogue_forget_expired(catalogue, rows, 3), 0);
+	assert_string_equal(plan(rules_at(0), 10).history, "a:250:1-4 ");
+	assert_int_equal(metric_value(segments), 3);
+	for (size_t i = 0; i < 3; i++)
+		free(rows[i].path);
+}
+
+static void reopen(void)
+{
+	char *why = NULL;
+
+	catalogue_close(catalogue);
+	catalogue = catalogue_open(file, &why);
+	if (!catalogue)
+		fail_msg("%s", why);
+}
+
+static int misses_since(int before)
+{
+	int now, highest;
+
+	sqlite3_db_status(catalogue->db, SQLITE_DBSTATUS_CACHE_MISS, &now, &highest, 0);
+	return now - before;
+}
+
+/* Each row has several pages of index: reading few of them shows that no row is passed by. */
+static void test_many_rows_cost_nothing_to_start_and_to_plan(void **state)
+{
+	static const char fill[] =
+		"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 4999)"
+		" INSERT INTO segments (camera, stream, path, folder, start_us, end_us, bytes, codecs, width,"
+		"  height, state, fragments) SELECT 'c' || (i % 5), 'main', 'recordings/' || i, 'recordings',"
+		"  i * 1000000, i * 1000000 + 999999, 10, 'avc1', 1, 1, 1, zeroblob(10000) FROM n";
+	struct catalogue_rules *rules;
+	struct planned planned;
+	int before;
+
+	(void)state;
+	assert_int_equal(sqlite3_exec(catalogue->db, fill, NULL, NULL, NULL), SQLITE_OK);
+	reopen();
+	assert_true(misses_since(0) < 100);
+	assert_int_equal(metric_value(metric_get(METRIC_CATALOGUE_SEGMENTS)), 5000);
+	before = misses_since(0);
+	rules = rules_at(0);
+	rules->keep_us = HOUR_US;
+	rules->steady_us = 0;
+	rules->max_bytes = 49900;
+	rules->free_bytes = 100;
+	planned = plan(rules, 10);
+	assert_int_equal(planned.n, 10);
+	assert_true(misses_since(before) < 200);
+}
+
+/* What a database of version 2 holds is counted once, when it is brought up to date. */
+static void test_an_old_database_is_counted(void **state)
+{
+	(void)state;
+	add_hours("a", 0, 3, 100);
+	(void)plan(rules_at(0), 1);
+	assert_int_equal(
+		sqlite3_exec(catalogue->db,
+			"DROP TRIGGER segments_count_added; DROP TRIGGER segments_count_changed;"
+			"DROP TRIGGER segments_count_removed; DROP TABLE totals;"
+			"DROP INDEX segments_open; DROP INDEX segments_by_age;"
+			"DROP INDEX segments_by_order; PRAGMA user_version = 3;",
+			NULL, NULL, NULL),
+		SQLITE_OK);
+	reopen();
+	assert_string_equal(plan(rules_at(0), 10).history, "a:300:0-3 ");
+}
+
+static void count_row(void *arg, const struct catalogue_expired *row)
+{
+	*(uint64_t *)arg += row->bytes;
+}
+
+static void test_a_plan_beside_a_running_nvrd(void **state)
+{
+	struct catalogue_rules *rules = rules_at(10);
+	struct catalogue *other;
+	uint64_t bytes = 0;
+	int64_t held_us;
+	char *why;
+
+	(void)state;
+	add_hours("a", 0, 3, 100);
+	add("a", 3, 0, 0);
+	(void)plan(rules_at(0), 1);
+	other = catalogue_open_to_read(folder, file, &why);
+	assert_non_null(other);
+	rules->free_bytes = 1000;
+	assert_int_equal(catalogue_walk_expired(other, rules, count_row, &bytes, &held_us), 0);
+	assert_int_equal(bytes, 300);
+	catalogue_rules_free(rules);
+	catalogue_close(other);
+	assert_null(catalogue_open_to_read(folder, "/nonexistent/nvrd.db", &why));
+	assert_non_null(why);
+	free(why);
+}
+
+/* --- files --- */
+
+static bool exists(const char *path)
+{
+	char *whole = xasprintf("%s/%s", folder, path);
+	bool there = access(whole, F_OK) == 0;
+
+	free(whole);
+	return there;
+}
+
+static void make_folder(const char *path)
+{
+	char *whole = xasprintf("%s/%s", folder, path);
+
+	(void)mkdir(whole, 0700);
+	free(whole);
+}
+
+static void make_file(const char *path)
+{
+	char *whole = xasprintf("%s/%s", folder, path);
+	int fd = open(whole, O_WRONLY | O_CREAT, 0600);
+
+	assert_true(fd >= 0);
+	close(fd);
+	free(whole);
+}
+
+/* Segments with their files. */
+static void record(const char *camera, int hours)
+{
+	char *top = xasprintf("recordings/%s", camera);
+	char *day = xasprintf("recordings/%s/2026-11-20", camera);
+
+	add_hours(camera, 0, hours, 100);
+	make_folder(top);
+	make_folder(day);
+	for (int hour = 0; hour < hours; hour++) {
+		char *path = path_of(camera, hour);
+
+		make_file(path);
+		free(path);
+	}
+	free(top);
+	free(day);
+}
+
+static void apply(const char *text)
+{
+	struct config *before = config;
+	char *errors = NULL;
+
+	config = config_parse("test", text, strlen(text), &errors);
+	if (!config)
+		fail_msg("%s", errors);
+	retention_apply(retention, config);
+	config_free(before);
+}
+
+static double deleted(const char *camera, const char *reason)
+{
+	return metric_value(metric_get(METRIC_RETENTION_DELETED, camera, reason));
+}
+
+#define LIMITS "storage: {reserve: 0%, max_size: "
+
+static void test_files_rows_and_folders_go(void **state)
+{
+	struct metric *segments = metric_get(METRIC_CATALOGUE_SEGMENTS);
+
+	(void)state;
+	record("porch", 5);
+	record("yard", 3);
+	make_file("recordings/yard/2026-11-20/unknown.mp4");
+	apply("storage: {reserve: 0%}\ncameras: {porch: {source: 'test:', max_size: 1KB}, yard: {source: "
+	      "'test:'}}");
+	REACTOR_UNTIL(metric_value(metric_get(METRIC_RECORDED_BYTES, "porch")) == 500);
+	assert_int_equal(metric_value(segments), 8);
+	add("porch", 5, 600, 0);
+	REACTOR_UNTIL(deleted("porch", "camera_max_size") == 1 && metric_value(segments) == 8);
+	assert_false(exists("recordings/porch/2026-11-20/0.mp4"));
+	assert_true(exists("recordings/porch/2026-11-20/1.mp4"));
+	/* a camera that is out of the configuration is under the common limits */
+	add("door", 9, 1000, 0);
+	apply(LIMITS "1KB}\ncameras: {yard: {source: 'test:'}}");
+	REACTOR_UNTIL(deleted("yard", "max_size") == 3 && metric_value(segments) == 1);
+	assert_false(exists("recordings/porch"));
+	assert_true(exists("recordings"));
+	assert_true(exists("recordings/yard/2026-11-20/unknown.mp4"));
+	assert_false(exists("recordings/yard/2026-11-20/0.mp4"));
+	assert_true(metric_value(metric_get(METRIC_RETENTION_BYTES)) >= 800);
+}
+
+static void test_more_than_a_batch_goes(void **state)
+{
+	struct metric *segments = metric_get(METRIC_CATALOGUE_SEGMENTS);
+	struct volume_hold hold;
+
+	(void)state;
+	record("many", 700);
+	add("many", 700, 900, 0);
+	apply(LIMITS "1KB}");
+	/* a lock that comes while its batch is being deleted */
+	REACTOR_UNTIL(deleted("many", "max_size") >= 1);
+	volume_hold(volume, &hold, "recordings/many/2026-11-20/255.mp4");
+	REACTOR_UNTIL(deleted("many", "max_size") == 699 && metric_value(segments) == 2);
+	assert_true(exists("recordings/many/2026-11-20/255.mp4"));
+	assert_false(exists("recordings/many/2026-11-20/699.mp4"));
+	volume_release(&hold);
+}
+
+static void on_open(void *arg, int error, uint64_t bytes, int64_t modified_us)
+{
+	(void)bytes, (void)modified_us;
+	assert_int_equal(error, 0);
+	*(bool *)arg = true;
+}
+
+static void test_what_is_held_stays_and_what_is_missing_is_forgotten(void **state)
+{
+	struct metric *segments = metric_get(METRIC_CATALOGUE_SEGMENTS);
+	char *missing = xasprintf("%s/recordings/held/2026-11-20/1.mp4", folder);
+	struct volume_reader *reader;
+	bool opened = false;
+
+	(void)state;
+	record("held", 3);
+	add("held", 3, 1000, 0);
+	(void)unlink(missing);
+	free(missing);
+	reader = volume_reader_new(volume, "recordings/held/2026-11-20/0.mp4", on_open, &opened);
+	REACTOR_UNTIL(opened);
+	/* the third takes the place of the one that is held; the missing one is not counted as deleted */
+	apply(LIMITS "1KB}\ncameras: {held: {source: 'test:'}}");
+	REACTOR_UNTIL(deleted("held", "max_size") == 1 && metric_value(segments) == 1);
+	assert_true(exists("recordings/held/2026-11-20/0.mp4"));
+	assert_false(exists("recordings/held/2026-11-20/2.mp4"));
+	volume_reader_free(reader);
+	apply("storage: {reserve: 9000TB}");
+	REACTOR_UNTIL(!exists("recordings/held"));
+}
+
+static void test_what_cannot_be_deleted_does_not_hold_up_the_rest(void **state)
+{
+	struct metric *errors = metric_get(METRIC_RETENTION_ERRORS);
+	double before = metric_value(errors);
+	char *stuck = xasprintf("%s/recordings/stuck/2026-11-20/0.mp4", folder);
+
+	(void)state;
+	record("stuck", 1);
+	(void)unlink(stuck);
+	free(stuck);
+	make_folder("recordings/stuck/2026-11-20/0.mp4");
+	record("stuck2", 5);
+	add("stuck2", 5, 1000, 0);
+	apply(LIMITS "1KB}");
+	REACTOR_UNTIL(deleted("stuck2", "max_size") == 5);
+	REACTOR_UNTIL(metric_value(metric_get(METRIC_CATALOGUE_SEGMENTS)) == 1);
+	assert_int_equal(metric_value(errors), before + 1);
+	assert_true(exists("recordings/stuck/2026-11-20/0.mp4"));
+	assert_false(exists("recordings/stuck2/2026-11-20/4.mp4"));
+}
+
+static void test_an_empty_volume_changes_nothing(void **state)
+{
+	(void)state;
+	add_hours("gone", 0, 5, 1000);
+	apply(LIMITS "1KB}");
+	REACTOR_UNTIL(metric_value(metric_get(METRIC_RECORDED_BYTES, "gone")) == 5000);
+	for (int i = 0; i < 100; i++) /* each waits for the catalogue: long enough to forget them */
+		assert_string_equal(plan(rules_at(0), 10).history, "gone:5000:0-5 ");
+}
+
+static void test_the_reserve_deletes_what_is_missing(void **state)
+{
+	/* no file system has that much: all must go, and the end of it is no loop */
+	(void)state;
+	record("full", 3);
+	apply("storage: {reserve: 9000TB}\ncameras: {full: {source: 'test:'}}");
+	REACTOR_UNTIL(deleted("full", "reserve") == 3);
+	REACTOR_UNTIL(metric_value(metric_get(METRIC_CATALOGUE_SEGMENTS)) == 0);
+	assert_false(exists("recordings/full"));
+}
+
+static void test_rules_come_from_the_configuration(void **state)
+{
+	struct catalogue_rules *rules;
+
+	(void)state;
+	apply("storage: {keep: 30d, max_size: 500GB, reserve: 10%}\n"
+	      "cameras:\n"
+	      "  a: {source: 'test:', keep: 7d, max_size: 100GiB}\n"
+	      "  b: {source: 'test:'}\n"
+	      "  c: {source: 'test:', keep: forever}\n");
+	rules = retention_rules(config);
+	assert_int_equal(rules->n_cameras, 3);
+	assert_true(rules->keep_us == 30 * 24 * HOUR_US);
+	assert_true(rules->max_bytes == UINT64_C(500000000000));
+	assert_string_equal(rules->cameras[0].camera, "a");
+	assert_true(rules->cameras[0].keep_us == 7 * 24 * HOUR_US);
+	assert_true(rules->cameras[0].max_bytes == UINT64_C(100) << 30);
+	assert_true(rules->cameras[1].keep_us == 30 * 24 * HOUR_US);
+	assert_true(rules->cameras[1].max_bytes == 0);
+	assert_true(rules->cameras[2].keep_us == RULE_FOREVER);
+	catalogue_rules_free(rules);
+	assert_true(retention_reserve(config, 2000) == 200);
+	apply("storage: {reserve: 5KB}");
+	assert_true(retention_reserve(config, 2000) == 5000);
+}
+
+static int setup(void **state)
+{
+	char *why = NULL;
+
+	(void)state;
+	reactor_init();
+	folder = synthetic_folder();
+	file = xasprintf("%s/nvrd.db", folder);
+	volume = volume_open(folder, 0, &why);
+	catalogue = catalogue_open(file, &why);
+	if (!volume || !catalogue)
+		fail_msg("%s", why);
+	retention = retention_new(volume, catalogue);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	retention_free(retention);
+	volume_close(volume);
+	catalogue_close(catalogue);
+	config_free(config);
+	config = NULL;
+	free(file);
+	synthetic_folder_remove(folder);
+	reactor_fini();
+	metrics_fini();
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_each_rule_takes_the_oldest),
+		TEST(test_the_limit_cuts_and_the_open_one_stays),
+		TEST(test_what_is_spared_makes_others_go),
+		TEST(test_a_clock_that_nobody_set_deletes_nothing_dated),
+		TEST(test_without_any_time_server_the_own_clock_counts),
+		TEST(test_a_leap_of_the_clock_is_not_believed_at_once),
+		TEST(test_after_a_restart_age_goes_on),
+		TEST(test_what_has_no_date_goes_in_the_order_of_recording),
+		TEST(test_forgotten_rows_are_gone_and_not_counted),
+		TEST(test_many_rows_cost_nothing_to_start_and_to_plan),
+		TEST(test_an_old_database_is_counted),
+		TEST(test_a_plan_beside_a_running_nvrd),
+		TEST(test_files_rows_and_folders_go),
+		TEST(test_more_than_a_batch_goes),
+		TEST(test_what_is_held_stays_and_what_is_missing_is_forgotten),
+		TEST(test_what_cannot_be_deleted_does_not_hold_up_the_rest),
+		TEST(test_an_empty_volume_changes_nothing),
+		TEST(test_the_reserve_deletes_what_is_missing),
+		TEST(test_rules_come_from_the_configuration),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
