@@ -32,6 +32,7 @@
 #include "server/base/wall_clock.h"
 #include "server/base/worker.h"
 #include "server/cameras.h"
+#include "server/rescan.h"
 #include "server/retention_plan.h"
 #include "storage/catalogue.h"
 #include "storage/recovery.h"
@@ -414,12 +415,13 @@ static void warn_readable_secrets(const struct config *config)
 			config->file);
 }
 
-static int run_retention_plan(struct nvrd *nvrd)
+/* Something that is done with the store and ends by itself. */
+static int run_once(struct nvrd *nvrd, int (*what)(const struct config *config))
 {
 	int error;
 
 	log_setup(LOG_WARN, nvrd->config->log.format);
-	error = retention_plan_print(nvrd->config);
+	error = what(nvrd->config);
 	config_free(nvrd->config);
 	metrics_fini();
 	return error ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -429,6 +431,7 @@ static int run_retention_plan(struct nvrd *nvrd)
 enum task {
 	TASK_RUN,
 	TASK_CHECK,
+	TASK_RESCAN,
 	TASK_RETENTION_PLAN
 };
 
@@ -443,7 +446,9 @@ static int run_file(struct nvrd *nvrd, enum task task)
 		return EXIT_FAILURE;
 	}
 	if (task == TASK_RETENTION_PLAN)
-		return run_retention_plan(nvrd);
+		return run_once(nvrd, retention_plan_print);
+	if (task == TASK_RESCAN)
+		return run_once(nvrd, rescan);
 	if (task == TASK_CHECK) {
 		printf("%s: fine\n", nvrd->file);
 		config_free(nvrd->config);
@@ -500,7 +505,7 @@ static int run_hash_password(const char *user)
 
 static int usage(FILE *to, int status)
 {
-	fputs("usage: nvrd -c FILE [--check | --retention-plan]\n"
+	fputs("usage: nvrd -c FILE [--check | --rescan | --retention-plan]\n"
 	      "       nvrd --demo\n"
 	      "       nvrd --hash-password USER\n"
 	      "       nvrd --version\n",
@@ -515,6 +520,7 @@ int main(int argc, char **argv)
 		{ "check",          no_argument,       NULL, 'k'},
 		{ "demo",           no_argument,       NULL, 'd'},
 		{ "hash-password",  required_argument, NULL, 'p'},
+		{ "rescan",         no_argument,       NULL, 's'},
 		{ "retention-plan", no_argument,       NULL, 'r'},
 		{ "version",        no_argument,       NULL, 'v'},
 		{ "help",           no_argument,       NULL, 'h'},
@@ -532,6 +538,9 @@ int main(int argc, char **argv)
 			break;
 		case 'k':
 			task = TASK_CHECK;
+			break;
+		case 's':
+			task = TASK_RESCAN;
 			break;
 		case 'r':
 			task = TASK_RETENTION_PLAN;

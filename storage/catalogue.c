@@ -468,10 +468,25 @@ static void catalogue_set_aside(struct catalogue *catalogue, const char *file)
 	}
 }
 
-static int catalogue_start(struct catalogue *catalogue, const char *file, char **why)
+/* Forgets all segments, and nothing else; a database that is not sound all through is a damaged one. */
+static int catalogue_empty(struct catalogue *catalogue)
+{
+	sqlite3_stmt *check = catalogue_prepare(catalogue, "PRAGMA quick_check(1)");
+	bool sound = check && sqlite3_step(check) == SQLITE_ROW &&
+		     !strcmp((const char *)sqlite3_column_text(check, 0), "ok");
+
+	sqlite3_finalize(check);
+	return sound && catalogue_exec(catalogue, "DELETE FROM segments") == 0 ? SQLITE_OK
+									       : SQLITE_CORRUPT;
+}
+
+static int catalogue_start(
+	struct catalogue *catalogue, const char *file, bool without_segments, char **why)
 {
 	int result = catalogue_open_database(catalogue, file);
 
+	if (result == SQLITE_OK && without_segments)
+		result = catalogue_empty(catalogue);
 	if (result == SQLITE_CORRUPT || result == SQLITE_NOTADB) {
 		catalogue_set_aside(catalogue, file);
 		result = catalogue_open_database(catalogue, file);
@@ -485,7 +500,7 @@ static int catalogue_start(struct catalogue *catalogue, const char *file, char *
 	return *why ? -EIO : 0;
 }
 
-struct catalogue *catalogue_open(const char *file, char **why)
+static struct catalogue *catalogue_open_either(const char *file, bool without_segments, char **why)
 {
 	struct catalogue *catalogue = xcalloc(1, sizeof(*catalogue));
 
@@ -494,7 +509,7 @@ struct catalogue *catalogue_open(const char *file, char **why)
 	LIST_INIT(&catalogue->open);
 	catalogue->segments = metric_get(METRIC_CATALOGUE_SEGMENTS);
 	metric_set(catalogue->segments, 0);
-	if (catalogue_start(catalogue, file, why) < 0) {
+	if (catalogue_start(catalogue, file, without_segments, why) < 0) {
 		sqlite3_close(catalogue->db);
 		free(catalogue);
 		return NULL;
@@ -506,6 +521,16 @@ struct catalogue *catalogue_open(const char *file, char **why)
 	(void)wall_clock_boot_id(); /* before the other thread asks for it too */
 	catalogue->worker = worker_new("catalogue", QUEUE_JOBS, QUEUE_BYTES);
 	return catalogue;
+}
+
+struct catalogue *catalogue_open(const char *file, char **why)
+{
+	return catalogue_open_either(file, false, why);
+}
+
+struct catalogue *catalogue_open_without_segments(const char *file, char **why)
+{
+	return catalogue_open_either(file, true, why);
 }
 
 void catalogue_close(struct catalogue *catalogue)

@@ -49,6 +49,8 @@ struct catalogue_fragment {
  * finds what is on the disk. Blocks: at start only. NULL and a message in *why (caller frees).
  */
 struct catalogue *catalogue_open(const char *file, char **why) MUST_CHECK;
+/* The same, and forgets all segments first, for recovery to find them again. */
+struct catalogue *catalogue_open_without_segments(const char *file, char **why) MUST_CHECK;
 void catalogue_close(struct catalogue *catalogue); /* waits for its queue */
 
 /* --- the recorder's side --- */

@@ -274,6 +274,11 @@ static void recovery_on_folders(void *arg, int error, const char *const *names, 
 	size_t on_disk = list->n, at = 0;
 
 	recovery->query = NULL;
+	if (n && !on_disk) { /* perhaps nothing is mounted there */
+		log_error(&recovery->log,
+			"there are no recordings, but the catalogue knows some: nothing is forgotten");
+		n = 0;
+	}
 	for (size_t i = 0; !error && i < n; i++) {
 		while (at < on_disk && strcmp(list->entries[at].name, names[i]) < 0)
 			at++;

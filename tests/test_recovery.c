@@ -381,6 +381,24 @@ static void test_a_folder_that_cannot_be_read_keeps_its_rows(void **state)
 	free(elsewhere);
 }
 
+/* Another disk should be mounted there: its recordings will be back. */
+static void test_a_store_without_any_recordings_keeps_its_rows(void **state)
+{
+	char *recordings = whole_path("recordings"), *elsewhere = whole_path("elsewhere");
+
+	(void)state;
+	add_row(DAY "21-00-00+0000.mp4", 1000);
+	assert_int_equal(rename(recordings, elsewhere), 0);
+	assert_int_equal(mkdir(recordings, 0700), 0);
+	assert_int_equal(recover().forgotten, 0);
+	assert_int_equal(find(DAY "21-00-00+0000.mp4").n, 1);
+	assert_int_equal(rmdir(recordings), 0);
+	assert_int_equal(rename(elsewhere, recordings), 0);
+	assert_int_equal(recover().forgotten, 1);
+	free(recordings);
+	free(elsewhere);
+}
+
 static void test_it_may_be_stopped_at_any_time(void **state)
 {
 	struct recovered recovered = { 0 };
@@ -436,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_no_recording_is_left_alone),
 		cmocka_unit_test(test_a_file_that_is_being_written_is_nobody_elses),
 		cmocka_unit_test(test_a_folder_that_cannot_be_read_keeps_its_rows),
+		cmocka_unit_test(test_a_store_without_any_recordings_keeps_its_rows),
 		cmocka_unit_test(test_it_may_be_stopped_at_any_time),
 	};
 
