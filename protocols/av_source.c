@@ -39,6 +39,7 @@ enum av_state {
 struct av_output {
 	AVCodecParameters *parameters; /* the source's; NULL: no such track yet */
 	AVRational time_base;
+	int rotation;
 	int64_t last_dts; /* of the run; AV_NOPTS_VALUE before the first */
 	struct metric *frames;
 };
@@ -146,6 +147,7 @@ static bool av_source_take_parameters(struct av_source *source, struct av_item *
 	avcodec_parameters_free(&output->parameters);
 	output->parameters = taken;
 	output->time_base = source->job->time_bases[item->packet->stream_index];
+	output->rotation = item->packet->stream_index == 0 ? source->job->rotation : 0;
 	return true;
 }
 
@@ -174,7 +176,8 @@ static void av_source_begin_run(struct av_source *source)
 		output->last_dts = AV_NOPTS_VALUE;
 		if (!output->parameters)
 			continue;
-		tracks[n] = (struct stream_track){ output->parameters, output->time_base };
+		tracks[n] = (struct stream_track){ output->parameters, output->time_base,
+			output->rotation };
 		if (i > 0)
 			why = sound_aac_fit(&source->aac, &tracks[n],
 				source->reader->with_aac && av_input_may_decode(output->parameters),

@@ -150,6 +150,7 @@ static void job_add(struct av_job *job, struct av_track *track, AVPacket *packet
 		reader_place(reader, track, packet);
 	job->bytes += (size_t)packet->size;
 	job->time_bases[packet->stream_index] = track->time_base;
+	job->rotation = track->video ? track->rotation : job->rotation;
 	*item = (struct av_item){ .packet = packet, .arrival_us = arrival };
 	if (!track->parameters_changed)
 		return;

@@ -84,6 +84,7 @@ struct av_track {
 	AVStream *stream; /* NULL: none chosen */
 	bool video;
 	AVRational time_base; /* of what is published */
+	int rotation;         /* struct stream_track */
 
 	/* what it is made of */
 	unsigned length_bytes; /* of NAL units in packets; 0: start codes */
@@ -149,6 +150,7 @@ struct av_job {
 	size_t limit_bytes;
 	bool paced;
 	AVRational time_bases[AV_TRACKS];
+	int rotation;        /* of the picture: struct stream_track */
 	enum source_end end; /* SOURCE_STOPPED: none */
 	char detail[160];
 };

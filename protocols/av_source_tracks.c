@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <libavcodec/avcodec.h>
+#include <libavutil/display.h>
 
 #include "protocols/av_source_private.h"
 #include "server/base/reader.h"
@@ -292,6 +293,23 @@ static bool track_open_plain(struct av_track *track)
 	return true;
 }
 
+/* As phones' and some cameras' files say it, to the next right angle. */
+static int track_rotation(const AVStream *stream)
+{
+	for (int i = 0; i < stream->nb_side_data; i++) {
+		const AVPacketSideData *side = &stream->side_data[i];
+		double left;
+
+		if (side->type != AV_PKT_DATA_DISPLAYMATRIX || side->size < 9 * sizeof(int32_t))
+			continue;
+		left = av_display_rotation_get((const int32_t *)(const void *)side->data);
+		if (left > 135 || left < -135)
+			return 180;
+		return left > 45 ? 270 : left < -45 ? 90 : 0; /* NaN: no rotation */
+	}
+	return 0;
+}
+
 bool av_track_open(struct av_track *track, AVStream *stream)
 {
 	const AVCodecParameters *from = stream->codecpar;
@@ -302,6 +320,7 @@ bool av_track_open(struct av_track *track, AVStream *stream)
 	if (stream->time_base.num <= 0 || stream->time_base.den <= 0)
 		return false;
 	*track = (struct av_track){ .stream = stream, .video = video, .next_dts = AV_NOPTS_VALUE };
+	track->rotation = video ? track_rotation(stream) : 0;
 	track->time_base = (AVRational){ 1, AV_VIDEO_HZ };
 	if (codec && from->extradata_size > 0)
 		track_take_extradata(track, codec, from->extradata, (size_t)from->extradata_size);

@@ -65,7 +65,8 @@ static bool camera_begin_run(struct http_camera *camera, const struct jpeg *jpeg
 	const char *why = "";
 	AVCodecParameters *parameters = codec_of_jpeg(jpeg, &why);
 	struct stream_track track = {
-		parameters, {1, 90000}
+		parameters, {1, 90000},
+                 0
 	};
 
 	if (!parameters) {

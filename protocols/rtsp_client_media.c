@@ -69,7 +69,7 @@ static void track_on_aac(void *arg, AVPacket *packet)
 static struct stream_track track_publish_as(struct rtsp_track *track)
 {
 	struct rtsp_client *client = track->client;
-	struct stream_track as = { track->parameters, track->time_base };
+	struct stream_track as = { track->parameters, track->time_base, 0 };
 	const char *why = sound_aac_fit(&track->aac, &as, client->order.config->audio == AUDIO_AAC,
 		client->dropped, track_on_aac, track);
 

@@ -79,6 +79,7 @@ static void feed_start(struct camera_feed *feed, const char *name, const char *u
 {
 	if (!feed->stream)
 		feed->stream = stream_new(name);
+	stream_set_rotation(feed->stream, (int)camera->config->rotate);
 	feed->pull = pull_new(name, url, camera->config, feed->stream, log);
 }
 

@@ -14,12 +14,32 @@ enum {
 	MOVIE_TIMESCALE = 1000
 };
 
-static const uint32_t unity_matrix[9] = { 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000 };
-
-static void init_write_matrix(struct box_writer *w)
+/*
+ * Turns a picture of that size (16.16, as it is shown without turning) clockwise, and moves it back to the origin:
+ * section 6.2.2, the matrix { a b u; c d v; x y w }.
+ */
+static void init_write_matrix(struct box_writer *w, int degrees, uint32_t width, uint32_t height)
 {
-	for (size_t i = 0; i < ARRAY_LENGTH(unity_matrix); i++)
-		box_u32(w, unity_matrix[i]);
+	static const struct turn {
+		int32_t a, b, c, d;
+	} turns[] = {
+		{1,   0,  0,  1 },
+		{ 0,  1,  -1, 0 },
+		{ -1, 0,  0,  -1},
+		{ 0,  -1, 1,  0 },
+	};
+	const struct turn *turn = &turns[degrees / 90];
+	const uint32_t one = 0x10000;
+
+	box_u32(w, (uint32_t)turn->a * one);
+	box_u32(w, (uint32_t)turn->b * one);
+	box_u32(w, 0);
+	box_u32(w, (uint32_t)turn->c * one);
+	box_u32(w, (uint32_t)turn->d * one);
+	box_u32(w, 0);
+	box_u32(w, turn->a < 0 ? width : turn->c < 0 ? height : 0);
+	box_u32(w, turn->d < 0 ? height : turn->b < 0 ? width : 0);
+	box_u32(w, 0x40000000);
 }
 
 static void init_write_ftyp(struct box_writer *w)
@@ -42,7 +62,7 @@ static void init_write_mvhd(struct box_writer *w)
 	box_u32(w, 0x10000);
 	box_u16(w, 0x100);
 	box_zeros(w, 10);
-	init_write_matrix(w);
+	init_write_matrix(w, 0, 0, 0);
 	box_zeros(w, 24);
 	box_u32(w, STREAM_TRACKS + 1); /* the next id */
 	box_end(w, at);
@@ -55,11 +75,12 @@ static bool init_has_aspect(const AVCodecParameters *p)
 	return sar.num > 0 && sar.den > 0 && sar.num != sar.den;
 }
 
-static void init_write_tkhd(struct box_writer *w, unsigned id, const AVCodecParameters *p)
+static void init_write_tkhd(struct box_writer *w, unsigned id, const struct stream_track *track)
 {
+	const AVCodecParameters *p = track->parameters;
 	size_t at = box_begin_full(w, "tkhd", 0, 3); /* enabled, in the movie */
 	bool video = p->codec_type == AVMEDIA_TYPE_VIDEO;
-	uint32_t width = (uint32_t)p->width;
+	uint32_t width = (uint32_t)p->width, height = (uint32_t)p->height;
 
 	if (video && init_has_aspect(p))
 		width = (uint32_t)((int64_t)width * p->sample_aspect_ratio.num /
@@ -71,9 +92,11 @@ static void init_write_tkhd(struct box_writer *w, unsigned id, const AVCodecPara
 	box_u16(w, 0);
 	box_u16(w, video ? 0 : 0x100);
 	box_u16(w, 0);
-	init_write_matrix(w);
-	box_u32(w, video ? width << 16 : 0);
-	box_u32(w, video ? (uint32_t)p->height << 16 : 0);
+	width = video ? width << 16 : 0;
+	height = video ? height << 16 : 0;
+	init_write_matrix(w, video ? track->rotation : 0, width, height);
+	box_u32(w, width);
+	box_u32(w, height);
 	box_end(w, at);
 }
 
@@ -158,7 +181,7 @@ static void init_write_trak(struct box_writer *w, unsigned id, const struct stre
 	size_t trak = box_begin(w, "trak");
 	size_t mdia;
 
-	init_write_tkhd(w, id, track->parameters);
+	init_write_tkhd(w, id, track);
 	mdia = box_begin(w, "mdia");
 	init_write_mdhd(w, track);
 	init_write_hdlr(w, track->parameters->codec_type == AVMEDIA_TYPE_VIDEO);

@@ -42,10 +42,12 @@ void synthetic_tracks(struct stream_track tracks[2])
 	av_channel_layout_default(&audio->ch_layout, 2);
 	set_extradata(audio, asc, sizeof(asc));
 	tracks[0] = (struct stream_track){
-		video, {1, 90000}
+		video, {1, 90000},
+                 0
 	};
 	tracks[1] = (struct stream_track){
-		audio, {1, 48000}
+		audio, {1, 48000},
+                 0
 	};
 }
 

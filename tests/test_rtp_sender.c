@@ -279,8 +279,8 @@ static void begin(struct stream *stream, AVCodecParameters *video)
 	const char *why;
 	AVCodecParameters *audio = codec_of_aac((const uint8_t *)"\x11\x90", 2, &why);
 	const struct stream_track tracks[] = {
-		{video,  { 1, 90000 }},
-                { audio, { 1, 48000 }}
+		{video,  { 1, 90000 }, 0},
+                { audio, { 1, 48000 }, 0}
 	};
 
 	assert_non_null(audio);

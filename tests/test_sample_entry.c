@@ -89,7 +89,8 @@ static struct stream_track make_track(const struct codec_case *it)
 		p->extradata_size = (int)it->n;
 	}
 	return (struct stream_track){
-		p, {1, it->rate ? it->rate : 90000}
+		p, {1, it->rate ? it->rate : 90000},
+                 0
 	};
 }
 

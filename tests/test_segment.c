@@ -997,7 +997,8 @@ static int setup(void **state)
 	p->sample_rate = 8000;
 	p->ch_layout.nb_channels = 1;
 	law = (struct stream_track){
-		p, {1, 8000}
+		p, {1, 8000},
+                 0
 	};
 	return 0;
 }

@@ -63,8 +63,8 @@ static void begin(struct stream *stream)
 		.codec_id = AV_CODEC_ID_H264 };
 	AVCodecParameters audio = { .codec_type = AVMEDIA_TYPE_AUDIO, .codec_id = AV_CODEC_ID_AAC };
 	const struct stream_track tracks[] = {
-		{&video,  { 1, 90000 }},
-                { &audio, { 1, 48000 }}
+		{&video,  { 1, 90000 }, 0},
+                { &audio, { 1, 48000 }, 0}
 	};
 
 	stream_begin(stream, tracks, 2);
@@ -204,7 +204,8 @@ static void audio_alone_is_handed_on(void **state)
 	struct stream *stream = stream_new("porch");
 	AVCodecParameters audio = { .codec_type = AVMEDIA_TYPE_AUDIO, .codec_id = AV_CODEC_ID_AAC };
 	const struct stream_track track = {
-		&audio, {1, 48000}
+		&audio, {1, 48000},
+                 0
 	};
 	struct probe probe = { 0 };
 

@@ -21,6 +21,9 @@ enum config_transport {
 	TRANSPORT_TCP,
 	TRANSPORT_UDP
 };
+enum config_rotate { /* or degrees clockwise */
+	ROTATE_AUTO = -1
+};
 enum config_audio {
 	AUDIO_COPY, /* as the camera sends it, where MP4 can carry it */
 	AUDIO_AAC,  /* made AAC where it is not */
@@ -57,6 +60,7 @@ struct config_camera {
 	enum config_transport transport;
 	struct config_recording recording;
 	enum config_audio audio;
+	enum config_rotate rotate;
 	int64_t interval_us;   /* between two requests of a camera that gives single pictures */
 	bool loop;             /* av: files begin again at their end */
 	char *substream;       /* secret as source; NULL: none */

@@ -55,6 +55,14 @@ static const struct config_word audio_words[] = {
 	{ "off", AUDIO_OFF },
 	{ NULL,  0         },
 };
+static const struct config_word rotate_words[] = {
+	{"auto", ROTATE_AUTO},
+	{ "0",   0          },
+	{ "90",  90         },
+	{ "180", 180        },
+	{ "270", 270        },
+	{ NULL,  0          },
+};
 static const struct config_word tls_words[] = {
 	{"modern",  TLS_MODERN},
 	{ "legacy", TLS_LEGACY},
@@ -385,6 +393,16 @@ const struct config_option config_options[] = {
 		.words = audio_words,
 		.help = "The camera's sound: as it comes, where MP4 can carry it; made AAC where it is "
 			"something else; or left out.",
+	},
+	{
+		.key = "cameras.*.rotate",
+		.type = OPTION_ENUM,
+		.offset = IN_CAMERA(rotate),
+		.standard = "auto",
+		.applies = APPLIES_CAMERA,
+		.words = rotate_words,
+		.help = "How far players turn the pictures, clockwise, in files and in browsers; "
+			"nothing is encoded anew. auto: as an av: source says.",
 	},
 	{
 		.key = "cameras.*.interval",

@@ -42,6 +42,7 @@ struct stream {
 	struct stream_track tracks[STREAM_TRACKS];
 	int64_t correction_us;             /* of this run: from media time to UTC */
 	int64_t correction[STREAM_TRACKS]; /* the same in each track's time base */
+	int rotation;                      /* stream_set_rotation() */
 	TAILQ_HEAD(, stream_reader) readers;
 	struct stream_walk *walk; /* the innermost, NULL when none */
 	void (*on_wanted)(void *arg);
@@ -180,6 +181,7 @@ struct stream *stream_new(const char *name)
 
 	assert(!stream_find(name));
 	stream->name = xstrdup(name);
+	stream->rotation = STREAM_ROTATION_AUTO;
 	TAILQ_INIT(&stream->readers);
 	STAILQ_INIT(&stream->cache);
 	stream->cache_metric = metric_get(METRIC_STREAM_CACHE_BYTES, name);
@@ -261,6 +263,8 @@ void stream_begin(struct stream *stream, const struct stream_track *tracks, size
 	for (size_t i = 0; i < n; i++) {
 		copies[i].parameters = stream_copy_parameters(tracks[i].parameters);
 		copies[i].time_base = tracks[i].time_base;
+		copies[i].rotation = stream->rotation == STREAM_ROTATION_AUTO ? tracks[i].rotation
+									      : stream->rotation;
 	}
 	stream_forget_tracks(stream);
 	memcpy(stream->tracks, copies, n * sizeof(copies[0]));
@@ -307,6 +311,11 @@ void stream_publish(struct stream *stream, AVPacket *packet)
 	packet->dts += stream->correction[packet->stream_index];
 	if (stream_admit(stream, packet))
 		stream_tell_all(stream, packet, stream_tell_packet);
+}
+
+void stream_set_rotation(struct stream *stream, int degrees)
+{
+	stream->rotation = degrees;
 }
 
 void stream_end(struct stream *stream)

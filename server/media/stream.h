@@ -24,12 +24,14 @@
  */
 
 enum {
-	STREAM_TRACKS = 4
+	STREAM_TRACKS = 4,
+	STREAM_ROTATION_AUTO = -1
 };
 
 struct stream_track {
 	AVCodecParameters *parameters; /* complete, extradata = avcC / hvcC / AudioSpecificConfig */
 	AVRational time_base;          /* 1/90000 for video, 1/sample_rate for audio */
+	int rotation; /* video: a player turns it clockwise by 0, 90, 180 or 270 degrees */
 };
 
 struct stream;
@@ -70,6 +72,8 @@ struct stream *stream_next(struct stream *stream);
  * Within a run, calling it again means that parameter sets changed.
  */
 void stream_begin(struct stream *stream, const struct stream_track *tracks, size_t n);
+/* The rotation of each run's pictures from the next on, whatever the source says; STREAM_ROTATION_AUTO: as it says. */
+void stream_set_rotation(struct stream *stream, int degrees);
 /*
  * Makes UTC of the packet's times and hands it to all readers; the caller keeps its reference. No-op
  * outside a run.

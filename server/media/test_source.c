@@ -409,8 +409,8 @@ static void test_source_begin(struct test_source *source)
 {
 	struct test_maker *maker = source->maker;
 	const struct stream_track tracks[] = {
-		{maker->video_parameters,  { 1, TEST_VIDEO_HZ }},
-		{ maker->audio_parameters, { 1, TEST_AUDIO_HZ }},
+		{maker->video_parameters,  { 1, TEST_VIDEO_HZ }, 0},
+		{ maker->audio_parameters, { 1, TEST_AUDIO_HZ }, 0},
 	};
 
 	stream_begin(source->stream, tracks, maker->audio_parameters ? 2 : 1);

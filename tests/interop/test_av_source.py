@@ -6,6 +6,7 @@ import http.server
 import pathlib
 import re
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -140,6 +141,30 @@ def check_loop():
     report(ahead == wanted[:len(ahead)], "file: presentation times are exact", list(zip(ahead, wanted))[:12])
     seconds = got[-1][1] - got[0][1]
     report(abs(seconds * FPS - (len(got) - 1)) < FPS * 0.1, "file: it plays at its own speed", seconds)
+
+
+def first_picture(path, *filters):
+    """The first picture as players show it: its size and its pixels' hash."""
+    words = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(path), *filters, "-map", "0:v:0", "-frames:v", "1"]
+    size = struct.unpack(">II", media.run(*words, "-f", "image2pipe", "-c:v", "png", "-")[16:24])
+    return size, media.run(*words, "-f", "md5", "-")
+
+
+def check_rotation():
+    """Pictures that a player turns: as a file says it, and as the configuration does."""
+    clip = media.make("rotation", 4, size="320x240", gop=FPS, bitrate="300k")
+    turned = media.CACHE / "rotated-90.mp4"
+    media.run("ffmpeg", "-nostdin", "-v", "error", "-y", "-i", str(clip), "-c", "copy", "-metadata:s:v:0", "rotate=90", str(turned))
+    cameras = {"auto": (turned, "auto"), "told": (clip, "90"), "over": (clip, "180"), "none": (turned, "0")}
+    nvrd = Nvrd({name: {"source": f'"av:{file}"', "rotate": how} for name, (file, how) in cameras.items()}, segment="1h")
+    report(wait_for(lambda: all(nvrd.metric(FRAMES % (name, "video")) >= FPS for name in cameras), 40), "rotation: four cameras", nvrd.log()[-2000:])
+    shown = {"auto": first_picture(turned), "told": first_picture(clip, "-vf", "transpose=clock"),
+             "over": first_picture(clip, "-vf", "hflip,vflip"), "none": first_picture(clip)}
+    report(shown["told"][0] == shown["auto"][0] == (240, 320) and len({md5 for _, md5 in shown.values()}) == 4, "rotation: they differ", shown)
+    report(all(first_picture(nvrd.files(name)[0]) == shown[name] for name in cameras), "rotation: an open file is shown turned as it should be")
+    report(nvrd.stop() == 0, "rotation: SIGTERM ends it")
+    for name in cameras:
+        report(first_picture(nvrd.files(name)[0]) == shown[name], f"rotation: {name}: so is a closed one", first_picture(nvrd.files(name)[0]))
 
 
 def flash_and_beep(name, seconds, *codecs):
@@ -278,6 +303,7 @@ def main():
     clip = media.make("av", 60, codec=BFRAMES, size="320x240", gop=FPS, bitrate="300k")
     check_loop()
     check_aac()
+    check_rotation()
     check_damage()
     check_hostile()
     check_live(clip)
