@@ -377,14 +377,17 @@ static int append_write(struct volume_job *job)
 static int append_sync(struct volume_file *file)
 {
 	int64_t now = reactor_monotonic_us();
+	int error;
 
 	if (now - file->synced_us < file->volume->sync_us)
 		return 0;
 	file->synced_us = now;
-	if (fdatasync(file->fd) == 0)
-		return 0;
-	volume_count_error("sync");
-	return -errno;
+	error = fdatasync(file->fd) < 0 ? -errno : 0;
+	metric_observe(
+		metric_get(METRIC_VOLUME_SYNC), (double)(reactor_monotonic_us() - now) / 1e6);
+	if (error)
+		volume_count_error("sync");
+	return error;
 }
 
 static void append_run(struct worker_job *worker_job)

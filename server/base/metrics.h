@@ -72,6 +72,8 @@ struct evbuffer;
 		"Recordings of before the clock was set that were confirmed or given another time.") \
 	X(METRIC_VOLUME_ERRORS, COUNTER, "nvrd_volume_errors_total", "operation",                    \
 		"Failed disk operations (open, write, sync, read, close, remove).")                  \
+	X(METRIC_VOLUME_SYNC, HISTOGRAM, "nvrd_volume_sync_seconds", "",                             \
+		"How long it took to sync a file to the disk while it was written.")                 \
 	X(METRIC_VOLUME_FREE, GAUGE, "nvrd_volume_free_bytes", "",                                   \
 		"Free space on the storage volume.")                                                 \
 	X(METRIC_CATALOGUE_SEGMENTS, GAUGE, "nvrd_catalogue_segments", "",                           \
