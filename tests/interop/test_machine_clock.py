@@ -5,12 +5,14 @@ import datetime
 import mmap
 import os
 import pathlib
+import re
 import shutil
 import signal
 import sqlite3
 import struct
 import subprocess
 import tempfile
+import time
 
 import media
 from daemon import HERE, Camera, Nvrd, finish, report, wait_for
@@ -63,6 +65,28 @@ def check_whole(nvrd, source, name):
     report(recorded == sent[start:start + len(recorded)], f"{name}: {len(recorded)} frames in {len(files)} files are a run of the camera's")
 
 
+def check_summer_time(clock, cameras, source, name, instant, step):
+    """The hour that comes twice in autumn and the one that is missing in spring; twice the same hour again by a step of the clock."""
+    def say(text):
+        clock.say(round((datetime.datetime.fromisoformat(text).timestamp() - time.time()) * 1000000), True)
+
+    say(instant)
+    nvrd = Nvrd(cameras, segment="2s", environment={**clock.environment, "TZ": "Europe/Berlin"})
+    report(wait_for(lambda: len(rows(nvrd)) >= 5, 40), f"{name}: the camera is recorded")
+    if step:  # from 02:00:06+0100 back to 02:00:00+0200, which was not recorded yet
+        say("2026-10-25T00:00:00+00:00")
+        report(wait_for(lambda: any("/02-00-" in row[0] and "+0200" in row[0] for row in rows(nvrd)), 40), f"{name}: back to the first of two equal hours", rows(nvrd))
+    nvrd.stop()
+    names = [row[0].rpartition("/")[2] for row in rows(nvrd)]
+    borders = ("02-59-5.*0200", "02-00-0.*0100", "02-00-0.*0200") if step else ("01-59-5.*0100", "03-00-0.*0200")
+    report(all(any(re.match(border, name) for name in names) for border in borders), f"{name}: files are named by the time that was in force", names)
+    report(all(-1000000 < name_says_us(row[0]) - row[1] <= 0 for row in rows(nvrd)), f"{name}: and so they start", rows(nvrd))
+    report(len(set(names)) == len(names) == len(nvrd.files("porch")), f"{name}: no name comes twice, each has its file")
+    ordered = rows(nvrd)
+    report(all(a[2] <= b[1] + 40000 for a, b in zip(ordered, ordered[1:])), f"{name}: nothing overlaps", ordered)
+    check_whole(nvrd, source, name)
+
+
 def main():
     source = media.make("small", 120, size="640x360", bitrate="500k")
     clock = MachineClock()
@@ -108,6 +132,8 @@ def main():
     report(len({row[0] for row in rows(nvrd)}) == len(nvrd.files("porch")) == len(rows(nvrd)), "each file has its row")
     in_future = [row for row in rows(nvrd) if row[1] > rows(nvrd)[0][1] + HOUR / 2]
     report(len(in_future) >= 2 and all(-1000000 < name_says_us(row[0]) - row[1] <= 0 for row in rows(nvrd)), "whose name and start are what the clock said")
+    for name, instant, step in (("into winter time", "2026-10-25T00:59:56+00:00", HOUR), ("into summer time", "2026-03-29T00:59:56+00:00", 0)):
+        check_summer_time(clock, cameras, source, name, instant, step)
     camera.stop()
     finish()
 
