@@ -19,28 +19,18 @@ enum {
 	LOG_LINE_BYTES = 1024
 };
 
-/*
- * What probing and `audio: aac` may run: a garbage stream reaches no other decoder. Sound that cannot
- * be recorded as it is wants one all the same, or its rate remains unknown.
- */
-#define DECODERS                                                                                \
-	"h264,hevc,mjpeg,libdav1d,aac,aac_latm,opus,libopus,pcm_mulaw,pcm_alaw,pcm_s16be,"      \
-	"mp1,mp1float,mp2,mp2float,mp3,mp3float,ac3,eac3,vorbis,libvorbis,flac,speex,libspeex," \
-	"nellymoser,s302m,pcm_dvd,pcm_bluray,pcm_u8,pcm_s16le,pcm_s24le,pcm_s24be,pcm_s32le,"   \
-	"pcm_f32le,g722,g726,g726le,adpcm_ima_wav,adpcm_ms,adpcm_swf"
-
 static const struct {
 	const char *name, *value;
 } options[] = {
-	{"codec_whitelist",   DECODERS  },
-	{ "probesize",        "4194304" },
-	{ "analyzeduration",  "2000000" },
-	{ "fpsprobesize",     "0"       }, /* frame rates are not asked for: no need to wait */
-	{ "max_streams",      "64"      },
-	{ "rw_timeout",       "40000000"}, /* after the deadline, which tells why */
-	{ "overrun_nonfatal", "1"       }, /* udp */
-	{ "buffer_size",      "1048576" }, /* udp: of the socket */
-	{ "rtmp_live",        "live"    },
+	{"codec_whitelist",   AV_LIBRARY_DECODERS},
+	{ "probesize",        "4194304"          },
+	{ "analyzeduration",  "2000000"          },
+	{ "fpsprobesize",     "0"                }, /* frame rates are not asked for: no need to wait */
+	{ "max_streams",      "64"               },
+	{ "rw_timeout",       "40000000"         }, /* after the deadline, which tells why */
+	{ "overrun_nonfatal", "1"                }, /* udp */
+	{ "buffer_size",      "1048576"          }, /* udp: of the socket */
+	{ "rtmp_live",        "live"             },
 };
 
 /* --- time limits --- */
@@ -223,7 +213,7 @@ bool av_input_may_decode(const AVCodecParameters *sound)
 {
 	const AVCodec *decoder = avcodec_find_decoder(sound->codec_id);
 
-	return decoder && av_match_name(decoder->name, DECODERS);
+	return decoder && av_match_name(decoder->name, AV_LIBRARY_DECODERS);
 }
 
 /* Whether packets come as fast as they are read: files, playlists, what has an end. */

@@ -5,16 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <libavcodec/bsf.h>
 #include <libavformat/avformat.h>
 
 #include "server/base/config.h"
 #include "server/base/log.h"
 #include "server/base/worker.h"
-#include "server/media/h264.h"
-#include "server/media/h265.h"
-#include "server/media/jpeg.h"
+#include "server/media/av_library.h"
 #include "server/media/source.h"
+#include "storage/av_track.h"
 
 /* --- av_source_address.c: what libavformat may do for a source --- */
 
@@ -51,56 +49,14 @@ void av_address_fini(struct av_address *address);
 /* Overwrites what must not be logged: users and queries of any URL, the address's own secrets. */
 void av_hide_secrets(char *text, const struct av_address *address);
 
-/* --- av_source_library.c: what is loaded when it is needed --- */
-
-/* All that is used of libavformat. */
-struct av_library {
-	__typeof__(&avformat_alloc_context) alloc_context;
-	__typeof__(&avformat_open_input) open_input;
-	__typeof__(&avformat_find_stream_info) find_stream_info;
-	__typeof__(&avformat_close_input) close_input;
-	__typeof__(&av_find_input_format) find_input_format;
-	__typeof__(&av_read_frame) read_frame;
-};
-
-/* Any thread that may wait for disk. Returns NULL and a static *why when it is not there. */
-const struct av_library *av_library_load(const char **why) MUST_CHECK;
-/* One of libavdevice's inputs; libavformat is loaded. Likewise. */
-const AVInputFormat *av_library_find_device(const char *name, const char **why) MUST_CHECK;
-
 /* --- the reader: owned by the worker while a job runs, by the reactor between jobs --- */
 
 enum {
 	AV_TRACKS = 2, /* 0: video, 1: audio */
 	AV_ITEMS = 256,
 	AV_BATCH_BYTES = 1 << 20,
-	AV_FIRST_BYTES = 8 << 20,   /* the first batch: all that was read while probing */
-	AV_PACKET_BYTES = 16 << 20, /* larger ones are nobody's pictures */
-	AV_VIDEO_HZ = 90000,
+	AV_FIRST_BYTES = 8 << 20, /* the first batch: all that was read while probing */
 	AV_SUSPECTS = 16,
-};
-
-struct av_track {
-	AVStream *stream; /* NULL: none chosen */
-	bool video;
-	AVRational time_base; /* of what is published */
-	int rotation;         /* struct stream_track */
-
-	/* what it is made of */
-	unsigned length_bytes; /* of NAL units in packets; 0: start codes */
-	struct h264_sets h264;
-	struct h265_sets h265;
-	struct jpeg jpeg;              /* what the parameters were made of */
-	AVBSFContext *adts;            /* takes ADTS headers off; NULL where there are none */
-	AVCodecParameters *parameters; /* NULL until known */
-	bool parameters_changed;       /* since the last item */
-	bool damaged;                  /* until the next keyframe */
-
-	/* times, in the stream's own base */
-	bool paced;
-	bool has_time, timeless; /* timeless: it has none; arrival or the frame rate give them */
-	int64_t last, unwrapped, step;
-	int64_t next_dts; /* sound: in time_base, where the last frame ended */
 };
 
 struct av_reader {
@@ -183,17 +139,3 @@ void av_job_free(struct av_job *job);
 
 /* Chooses tracks among the streams that are known. Returns SOURCE_STOPPED, or why there is none. */
 enum source_end av_tracks_choose(struct av_reader *reader);
-void av_track_fini(struct av_track *track);
-
-/* --- av_source_tracks.c: worker --- */
-
-/* From one time of the stream to another, which may have wrapped; both count as close by. */
-int64_t av_track_elapsed(const AVStream *stream, int64_t from, int64_t to);
-/* Begins with a stream that libavformat found. Returns whether it can be recorded. */
-bool av_track_open(struct av_track *track, AVStream *stream);
-/*
- * Makes one access unit as the stream wants it out of the packet, which is emptied. NULL: nothing is
- * to be published; *dropped counts what was damaged.
- */
-AVPacket *av_track_convert(
-	struct av_track *track, AVPacket *packet, int64_t arrival_us, size_t *dropped);

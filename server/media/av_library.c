@@ -1,13 +1,20 @@
 /*
- * libavformat and libavdevice, loaded when the first av: source opens: they bring scores of
- * libraries with them, which cost megabytes where nobody has such a source.
+ * libavformat and libavdevice, loaded when the first av: source or upload opens: they bring scores of
+ * libraries with them, which cost megabytes where nobody has such a thing.
  */
+#include "server/media/av_library.h"
+
 #include <dlfcn.h>
 #include <pthread.h>
 
-#include <libavutil/macros.h>
+#include <stdbool.h>
 
-#include "protocols/av_source_private.h"
+#include <libavutil/macros.h>
+#include <libavutil/mem.h>
+
+enum {
+	ALLOCATION_MOST = 256 << 20 /* a small file may claim an index of gigabytes */
+};
 
 #define AVFORMAT "libavformat.so." AV_STRINGIFY(LIBAVFORMAT_VERSION_MAJOR)
 /* FFmpeg counts both alike. One that does not belong to our libavformat adds nothing to it. */
@@ -30,6 +37,7 @@ static void library_load(void)
 
 	if (!handle)
 		return;
+	av_max_alloc(ALLOCATION_MOST);
 	library_is_whole = true;
 	library.alloc_context = library_find(handle, "avformat_alloc_context");
 	library.open_input = library_find(handle, "avformat_open_input");
@@ -37,6 +45,8 @@ static void library_load(void)
 	library.close_input = library_find(handle, "avformat_close_input");
 	library.find_input_format = library_find(handle, "av_find_input_format");
 	library.read_frame = library_find(handle, "av_read_frame");
+	library.io_alloc = library_find(handle, "avio_alloc_context");
+	library.io_free = library_find(handle, "avio_context_free");
 }
 
 static void library_load_devices(void)

@@ -1,13 +1,14 @@
 /*
- * One track of an av: source: from what demuxers give to what a stream wants, bytes and times.
+ * One track that libavformat reads: from what demuxers give to what a stream wants, bytes and times.
  * NAL units as in ISO/IEC 14496-15 with 4-byte lengths, AAC without ADTS.
  */
+#include "storage/av_track.h"
+
 #include <string.h>
 
 #include <libavcodec/avcodec.h>
 #include <libavutil/display.h>
 
-#include "protocols/av_source_private.h"
 #include "server/base/reader.h"
 #include "server/media/codec.h"
 #include "storage/sample_entry.h"
