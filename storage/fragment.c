@@ -116,6 +116,26 @@ bool fragment_builder_is_empty(const struct fragment_builder *builder)
 	return builder->bytes == 0;
 }
 
+bool fragment_builder_ends_before(const struct fragment_builder *builder, const AVPacket *packet)
+{
+	const struct fragment_init *init = builder->init;
+	const struct fragment_samples *lead = &builder->tracks[init->lead];
+	int64_t length;
+
+	if (builder->bytes + (size_t)packet->size > FRAGMENT_BYTES ||
+		builder->tracks[packet->stream_index].n >= FRAGMENT_SAMPLES)
+		return true;
+	if ((unsigned)packet->stream_index != init->lead)
+		return false;
+	if (init->has_keyframes && (packet->flags & AV_PKT_FLAG_KEY))
+		return true;
+	if (!lead->n)
+		return false;
+	length = av_rescale_q(
+		packet->dts - lead->packets[0]->dts, init->time_base[init->lead], AV_TIME_BASE_Q);
+	return length >= FRAGMENT_US;
+}
+
 /* The i-th sample's duration; the last one's by what follows, by itself, or as the one before. */
 static int64_t builder_duration(
 	const struct fragment_builder *builder, unsigned track, size_t i, int64_t next_dts)

@@ -98,7 +98,12 @@ void fragment_append(const struct fragment *fragment, int64_t origin_us, struct 
  */
 void fragment_iovecs(const struct fragment *fragment, uint8_t *head, struct iovec *ret);
 
-/* Makes a fragment of samples collected per track; for fragmenter and tests. See fragment.c. */
+/* Makes a fragment of samples collected per track; for fragmenter, uploads and tests. See fragment.c. */
+enum {
+	FRAGMENT_US = 500000,
+	FRAGMENT_BYTES = 8 << 20,
+	FRAGMENT_SAMPLES = 1 << 14
+};
 struct fragment_builder;
 struct fragment_builder *fragment_builder_new(struct fragment_init *init);
 void fragment_builder_free(struct fragment_builder *builder);
@@ -106,6 +111,11 @@ void fragment_builder_free(struct fragment_builder *builder);
 void fragment_builder_add(struct fragment_builder *builder, const AVPacket *packet);
 size_t fragment_builder_bytes(const struct fragment_builder *builder);
 bool fragment_builder_is_empty(const struct fragment_builder *builder);
+/*
+ * Whether a fragment ends before this packet: at every keyframe of the lead (where not every picture
+ * is one), and when half a second is full, or as much as memory shall hold.
+ */
+bool fragment_builder_ends_before(const struct fragment_builder *builder, const AVPacket *packet);
 /*
  * Ends the fragment: next_dts[track] (or AV_NOPTS_VALUE) gives the last sample's duration. Returns it
  * and is empty again.

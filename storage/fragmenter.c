@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#include <libavutil/mathematics.h>
-
 #include "server/base/memory.h"
 
 struct kept_fragment {
@@ -21,7 +19,6 @@ struct fragmenter {
 
 	struct fragment_init *init; /* of the run; NULL outside one */
 	struct fragment_builder *builder;
-	int64_t lead_dts; /* of the lead track's first sample in the builder, or AV_NOPTS_VALUE */
 	uint32_t sequence;
 
 	/* since the last keyframe, by reference; limit STREAM_CACHE_BYTES, then none until the next */
@@ -112,28 +109,9 @@ static void fragmenter_cut(struct fragmenter *f, const AVPacket *next)
 	if (next)
 		next_dts[next->stream_index] = next->dts;
 	fragment = fragment_builder_take(f->builder, next_dts, ++f->sequence);
-	f->lead_dts = AV_NOPTS_VALUE;
 	fragmenter_keep(f, fragment);
 	fragmenter_tell(f, fragment, false);
 	fragment_unref(&fragment);
-}
-
-/* Whether a fragment ends before this packet. */
-static bool fragmenter_is_cut(const struct fragmenter *f, const AVPacket *packet)
-{
-	int64_t length;
-
-	if (fragment_builder_bytes(f->builder) + (size_t)packet->size > FRAGMENT_BYTES)
-		return true;
-	if ((unsigned)packet->stream_index != f->init->lead)
-		return false;
-	if (f->init->has_keyframes && (packet->flags & AV_PKT_FLAG_KEY))
-		return true;
-	if (f->lead_dts == AV_NOPTS_VALUE)
-		return false;
-	length = av_rescale_q(
-		packet->dts - f->lead_dts, f->init->time_base[f->init->lead], AV_TIME_BASE_Q);
-	return length >= FRAGMENT_US;
 }
 
 static void fragmenter_on_packet(struct stream_reader *reader, AVPacket *packet)
@@ -143,11 +121,9 @@ static void fragmenter_on_packet(struct stream_reader *reader, AVPacket *packet)
 	if (!f->builder || !f->init->ids[packet->stream_index] || packet->size <= 0)
 		return;
 	f->telling++;
-	if (fragmenter_is_cut(f, packet))
+	if (fragment_builder_ends_before(f->builder, packet))
 		fragmenter_cut(f, packet);
 	fragment_builder_add(f->builder, packet);
-	if ((unsigned)packet->stream_index == f->init->lead && f->lead_dts == AV_NOPTS_VALUE)
-		f->lead_dts = packet->dts;
 	f->telling--;
 	fragmenter_collect(f);
 }
@@ -171,7 +147,6 @@ static void fragmenter_begin_run(struct fragmenter *f)
 		tracks[i] = *stream_track(f->reader.stream, i);
 	f->init = fragment_init_new(tracks, n);
 	f->builder = fragment_builder_new(f->init);
-	f->lead_dts = AV_NOPTS_VALUE;
 }
 
 static void fragmenter_on_tracks(struct stream_reader *reader)
@@ -226,7 +201,6 @@ static struct fragmenter *fragmenter_new(struct stream *stream)
 
 	TAILQ_INIT(&f->readers);
 	STAILQ_INIT(&f->kept);
-	f->lead_dts = AV_NOPTS_VALUE;
 	LIST_INSERT_HEAD(&fragmenters, f, entry);
 	f->telling++; /* nobody reads yet, but somebody will */
 	stream_subscribe(stream, &f->reader, &fragmenter_reader_events, true);

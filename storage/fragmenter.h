@@ -14,11 +14,6 @@
  * freed after its last; it keeps the fragments of the current group of pictures (the stream's own
  * packets, by reference). Tracks that MP4 cannot carry are left out.
  */
-enum {
-	FRAGMENT_US = 500000,
-	FRAGMENT_BYTES = 8 << 20
-};
-
 struct fragment_reader;
 struct fragment_reader_events {
 	/* A run begins: new tracks, new parameter sets, or the source came back. */
