@@ -114,31 +114,39 @@ static char *camera_of(const char *path)
 	return xasprintf("%.*s", (int)strcspn(begin, "/"), begin);
 }
 
-static void recovery_adopt(struct recovery *recovery, const struct recovery_job *job)
+void recovery_add_row(struct catalogue *catalogue, int64_t id, const char *path,
+	const struct segment_scan *scan, uint64_t bytes)
 {
-	const struct segment_scan *scan = &job->scan;
 	struct catalogue_segment row = {
-		.id = job->task->id,
-		.camera = camera_of(job->task->path),
+		.id = id,
+		.camera = camera_of(path),
 		.stream = xstrdup("main"),
-		.path = job->task->path,
+		.path = xstrdup(path),
 		.start_us = scan->start_us,
 		.end_us = scan->end_us,
-		.bytes = job->bytes,
+		.bytes = bytes,
 		.codecs = xstrdup(scan->codecs),
 		.width = scan->width,
 		.height = scan->height,
 		.boot_us = scan->dated ? 0 : scan->boot_us,
 	};
 
-	catalogue_adopt(recovery->catalogue, &row, scan->dated ? NULL : scan->boot_id,
-		scan->fragments, scan->n);
+	catalogue_adopt(
+		catalogue, &row, scan->dated ? NULL : scan->boot_id, scan->fragments, scan->n);
 	free(row.camera);
 	free(row.stream);
+	free(row.path);
 	free(row.codecs);
+}
+
+static void recovery_adopt(struct recovery *recovery, const struct recovery_job *job)
+{
+	const struct recovery_task *task = job->task;
+
+	recovery_add_row(recovery->catalogue, task->id, task->path, &job->scan, job->bytes);
 	recovery->counts.closed += job->closed;
-	recovery->counts.adopted += !row.id;
-	recovery->counts.corrected += row.id && !job->task->was_open;
+	recovery->counts.adopted += !task->id;
+	recovery->counts.corrected += task->id && !task->was_open;
 }
 
 static void recovery_forget(struct recovery *recovery, int64_t id)

@@ -21,6 +21,14 @@ struct recovery_counts {
 		unusable; /* files that are named like recordings and are none, or cannot be read */
 };
 
+struct segment_scan;
+/*
+ * Gives the catalogue what a closed file at `path` (recordings/<camera>/…) says of itself, for the row with that
+ * id; 0: for a new one, unless the path has one.
+ */
+void recovery_add_row(struct catalogue *catalogue, int64_t id, const char *path,
+	const struct segment_scan *scan, uint64_t bytes);
+
 /* Begins; `done` comes once, after which only recovery_free() may follow. Both outlive it. */
 struct recovery *recovery_new(struct volume *volume, struct catalogue *catalogue,
 	void (*done)(void *arg, const struct recovery_counts *counts), void *arg) MUST_CHECK;

@@ -187,6 +187,11 @@ void volume_set_sync(struct volume *volume, int64_t sync_us)
 	volume->sync_us = sync_us;
 }
 
+size_t volume_queued_bytes(const struct volume *volume)
+{
+	return worker_queued_bytes(volume->writer);
+}
+
 const char *volume_path(const struct volume *volume)
 {
 	return volume->path;
@@ -351,26 +356,29 @@ static int write_all(int fd, struct iovec *parts, size_t n, uint64_t offset)
 	return 0;
 }
 
-static int append_write(struct volume_job *job)
+int volume_write_fragment(
+	int fd, const struct fragment *fragment, int64_t origin_us, uint64_t offset)
 {
-	const struct fragment *fragment = job->fragment;
-	struct iovec *parts;
-	uint8_t *head;
+	struct iovec *parts = xmalloc((fragment->n_packets + 1) * sizeof(*parts));
+	uint8_t *head = xmalloc(fragment->head_bytes);
 	int error;
 
-	if (!fragment) {
-		struct iovec part = { .iov_base = job->p, .iov_len = job->n };
-
-		return write_all(job->file->fd, &part, 1, job->offset);
-	}
-	parts = xmalloc((fragment->n_packets + 1) * sizeof(*parts));
-	head = xmalloc(fragment->head_bytes);
-	fragment_write_head(fragment, job->origin_us, head);
+	fragment_write_head(fragment, origin_us, head);
 	fragment_iovecs(fragment, head, parts);
-	error = write_all(job->file->fd, parts, fragment->n_packets + 1, job->offset);
+	error = write_all(fd, parts, fragment->n_packets + 1, offset);
 	free(head);
 	free(parts);
 	return error;
+}
+
+static int append_write(struct volume_job *job)
+{
+	struct iovec part = { .iov_base = job->p, .iov_len = job->n };
+
+	if (job->fragment)
+		return volume_write_fragment(
+			job->file->fd, job->fragment, job->origin_us, job->offset);
+	return write_all(job->file->fd, &part, 1, job->offset);
 }
 
 /* Syncs when the last sync is too long ago. */

@@ -35,8 +35,21 @@ const char *volume_path(const struct volume *volume);
  * symbolic link. A descriptor, or -errno. Any thread.
  */
 int volume_open_beneath(const struct volume *volume, const char *path, int flags, int mode);
+/* Makes the folders above a path, but for the volume's own. Returns 0 or -errno. Any thread. */
+int volume_make_folders(const struct volume *volume, const char *path) MUST_CHECK;
+/* Writes a fragment at an offset. Returns 0 or -errno. Any thread. */
+int volume_write_fragment(
+	int fd, const struct fragment *fragment, int64_t origin_us, uint64_t offset) MUST_CHECK;
+/* Bytes that wait for the writer. Any thread. */
+size_t volume_queued_bytes(const struct volume *volume);
 /* Counts a failed operation: "open", "write", "sync", "read", "close". Any thread. */
 void volume_count_error(const char *operation);
+
+enum {
+	VOLUME_SUFFIX_MOST = 99
+};
+/* A path with _2, _3 … before its extension, as a taken name gets it; i = 1: as it is. The caller frees it. */
+char *volume_suffixed(const char *path, int i);
 
 /* --- writing: one file, appended --- */
 

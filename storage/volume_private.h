@@ -27,14 +27,6 @@ struct volume {
 
 /* Looks at the file system's space: into volume->space, but for written_bytes. Returns 0 or -errno. Writer. */
 int volume_measure(struct volume *volume) MUST_CHECK;
-/* Makes the folders above a path. Returns 0 or -errno. Writer. */
-int volume_make_folders(const struct volume *volume, const char *path);
 
 /* A path's folder, opened; *name is what stands after it. Or -errno. Any thread. */
 int volume_open_folder_of(const struct volume *volume, const char *path, const char **name);
-
-enum {
-	VOLUME_SUFFIX_MOST = 99
-};
-/* A path with _2, _3 … before its extension; i = 1: as it is. The caller frees it. */
-char *volume_suffixed(const char *path, int i);
