@@ -101,7 +101,7 @@ static void camera_start_feeds(struct camera *camera)
 	const struct config_camera *config = camera->config;
 
 	feed_start(&camera->main, config->name, config->source, camera, &camera->log);
-	if (config->enabled)
+	if (config_camera_is_pulled(config))
 		pull_start(camera->main.pull);
 	if (!config->substream) {
 		feed_free(&camera->sub);
@@ -173,7 +173,8 @@ static void camera_update_recorder(struct camera *camera)
 		.first = !camera->has_recorded,
 	};
 
-	if (!scheduled || !camera->config->enabled || recording->record == RECORD_OFF) {
+	if (!scheduled || !config_camera_is_pulled(camera->config) ||
+		recording->record == RECORD_OFF) {
 		camera_stop_recorder(camera);
 	} else if (camera->recorder) {
 		recorder_apply(camera->recorder, &settings);

@@ -127,6 +127,21 @@ static void a_full_file_is_read(void **state)
 	config_free(config);
 }
 
+static void a_camera_may_have_nothing_but_uploads(void **state)
+{
+	struct config *config = parse("cameras:\n"
+				      "  gate: {source: \"upload:\"}\n"
+				      "  porch: {source: \"test:\"}\n"
+				      "  yard: {source: \"test:\", enabled: no}\n");
+
+	(void)state;
+	assert_false(config_camera_is_pulled(config_find_camera(config, "gate")));
+	assert_true(config_camera_is_pulled(config_find_camera(config, "porch")));
+	assert_false(config_camera_is_pulled(config_find_camera(config, "yard")));
+	assert_false(config_has_secrets(config));
+	config_free(config);
+}
+
 static void a_listener_left_out_of_listen_is_off(void **state)
 {
 	static const struct {
@@ -239,6 +254,8 @@ static const struct {
 		"nvrd.yaml:1: users.a.password: holds a control character\n" },
 	{ "users: {a: {password: $nvrd$1$00}}\n",
 		"nvrd.yaml:1: users.a.password: is not a whole hash as nvrd --hash-password prints it\n" },
+	{ "cameras: {a: {source: \"test:\", substream: \"upload:\"}}\n",
+		"nvrd.yaml:1: cameras.a.substream: must begin with rtsp://, rtsps://, rtsp+http://, rtsp+https://, http://, https:// or av:, or be test:\n" },
 	{ "cameras: {a: {source: 'ftp://u:hunter2@h/'}}\n",
 		"nvrd.yaml:1: cameras.a.source: must begin with rtsp://, rtsps://, rtsp+http://, rtsp+https://, http://, https:// or av:, or be test:\n" },
 	{ "cameras: {a: {source: 'rtsp:///hunter2'}}\n",
@@ -766,6 +783,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_file_gives_the_defaults),
 		cmocka_unit_test(a_full_file_is_read),
+		cmocka_unit_test(a_camera_may_have_nothing_but_uploads),
 		cmocka_unit_test(a_listener_left_out_of_listen_is_off),
 		cmocka_unit_test(mistakes_are_named_with_file_line_and_path),
 		cmocka_unit_test(no_message_shows_a_secret),

@@ -231,6 +231,11 @@ struct config *config_demo(const char *store)
 	return config;
 }
 
+bool config_camera_is_pulled(const struct config_camera *camera)
+{
+	return camera->enabled && strcmp(camera->source, CONFIG_SOURCE_UPLOAD) != 0;
+}
+
 struct config_camera *config_find_camera(const struct config *config, const char *name)
 {
 	struct config_camera *camera;

@@ -114,6 +114,11 @@ void config_free(struct config *config);
  */
 struct config *config_demo(const char *store);
 
+/* A source that nobody pulls: the camera has only what is uploaded. */
+#define CONFIG_SOURCE_UPLOAD "upload:"
+/* Whether the camera is enabled and has something to pull. */
+bool config_camera_is_pulled(const struct config_camera *camera);
+
 struct config_camera *config_find_camera(const struct config *config, const char *name);
 /* A copy of its own, for whoever outlives a reload; the caller frees it. */
 struct config_camera *config_camera_copy(const struct config_camera *camera) MUST_CHECK;

@@ -118,7 +118,7 @@ static const struct {
 	{ "av:",           false},
 };
 
-static const char *check_source(const char *text)
+static const char *check_pulled(const char *text)
 {
 	if (strcmp(text, "test:") == 0)
 		return NULL;
@@ -140,6 +140,11 @@ static const char *check_source(const char *text)
 	}
 	return "must begin with rtsp://, rtsps://, rtsp+http://, rtsp+https://, http://, https:// "
 	       "or av:, or be test:";
+}
+
+static const char *check_source(const char *text)
+{
+	return strcmp(text, CONFIG_SOURCE_UPLOAD) == 0 ? NULL : check_pulled(text);
 }
 
 /* "sha256:" and 64 hexadecimal digits, which may stand in pairs with colons. */
@@ -301,14 +306,15 @@ const struct config_option config_options[] = {
 			"TLS, rtsp+http:// or rtsp+https:// through an HTTP tunnel; http:// or https:// for "
 			"a camera that gives JPEG pictures or an MJPEG stream; av: and anything that "
 			"libavformat opens (rtmp://, srt://, udp://, a file, a webcam as /dev/video0); "
-			"test: for a built-in moving picture.",
+			"test: for a built-in moving picture; upload: for a camera that nobody pulls, of "
+			"which there are only the recordings that become of files in its folder uploads.",
 	},
 	{
 		.key = "cameras.*.substream",
 		.type = OPTION_SECRET,
 		.offset = IN_CAMERA(substream),
 		.applies = APPLIES_CAMERA,
-		.check = check_source,
+		.check = check_pulled,
 		.help = "A smaller stream of the same camera, served as NAME/sub. It is pulled only while "
 			"somebody needs it.",
 	},

@@ -242,8 +242,9 @@ static void read_names(struct loading *l, const struct config_option *option, vo
 static bool is_secret(const char *text)
 {
 	/* Cameras take passwords before an '@', or as parameters of the path. */
-	return strncasecmp(text, "rtsp:", 5) == 0 ? strpbrk(text, "@=") != NULL
-						  : strcmp(text, "test:") != 0;
+	if (strncasecmp(text, "rtsp:", 5) == 0)
+		return strpbrk(text, "@=") != NULL;
+	return strcmp(text, "test:") != 0 && strcmp(text, CONFIG_SOURCE_UPLOAD) != 0;
 }
 
 static void read_option(struct loading *l, const struct config_option *option, void *object,
