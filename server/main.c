@@ -39,6 +39,7 @@
 #include "storage/redate.h"
 #include "storage/retention.h"
 #include "storage/tree.h"
+#include "storage/upload.h"
 #include "storage/volume.h"
 
 enum {
@@ -67,6 +68,7 @@ struct nvrd {
 	bool recovered;
 	struct redate *redate;
 	struct retention *retention;
+	struct uploads *uploads;
 	struct cameras *cameras;
 	struct http_server *http;
 	struct rtsp_server *rtsp;
@@ -116,6 +118,7 @@ static void nvrd_apply(struct nvrd *nvrd, struct config *config)
 	nvrd->config = config;
 	cameras_apply(nvrd->cameras, config);
 	retention_apply(nvrd->retention, config);
+	uploads_apply(nvrd->uploads, config);
 	config_free(before);
 	log_info(NULL, "%s: applied", config->file);
 }
@@ -217,7 +220,7 @@ static void nvrd_on_trigger(evutil_socket_t fd, short what, void *arg)
 
 /* --- the start --- */
 
-/* Two that put the catalogue right do so one after the other. */
+/* Those that put the catalogue right do so one after the other. */
 static void nvrd_redate(struct nvrd *nvrd)
 {
 	if (nvrd->recovered && wall_clock_is_set())
@@ -236,6 +239,7 @@ static void nvrd_on_recovered(void *arg, const struct recovery_counts *counts)
 	(void)counts;
 	nvrd->recovered = true;
 	nvrd_redate(nvrd);
+	uploads_start(nvrd->uploads);
 }
 
 static int nvrd_open_storage(struct nvrd *nvrd)
@@ -259,6 +263,8 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	if (!nvrd->catalogue)
 		return -1;
 	nvrd->redate = redate_new(nvrd->volume, nvrd->catalogue);
+	nvrd->uploads = uploads_new(nvrd->volume, nvrd->catalogue);
+	uploads_apply(nvrd->uploads, nvrd->config);
 	nvrd->recovery = recovery_new(nvrd->volume, nvrd->catalogue, nvrd_on_recovered, nvrd);
 	nvrd->retention = retention_new(nvrd->volume, nvrd->catalogue);
 	wall_clock_watch(nvrd_on_clock_set, nvrd);
@@ -336,6 +342,7 @@ static void nvrd_fini(struct nvrd *nvrd)
 	rtsp_server_free(nvrd->rtsp);
 	hls_fini();
 	wall_clock_unwatch();
+	uploads_free(nvrd->uploads);
 	redate_free(nvrd->redate);
 	retention_free(nvrd->retention);
 	recovery_free(nvrd->recovery);

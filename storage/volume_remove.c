@@ -142,7 +142,7 @@ static bool has_no_recordings(const struct volume *volume)
 	}
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): a DIR of our own */
 	while (empty && (entry = readdir(folder)))
-		empty = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
+		empty = entry->d_name[0] == '.'; /* itself, and what is in the making */
 	closedir(folder);
 	return empty;
 }

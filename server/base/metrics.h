@@ -70,6 +70,13 @@ struct evbuffer;
 		"How long nothing has been recorded that should be; 0 when all is well.")            \
 	X(METRIC_REDATED, COUNTER, "nvrd_recordings_redated_total", "",                              \
 		"Recordings of before the clock was set that were confirmed or given another time.") \
+	X(METRIC_UPLOADS, COUNTER, "nvrd_uploads_total", "camera,result",                            \
+		"Uploads that became recordings (converted), were recordings already (known), stay " \
+		"files (kept), or are to be tried again (failed).")                                  \
+	X(METRIC_UPLOADS_WAITING, GAUGE, "nvrd_uploads_waiting", "",                                 \
+		"Uploads that wait for their turn.")                                                 \
+	X(METRIC_UPLOADS_FILES, GAUGE, "nvrd_uploads_files", "",                                     \
+		"Files in the folders of uploads.")                                                  \
 	X(METRIC_VOLUME_ERRORS, COUNTER, "nvrd_volume_errors_total", "operation",                    \
 		"Failed disk operations (open, write, sync, read, close, remove).")                  \
 	X(METRIC_VOLUME_SYNC, HISTOGRAM, "nvrd_volume_sync_seconds", "",                             \
