@@ -222,7 +222,7 @@ static void output_make_init(struct output *output)
 		if (!input->begun[i])
 			continue;
 		tracks[n] = (struct stream_track){ input->tracks[i].parameters,
-			input->tracks[i].time_base };
+			input->tracks[i].time_base, input->tracks[i].rotation };
 		for (size_t h = 0; n != i && h < output->n_held; h++) {
 			if (output->held[h]->stream_index == (int)i)
 				output->held[h]->stream_index = (int)n;
