@@ -41,6 +41,8 @@ struct fragment_builder {
 	struct fragment_samples tracks[STREAM_TRACKS];
 	int64_t last_duration[STREAM_TRACKS]; /* the guess where nothing else is known */
 	size_t bytes;                         /* of media */
+	uint8_t *box;                         /* further ones for moof */
+	size_t box_bytes;
 };
 
 struct fragment *fragment_ref(struct fragment *fragment)
@@ -87,6 +89,7 @@ void fragment_builder_free(struct fragment_builder *builder)
 		free(builder->tracks[t].packets);
 	}
 	fragment_init_unref(&builder->init);
+	free(builder->box);
 	free(builder);
 }
 
@@ -104,6 +107,13 @@ void fragment_builder_add(struct fragment_builder *builder, const AVPacket *pack
 	}
 	samples->packets[samples->n++] = copy;
 	builder->bytes += (size_t)packet->size;
+}
+
+void fragment_builder_add_box(struct fragment_builder *builder, const void *box, size_t n)
+{
+	builder->box = xrealloc(builder->box, builder->box_bytes + n);
+	memcpy(builder->box + builder->box_bytes, box, n);
+	builder->box_bytes += n;
 }
 
 size_t fragment_builder_bytes(const struct fragment_builder *builder)
@@ -324,6 +334,9 @@ struct fragment *fragment_builder_take(
 
 	box_u32(&w, sequence);
 	box_end(&w, mfhd);
+	if (builder->box_bytes)
+		box_bytes(&w, builder->box, builder->box_bytes);
+	builder->box_bytes = 0;
 	for (unsigned t = 0; t < builder->init->n_tracks; t++)
 		n += builder->tracks[t].n;
 	fragment = fragment_new(builder->init, sequence, n);

@@ -109,6 +109,8 @@ struct fragment_builder *fragment_builder_new(struct fragment_init *init);
 void fragment_builder_free(struct fragment_builder *builder);
 /* Adds a reference to the packet (dts, pts, stream_index as in stream.h) of a track with an id. */
 void fragment_builder_add(struct fragment_builder *builder, const AVPacket *packet);
+/* Puts a whole box into the moof of the next fragment (copied). */
+void fragment_builder_add_box(struct fragment_builder *builder, const void *box, size_t n);
 size_t fragment_builder_bytes(const struct fragment_builder *builder);
 bool fragment_builder_is_empty(const struct fragment_builder *builder);
 /*

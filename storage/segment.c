@@ -82,6 +82,18 @@ void segment_head(struct box_writer *w, const struct fragment_init *init, const 
 		write_boot(w, boot_us);
 }
 
+const uint8_t segment_taken_type[16] = { 0x6e, 0x76, 0x72, 0x64, 0x51, 0xc0, 0x4e, 0x2a, 0xb3, 0x07,
+	0x74, 0x61, 0x6b, 0x65, 0x6e, 0x1d };
+
+void segment_write_taken(struct box_writer *w, int64_t since_origin_us)
+{
+	size_t at = box_begin(w, "uuid");
+
+	box_bytes(w, segment_taken_type, sizeof(segment_taken_type));
+	box_u64(w, (uint64_t)since_origin_us);
+	box_end(w, at);
+}
+
 /* --- scanning --- */
 
 static int64_t us_of(uint64_t time, uint32_t timescale)
@@ -105,7 +117,9 @@ static struct catalogue_fragment walk_entry(const struct segment_walk *walk)
 		walk->movie.tracks[segment_find_track(&walk->movie, f->tracks[0].id)].timescale;
 
 	return (struct catalogue_fragment){
-		.start_us = walk_instant(walk, f->tracks[0].decode_time, timescale),
+		.start_us = walk->has_taken
+				    ? walk->origin_us + walk->taken_us
+				    : walk_instant(walk, f->tracks[0].decode_time, timescale),
 		.duration_us = (uint32_t)us_of(f->tracks[0].duration, timescale),
 		.bytes = (uint32_t)walk->bytes,
 		.offset = walk->moof_at,
@@ -126,6 +140,7 @@ static int scan_fragments(struct segment_scan *scan, struct segment_walk *walk)
 			scan->fragments =
 				xrealloc(scan->fragments, size * sizeof(*scan->fragments));
 		}
+		scan->timelapse = scan->n ? scan->timelapse : walk->has_taken;
 		scan->fragments[scan->n++] = walk_entry(walk);
 	}
 	if (found < 0 && found != -EBADMSG)

@@ -32,9 +32,16 @@ enum {
 void segment_head(struct box_writer *w, const struct fragment_init *init, const char *camera,
 	int64_t origin_us, int64_t boot_us);
 
+/*
+ * Appends the box that stands in the moof of a time-lapse's picture: when it was taken, counted from the file's
+ * origin_us. Its decode time is only when it is shown.
+ */
+void segment_write_taken(struct box_writer *w, int64_t since_origin_us);
+
 /* What a file says of itself. */
 struct segment_scan {
 	int64_t start_us, end_us; /* of its fragments, as the lead track has them */
+	bool timelapse;           /* they are when its pictures were taken */
 	bool dated;               /* the clock that gave start_us had been set; else, if known: */
 	int64_t boot_us;          /* when the machine was switched on, by that clock */
 	char boot_id[SEGMENT_BOOT_ID_BYTES];
@@ -62,6 +69,26 @@ void segment_scan_fini(struct segment_scan *scan);
  * table can describe; and those of pwrite(), ftruncate(), fdatasync().
  */
 int segment_close(int fd, uint64_t *bytes) MUST_CHECK;
+
+/*
+ * The sample tables of a file, grown while it is written, for one that is too long to be read again when it is
+ * closed (a day's time-lapse is not in the page cache). All but segment_close_with() on the reactor.
+ */
+struct segment_index;
+/* As segment_head() has them. */
+struct segment_index *segment_index_new(struct fragment_init *init, const char *camera,
+	int64_t origin_us, int64_t boot_us) MUST_CHECK;
+/* The fragment stands in the file at that offset, with decode times that count from origin_us. */
+void segment_index_add(struct segment_index *index, const struct fragment *fragment,
+	int64_t origin_us, uint64_t offset);
+/*
+ * Appends the closed file's moov to w; after that the index is only to be freed. Returns 0, -ENODATA without
+ * fragments, or -EBADMSG, -EFBIG when they cannot be described: segment_close() will do then.
+ */
+int segment_index_write(struct segment_index *index, struct box_writer *w) MUST_CHECK;
+void segment_index_free(struct segment_index *index); /* NULL is fine */
+/* As segment_close(), of a file with the head and those fragments and nothing behind them. */
+int segment_close_with(int fd, const uint8_t *moov, size_t n, uint64_t *bytes) MUST_CHECK;
 
 /*
  * The clock that gave the file's times is known to be so much behind: sets it right and says that it is

@@ -56,9 +56,9 @@ static int close_cut(const struct segment_walk *walk)
 	return ftruncate(walk->fd, (off_t)walk->at) < 0 ? -errno : sync_data(walk->fd);
 }
 
-static int close_append(const struct segment_walk *walk, const struct box_writer *moov)
+static int close_append(const struct segment_walk *walk, const uint8_t *moov, size_t n)
 {
-	int error = write_at(walk->fd, moov->p, moov->n, walk->at);
+	int error = write_at(walk->fd, moov, n, walk->at);
 
 	if (!error)
 		error = sync_data(walk->fd);
@@ -97,23 +97,45 @@ static int close_walked(struct segment_walk *walk)
 	if (!error)
 		error = close_cut(walk);
 	if (!error)
-		error = close_append(walk, &moov);
+		error = close_append(walk, moov.p, moov.n);
 	if (!error)
 		error = write_room(walk, walk->at - walk->room_at);
 	free(moov.p);
 	return error;
 }
 
+static uint64_t size_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
 int segment_close(int fd, uint64_t *bytes)
 {
 	struct segment_walk walk;
-	struct stat st;
 	int error = segment_walk_begin(&walk, fd);
 
 	if (!error && !walk.is_closed)
 		error = close_walked(&walk);
 	segment_walk_end(&walk);
-	*bytes = fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+	*bytes = size_of(fd);
+	return error;
+}
+
+int segment_close_with(int fd, const uint8_t *moov, size_t n, uint64_t *bytes)
+{
+	struct segment_walk walk;
+	int error = segment_walk_begin(&walk, fd);
+
+	if (!error && !walk.is_closed) {
+		walk.at = walk.size;
+		error = close_append(&walk, moov, n);
+		if (!error)
+			error = write_room(&walk, walk.at - walk.room_at);
+	}
+	segment_walk_end(&walk);
+	*bytes = size_of(fd);
 	return error;
 }
 

@@ -13,6 +13,9 @@ enum {
 /* The type of the box that says of which clock an undated file's times are. */
 extern const uint8_t segment_boot_type[16];
 
+/* The type of the box in a moof that says when a time-lapse's picture was taken. */
+extern const uint8_t segment_taken_type[16];
+
 /* prft of a file that is `dated` or not. */
 void segment_write_clock(struct box_writer *w, uint32_t track_id, int64_t origin_us, bool dated);
 
@@ -41,6 +44,8 @@ struct segment_walk {
 	uint8_t *moof;
 	size_t moof_bytes, moof_size;
 	struct mp4_fragment fragment;
+	bool has_taken;   /* it is a time-lapse's, */
+	int64_t taken_us; /* taken so long after origin_us */
 };
 
 /* Reads the head. Returns 0, or an error as segment_scan() has it; segment_walk_end() either way. */
@@ -97,14 +102,14 @@ void segment_tables_fini(struct segment_tables *tables);
 
 /*
  * Writes a moov after one of fragment_init's (whole and parsed before), with the instant it was made.
- * With tables it is an ordinary file's; without it is for fragments, as it was, and gets the
- * camera's name.
+ * With tables it is an ordinary file's; without it is for fragments, as it was. The camera's name is
+ * added unless the given one has it.
  */
 struct segment_moov {
 	const uint8_t *p; /* the moov that is given */
 	size_t n;
 	int64_t created_us; /* 0: unknown */
-	const char *camera;
+	const char *camera; /* or NULL */
 	const struct mp4_movie *movie;
 	const struct segment_tables *tables;
 };

@@ -16,6 +16,7 @@ enum {
 	BOX_HEADER_MOST = 16,
 	PRFT_BYTES = 32,
 	BOOT_BYTES = 8 + 16 + 8 + SEGMENT_BOOT_ID_BYTES - 1,
+	TAKEN_BYTES = 16 + 8, /* without the header */
 };
 
 /* --- reading the head --- */
@@ -288,6 +289,26 @@ static bool walk_is_ours(const struct segment_walk *walk, const struct mp4_box *
 	return true;
 }
 
+/* Looks for the time-lapse's box in a parsed moof. False when it is nonsense. */
+static bool walk_taken(struct segment_walk *walk, const struct mp4_box *moof)
+{
+	struct reader content, r = reader_of(walk->moof + moof->header_bytes,
+				       walk->moof_bytes - moof->header_bytes);
+	uint32_t type;
+
+	walk->has_taken = false;
+	while (!walk->has_taken && mp4_box_next(&r, &type, &content)) {
+		if (type != MP4_TYPE('u', 'u', 'i', 'd') || reader_left(&content) != TAKEN_BYTES ||
+			memcmp(content.at, segment_taken_type, sizeof(segment_taken_type)) != 0)
+			continue;
+		reader_skip(&content, sizeof(segment_taken_type));
+		walk->taken_us = (int64_t)reader_u64(&content);
+		walk->has_taken = true;
+	}
+	return !walk->has_taken ||
+	       (walk->taken_us / 1000000 < INT32_MAX && walk->taken_us / 1000000 > -INT32_MAX);
+}
+
 int segment_walk_next(struct segment_walk *walk)
 {
 	struct mp4_box moof, mdat;
@@ -302,7 +323,7 @@ int segment_walk_next(struct segment_walk *walk)
 	walk->moof_bytes = (size_t)moof.bytes;
 	walk->bytes = moof.bytes + mdat.bytes;
 	if (mp4_moof_parse(&walk->fragment, walk->moof, walk->moof_bytes, &walk->movie, &why) < 0 ||
-		!walk_is_ours(walk, &mdat))
+		!walk_is_ours(walk, &mdat) || !walk_taken(walk, &moof))
 		return -EBADMSG;
 	walk->at += walk->bytes;
 	return 1;

@@ -476,10 +476,11 @@ static int sync_folder_of(const struct volume_file *file)
 }
 
 /* Makes an ordinary MP4 of it, synced. Where that fails it stays what it was, a file of fragments. */
-static int file_finish(struct volume_file *file)
+static int file_finish(struct volume_file *file, const struct volume_job *job)
 {
 	uint64_t bytes;
-	int error = segment_close(file->fd, &bytes);
+	int error = job->p && !file->error ? segment_close_with(file->fd, job->p, job->n, &bytes)
+					   : segment_close(file->fd, &bytes);
 
 	if (bytes)
 		file->bytes = bytes;
@@ -504,7 +505,7 @@ static void close_run(struct worker_job *worker_job)
 		(void)unlinkat(file->volume->folder, file->path, 0);
 		file->bytes = 0;
 	} else {
-		job->error = file_finish(file);
+		job->error = file_finish(file, job);
 	}
 	pthread_mutex_lock(&file->volume->writing_mutex);
 	LIST_REMOVE(file, entry);
@@ -528,8 +529,17 @@ static void close_done(struct worker_job *worker_job)
 
 void volume_file_close(struct volume_file *file)
 {
+	volume_file_close_with(file, NULL, 0);
+}
+
+void volume_file_close_with(struct volume_file *file, uint8_t *moov, size_t n)
+{
 	struct volume_job *job = job_new(file, close_run, close_done, 0);
-	int error = worker_post(file->volume->writer, &job->job);
+	int error;
+
+	job->p = moov;
+	job->n = n;
+	error = worker_post(file->volume->writer, &job->job);
 
 	assert(error == 0); /* no bytes, and file_post() keeps room for the job */
 	(void)error;

@@ -74,6 +74,8 @@ int volume_append_fragment(
 	struct volume_file *file, struct fragment *fragment, int64_t origin_us) MUST_CHECK;
 /* Closes after what was queued (never refused). */
 void volume_file_close(struct volume_file *file);
+/* The same with the moov of segment_index_write(), which is the volume's from here on: the file is not read again. */
+void volume_file_close_with(struct volume_file *file, uint8_t *moov, size_t n);
 
 /* --- moving --- */
 
