@@ -327,7 +327,8 @@ static void gap_run(struct worker_job *worker_job)
 		"INSERT INTO gaps (camera, start_us, end_us, cause) VALUES (?1, ?2, ?3, ?4)");
 	sqlite3_stmt *forget = catalogue_prepare(job->catalogue,
 		"DELETE FROM gaps WHERE camera = ?1"
-		" AND end_us < (SELECT min(start_us) FROM segments WHERE camera = ?1)");
+		" AND end_us < (SELECT min(start_us) FROM segments WHERE camera = ?1"
+		" AND " CATALOGUE_IS_FOOTAGE ")");
 
 	if (add) {
 		sqlite3_bind_text(add, 1, job->camera, -1, SQLITE_STATIC);

@@ -18,6 +18,9 @@ enum catalogue_state {
 	SEGMENT_CLOSED
 };
 
+/* The stream of time-lapses, which are in the tree and no footage: who asks for times is not told of them. */
+#define CATALOGUE_TIMELAPSE "timelapse"
+
 struct catalogue_segment {
 	int64_t id;
 	char *camera, *stream; /* "porch", "main" */
@@ -85,7 +88,7 @@ void catalogue_cancel(struct catalogue_query *query);
 typedef void catalogue_segments_fn(
 	void *arg, int error, const struct catalogue_segment *rows, size_t n);
 /*
- * The segments of a camera that overlap [from_us, to_us), oldest first, at most `limit`, of which the path is greater than `after` when
+ * The footage of a camera that overlaps [from_us, to_us), oldest first, at most `limit`, of which the path is greater than `after` when
  * not NULL (for paging).
  */
 struct catalogue_query *catalogue_list(struct catalogue *catalogue, const char *camera,
@@ -105,7 +108,7 @@ struct catalogue_query *catalogue_find(struct catalogue *catalogue, const char *
 struct catalogue_query *catalogue_undated(struct catalogue *catalogue, int64_t after,
 	catalogue_segments_fn *done, void *arg) MUST_CHECK;
 
-/* The segment of a camera that ends last: one row, or none. */
+/* The footage of a camera that ends last: one row, or none. */
 struct catalogue_query *catalogue_newest(struct catalogue *catalogue, const char *camera,
 	catalogue_segments_fn *done, void *arg) MUST_CHECK;
 

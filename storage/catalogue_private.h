@@ -16,6 +16,9 @@ enum {
 	CATALOGUE_BUSY_MS = 5000
 };
 
+/* What time-lapses are not, in SQL. */
+#define CATALOGUE_IS_FOOTAGE "stream <> '" CATALOGUE_TIMELAPSE "'"
+
 /* A growing list of fragments. */
 struct fragment_index {
 	struct catalogue_fragment *fragments;

@@ -222,7 +222,8 @@ struct catalogue_query *catalogue_list(struct catalogue *catalogue, const char *
 	/* an open segment's end is not in the table: query_is_visible() looks again */
 	struct catalogue_query *query = query_new(catalogue,
 		ROW
-		"WHERE camera = ?1 AND path > ?2 AND (end_us > ?3 OR state = 0) AND start_us < ?4 ORDER BY start_us",
+		"WHERE camera = ?1 AND path > ?2 AND (end_us > ?3 OR state = 0) AND start_us < ?4"
+		" AND " CATALOGUE_IS_FOOTAGE " ORDER BY start_us",
 		arg);
 
 	query->on_segments = done;
@@ -275,8 +276,8 @@ struct catalogue_query *catalogue_undated(
 struct catalogue_query *catalogue_newest(
 	struct catalogue *catalogue, const char *camera, catalogue_segments_fn *done, void *arg)
 {
-	struct catalogue_query *query =
-		query_new(catalogue, ROW "WHERE camera = ?1 ORDER BY start_us DESC", arg);
+	struct catalogue_query *query = query_new(catalogue,
+		ROW "WHERE camera = ?1 AND " CATALOGUE_IS_FOOTAGE " ORDER BY start_us DESC", arg);
 
 	query->on_segments = done;
 	query->texts[0] = xstrdup(camera);

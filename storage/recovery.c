@@ -120,7 +120,7 @@ void recovery_add_row(struct catalogue *catalogue, int64_t id, const char *path,
 	struct catalogue_segment row = {
 		.id = id,
 		.camera = camera_of(path),
-		.stream = xstrdup("main"),
+		.stream = xstrdup(scan->timelapse ? CATALOGUE_TIMELAPSE : "main"),
 		.path = xstrdup(path),
 		.start_us = scan->start_us,
 		.end_us = scan->end_us,

@@ -70,10 +70,13 @@ static bool is_day(const char *name)
 	return end && !*end;
 }
 
-/* "14-30-00+0100.mp4", "14-30-00+0100_2.mp4" */
+/* "14-30-00+0100.mp4", "14-30-00+0100_2.mp4"; "timelapse.mp4" likewise */
 static bool is_recording(const char *name)
 {
 	const char *end = match(name, "dd-dd-ddsdddd");
+
+	if (!end && strncmp(name, CATALOGUE_TIMELAPSE, strlen(CATALOGUE_TIMELAPSE)) == 0)
+		end = name + strlen(CATALOGUE_TIMELAPSE);
 
 	if (end && *end == '_')
 		end += 1 + strspn(end + 1, "0123456789");

@@ -103,14 +103,25 @@ static bool tree_is_camera(const char *name, size_t n)
 	return n > 0 && n < CAMERA_BYTES;
 }
 
-/* "14-30-00+0100.mp4", or with a number "14-30-00+0100_2.mp4". */
-static bool tree_is_file(const char *name)
+/* The bytes of a file's name before what tells two of the same name apart, and the extension. 0: it is none. */
+static size_t tree_stem(const char *name)
 {
+	static const char time[] = "dd-dd-ddsdddd", timelapse[] = CATALOGUE_TIMELAPSE;
 	size_t n = strlen(name);
 
-	return tree_matches(name, n, "dd-dd-ddsdddd.mp4") ||
-	       tree_matches(name, n, "dd-dd-ddsdddd_d.mp4") ||
-	       tree_matches(name, n, "dd-dd-ddsdddd_dd.mp4");
+	if (n > strlen(time) && tree_matches(name, strlen(time), time))
+		return strlen(time);
+	return strncmp(name, timelapse, strlen(timelapse)) ? 0 : strlen(timelapse);
+}
+
+/* "14-30-00+0100.mp4" and "timelapse.mp4", or with a number "timelapse_2.mp4". */
+static bool tree_is_file(const char *name)
+{
+	size_t stem = tree_stem(name), n = strlen(name + stem);
+
+	return stem &&
+	       (tree_matches(name + stem, n, ".mp4") || tree_matches(name + stem, n, "_d.mp4") ||
+		       tree_matches(name + stem, n, "_dd.mp4"));
 }
 
 static struct tree_path tree_parse(const char *text)

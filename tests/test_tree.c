@@ -179,11 +179,15 @@ static void fill(void)
 	write_file("recordings/porch/2026-11-20/14-30-00+0000_2.mp4", 500);
 	write_file(
 		"recordings/porch/2026-11-20/14-40-00+0000.mp4", 900); /* 200 are half a fragment */
+	write_file("recordings/porch/2026-11-20/timelapse.mp4", 400);
+	write_file("recordings/porch/2026-11-20/timelapse_12.mp4", 401);
 	write_file("recordings/yard/2026-11-20/14-30-00+0000.mp4", 300);
 	write_file("recordings/yard/2026-11-20/14-40-00+0000.mp4", 250); /* somebody cut it */
 	add("porch", DAY "/14-30-00+0000.mp4", 1000, false);
 	add("porch", DAY "/14-30-00+0000_2.mp4", 500, false);
 	open_id = add("porch", OPEN, 700, true);
+	add("porch", DAY "/timelapse.mp4", 400, false);
+	add("porch", DAY "/timelapse_12.mp4", 401, false);
 	add("porch", "/recordings/porch/2026-11-21/00-00-00+0000.mp4", 100, false); /* no file */
 	add("yard", "/recordings/yard/2026-11-20/14-30-00+0000.mp4", 300, false);
 	add("yard", "/recordings/yard/2026-11-20/14-40-00+0000.mp4", 300, false);
@@ -205,6 +209,8 @@ static void test_paths_mean_what_they_say(void **state)
 		{ DAY,                           "2026-11-20",           TREE_COLLECTION, 0    },
 		{ DAY "/14-30-00+0000.mp4",      "14-30-00+0000.mp4",    TREE_FILE,       1000 },
 		{ DAY "/14-30-00+0000_2.mp4",    "14-30-00+0000_2.mp4",  TREE_FILE,       500  },
+		{ DAY "/timelapse.mp4",          "timelapse.mp4",        TREE_FILE,       400  },
+		{ DAY "/timelapse_12.mp4",       "timelapse_12.mp4",     TREE_FILE,       401  },
 		{ OPEN,                          "14-40-00+0000.mp4",    TREE_FILE,       700  },
   // clang-format on
 	};
@@ -249,6 +255,9 @@ static void test_other_paths_do_not_exist(void **state)
 		DAY "/.mp4", DAY "/%", DAY "/14-30-00+0000", DAY "/14-30-00+0000.MP4",
 		DAY "/14-30-00 0000.mp4", DAY "/14-30-00+0000_.mp4", DAY "/14-30-00+0000_3.mp4",
 		DAY "/14-30-00+0000_002.mp4", DAY "/14-30-00+0000.mp4/", DAY "/14-30-00+0000.mp4/x",
+		DAY "/timelapse", DAY "/timelapse_.mp4", DAY "/timelapse_123.mp4",
+		DAY "/timelapse+0000.mp4", DAY "/Timelapse.mp4", DAY "/timelaps.mp4",
+		DAY "/timelapse_2.mp4", DAY "/timelapse.mp4.mp4", "/recordings/porch/timelapse.mp4",
 		DAY "/14-30-00+0000.mp4\n", DAY "/../2026-11-20/14-30-00+0000.mp4",
 		DAY "/14-31-00+0000.mp4", "/recordings/yard/2026-11-20/14-30-00+0000_2.mp4",
 		"/nvrd.db", "/recordings/porch/2026-11-20\\14-30-00+0000.mp4" };
@@ -306,10 +315,12 @@ static void test_collections_are_listed_by_name(void **state)
 		{ "/recordings",       "yard",                 "" },
 		{ "/recordings/porch", NULL,                   "2026-11-20 2026-11-21 " },
 		{ "/recordings/porch", "2026-11-20",           "2026-11-21 " },
-		{ DAY, NULL, "14-30-00+0000.mp4 14-30-00+0000_2.mp4 14-40-00+0000.mp4 " },
-		{ DAY, "14-30-00+0000.mp4",   "14-30-00+0000_2.mp4 14-40-00+0000.mp4 " },
-		{ DAY, "14-30-00+0000_2.mp4", "14-40-00+0000.mp4 " },
-		{ DAY, "14-40-00+0000.mp4",   "" },
+		{ DAY, NULL, "14-30-00+0000.mp4 14-30-00+0000_2.mp4 14-40-00+0000.mp4 timelapse.mp4 timelapse_12.mp4 " },
+		{ DAY, "14-30-00+0000.mp4",   "14-30-00+0000_2.mp4 14-40-00+0000.mp4 timelapse.mp4 timelapse_12.mp4 " },
+		{ DAY, "14-30-00+0000_2.mp4", "14-40-00+0000.mp4 timelapse.mp4 timelapse_12.mp4 " },
+		{ DAY, "14-40-00+0000.mp4",   "timelapse.mp4 timelapse_12.mp4 " },
+		{ DAY, "timelapse.mp4",       "timelapse_12.mp4 " },
+		{ DAY, "timelapse_12.mp4",    "" },
   // clang-format on
 	};
 
@@ -402,7 +413,7 @@ static void test_what_a_user_may_not_see_does_not_exist(void **state)
 	assert_string_equal(list("/recordings", NULL, &user).names, "");
 	assert_int_equal(find("/recordings/yard", &user).error, -ENOENT);
 	user.cameras = NULL; /* all */
-	assert_int_equal(list(DAY, NULL, &user).n, 3);
+	assert_int_equal(list(DAY, NULL, &user).n, 5);
 }
 
 /* The configuration may be read anew while a request is under way. */
