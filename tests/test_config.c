@@ -84,6 +84,7 @@ static void a_full_file_is_read(void **state)
 		      "    transport: tcp\n"
 		      "    record: off\n"
 		      "    enabled: No\n"
+		      "    timelapse: {every: 1m, fps: 30}\n"
 		      "    keep: forever\n"
 		      "    max_size: 1TiB\n"
 		      "  t-2_x: {source: \"test:\"}\n");
@@ -118,10 +119,13 @@ static void a_full_file_is_read(void **state)
 	assert_int_equal(porch->recording.record, RECORD_OFF);
 	assert_false(porch->enabled);
 	assert_int_equal(porch->line, 9);
+	assert_int_equal(porch->recording.timelapse_every_us, 60 * SECOND);
+	assert_int_equal(porch->recording.timelapse_fps, 30);
 	assert_string_equal(second->source, "test:");
 	assert_int_equal(second->transport, TRANSPORT_AUTO);
 	assert_int_equal(second->recording.record, RECORD_CONTINUOUS);
 	assert_true(second->enabled);
+	assert_int_equal(second->recording.timelapse_every_us, 0);
 	assert_null(config_find_camera(config, "yard"));
 	assert_true(config_has_secrets(config));
 	config_free(config);
@@ -186,7 +190,21 @@ static const struct {
 		"nvrd.yaml:3: log.level: is given twice, first in line 2\n" },
 	{ PORCH "  porch:\n    source: 'test:'\n",
 		"nvrd.yaml:4: cameras.porch: is given twice, first in line 2\n" },
+	{ PORCH "    timelaps: {every: 10s}\n",
+		"nvrd.yaml:4: cameras.porch.timelaps: unknown key (did you mean timelapse?)\n" },
+	{ PORCH "    timelapse:\n      every: 10s\n      evry: 10s\n",
+		"nvrd.yaml:6: cameras.porch.timelapse.evry: unknown key (did you mean every?)\n" },
+	{ PORCH "    timelapse.every: 10s\n", "nvrd.yaml:4: cameras.porch.timelapse.every: unknown key\n" },
+	{ PORCH "    timelapse: {every: 10s, timelapse: {}}\n",
+		"nvrd.yaml:4: cameras.porch.timelapse.timelapse: unknown key\n" },
+	{ PORCH "    timelapse: {every: 10s, every: 20s}\n",
+		"nvrd.yaml:4: cameras.porch.timelapse.every: is given twice, first in line 4\n" },
 	/* shapes */
+	{ PORCH "    timelapse: 10s\n",
+		"nvrd.yaml:4: cameras.porch.timelapse: expected 'key: value' lines below it\n" },
+	{ PORCH "    timelapse: {fps: 25}\n", "nvrd.yaml:4: cameras.porch.timelapse.every: must be given\n" },
+	{ PORCH "    timelapse: {every: {s: 10}}\n",
+		"nvrd.yaml:4: cameras.porch.timelapse.every: expected one value\n" },
 	{ "hello", "nvrd.yaml:1: expected 'key: value' lines\n" },
 	{ "- a\n", "nvrd.yaml:1: expected 'key: value' lines\n" },
 	{ "log: info\n", "nvrd.yaml:1: log: expected 'key: value' lines below it\n" },
@@ -247,6 +265,10 @@ static const struct {
 	{ "storage: {sync: 5}\n",
 		"nvrd.yaml:1: storage.sync: expected a duration such as 500ms, 10s, 5m, 2h or 1d, not \"5\"\n" },
 	{ "storage: {path: ''}\n", "nvrd.yaml:1: storage.path: \"\" must name a folder\n" },
+	{ PORCH "    timelapse: {every: 500ms}\n",
+		"nvrd.yaml:4: cameras.porch.timelapse.every: expected a duration from 1s to 1h, not \"500ms\"\n" },
+	{ PORCH "    timelapse: {every: 10s, fps: 7}\n",
+		"nvrd.yaml:4: cameras.porch.timelapse.fps: expected 1, 2, 5, 10, 12, 15, 20, 24, 25, 30, 50 or 60, not \"7\"\n" },
 	{ PORCH "    enabled: maybe\n",
 		"nvrd.yaml:4: cameras.porch.enabled: expected yes or no, not \"maybe\"\n" },
 	{ "users: {a: {password: ''}}\n", "nvrd.yaml:1: users.a.password: may not be empty\n" },
@@ -654,6 +676,7 @@ static void a_reload_sees_what_changed(void **state)
 		{ "log: {level: debug}\n" PORCH,                             true,  true,  NULL          },
 		{ "users: {a: {password: x}}\n" PORCH,                       true,  true,  NULL          },
 		{ PORCH "    record: off\n",                                 true,  true,  NULL          },
+		{ PORCH "    timelapse: {every: 10s}\n",                     true,  true,  NULL          },
 		{ PORCH "    keep: 1d\n    max_size: 1GB\n",                 true,  true,  NULL          },
 		{ "storage: {keep: 1d, max_size: 1GB, reserve: 9%}\n" PORCH, true,  true,  NULL          },
 		{ PORCH "    enabled: off\n",                                false, true,  NULL          },

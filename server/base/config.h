@@ -43,6 +43,8 @@ struct config_recording {
 	enum config_record record;
 	char *schedule; /* when: see schedule.h; NULL: always */
 	int64_t pre_us, post_us;
+	int64_t timelapse_every_us; /* 0: there is none */
+	int timelapse_fps;
 };
 
 #define CONFIG_KEEP_FOREVER INT64_MAX

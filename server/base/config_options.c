@@ -68,6 +68,22 @@ static const struct config_word tls_words[] = {
 	{ "legacy", TLS_LEGACY},
 	{ NULL,     0         },
 };
+/* What divides 90000, the ticks of a second of video. */
+static const struct config_word fps_words[] = {
+	{"1",   1 },
+	{ "2",  2 },
+	{ "5",  5 },
+	{ "10", 10},
+	{ "12", 12},
+	{ "15", 15},
+	{ "20", 20},
+	{ "24", 24},
+	{ "25", 25},
+	{ "30", 30},
+	{ "50", 50},
+	{ "60", 60},
+	{ NULL, 0 },
+};
 static const struct config_word record_words[] = {
 	{"continuous", RECORD_CONTINUOUS},
 	{ "events",    RECORD_EVENTS    },
@@ -389,6 +405,26 @@ const struct config_option config_options[] = {
 		.standard = "none",
 		.applies = APPLIES_NOTHING,
 		.help = "How much the camera's recordings may take; its oldest go first.",
+	},
+	{
+		.key = "cameras.*.timelapse.every",
+		.type = OPTION_DURATION,
+		.offset = IN_CAMERA(recording.timelapse_every_us),
+		.required = true,
+		.applies = APPLIES_RECORDER,
+		.min = "1s",
+		.max = "1h",
+		.help = "Where timelapse is given, the camera's keyframes this far apart become a film of each "
+			"day, timelapse.mp4 in the day's folder, whether the camera is recorded or not.",
+	},
+	{
+		.key = "cameras.*.timelapse.fps",
+		.type = OPTION_ENUM,
+		.offset = IN_CAMERA(recording.timelapse_fps),
+		.standard = "25",
+		.applies = APPLIES_RECORDER,
+		.words = fps_words,
+		.help = "How many of its pictures a second of the film shows.",
 	},
 	{
 		.key = "cameras.*.audio",

@@ -190,17 +190,22 @@ static void check_duplicates(struct loading *l, const struct config_node *map, c
 }
 
 /*
- * What may have been meant by an unknown key: an option of the same section, else one of another,
- * by its whole name. NULL when nothing is near.
+ * What may have been meant by an unknown key: an option or a section of the same section, else an option
+ * of another, by its whole name. In buf or static; NULL when nothing is near.
  */
-static const char *suggest(const char *prefix, const char *key)
+static const char *suggest(const char *prefix, const char *key, char buf[CONFIG_KEY_BYTES])
 {
 	const char *elsewhere = NULL;
 
 	for (const struct config_option *o = config_options; o->key; o++) {
-		if (config_option_has_prefix(o, prefix) &&
-			config_is_near(key, o->key + strlen(prefix)))
-			return o->key + strlen(prefix);
+		if (config_option_has_prefix(o, prefix)) {
+			const char *name = o->key + strlen(prefix);
+
+			(void)snprintf(
+				buf, CONFIG_KEY_BYTES, "%.*s", (int)strcspn(name, "."), name);
+			if (config_is_near(key, buf))
+				return buf;
+		}
 		if (!elsewhere && !strchr(o->key, '*') &&
 			config_is_near(key, strchr(o->key, '.') + 1))
 			elsewhere = o->key;
@@ -276,36 +281,56 @@ static void read_option(struct loading *l, const struct config_option *option, v
 	memory_free_secret(text);
 }
 
-/* Reads a mapping's options, the rows `prefix`*, into object. */
-static void read_options(struct loading *l, const char *prefix, void *object,
-	const struct config_node *map, const char *path)
-{
-	const struct config_node *child;
-	char shown[PATH_BYTES];
-
-	check_duplicates(l, map, path);
-	TAILQ_FOREACH (child, &map->children, entry) {
-		const struct config_option *option = config_option_find(prefix, child->key);
-
-		join(shown, path, child->key);
-		if (option)
-			read_option(l, option, object, child, shown);
-		else
-			fail_unknown(l, child, shown, suggest(prefix, child->key));
-	}
-}
-
+/* Of a section's own options; those below it are asked for where they begin. */
 static void check_required(
 	struct loading *l, const char *prefix, const struct config_node *node, const char *path)
 {
 	char shown[PATH_BYTES];
 
 	for (const struct config_option *o = config_options; o->key; o++) {
-		if (!o->required || !config_option_has_prefix(o, prefix))
+		if (!o->required || !config_option_has_prefix(o, prefix) ||
+			strchr(o->key + strlen(prefix), '.'))
 			continue;
 		if (!config_node_find(node, o->key + strlen(prefix)))
 			config_fail(l->errors, node->line,
 				join(shown, path, o->key + strlen(prefix)), "must be given");
+	}
+}
+
+/* Whether there is a section of that name below a section: rows `prefix`name.*; its prefix in ret. */
+static bool find_subsection(char ret[CONFIG_KEY_BYTES], const char *prefix, const char *name)
+{
+	if (snprintf(ret, CONFIG_KEY_BYTES, "%s%s.", prefix, name) >= CONFIG_KEY_BYTES)
+		return false;
+	for (const struct config_option *o = config_options; o->key; o++) {
+		if (config_option_has_prefix(o, ret))
+			return true;
+	}
+	return false;
+}
+
+/* Reads a mapping's options, the rows `prefix`*, into object. */
+static void read_options(struct loading *l, const char *prefix, void *object,
+	const struct config_node *map, const char *path)
+{
+	const struct config_node *child;
+	char shown[PATH_BYTES], below[CONFIG_KEY_BYTES], meant[CONFIG_KEY_BYTES];
+
+	check_duplicates(l, map, path);
+	TAILQ_FOREACH (child, &map->children, entry) {
+		/* a dot in a key of the table stands between a section and what is in it */
+		const struct config_option *option =
+			strchr(child->key, '.') ? NULL : config_option_find(prefix, child->key);
+
+		join(shown, path, child->key);
+		if (option) {
+			read_option(l, option, object, child, shown);
+		} else if (!find_subsection(below, prefix, child->key)) {
+			fail_unknown(l, child, shown, suggest(prefix, child->key, meant));
+		} else if (check_map(l, child, shown)) {
+			read_options(l, below, object, child, shown);
+			check_required(l, below, child, shown);
+		}
 	}
 }
 
@@ -361,7 +386,7 @@ static const struct collection *find_collection(const char *key)
 }
 
 /* The section that may have been meant by key, or the section itself; NULL when there is none. */
-static const char *find_section(const char *key, bool *is_exact)
+static const char *find_section(const char *key, bool *is_exact, char buf[CONFIG_KEY_BYTES])
 {
 	static const char *const sections[] = { "listen", "storage", "log", "users", "cameras" };
 	const char *near = NULL;
@@ -373,7 +398,7 @@ static const char *find_section(const char *key, bool *is_exact)
 		if (config_is_near(key, sections[i]))
 			near = sections[i];
 	}
-	return near ? near : suggest("-", key);
+	return near ? near : suggest("-", key, buf);
 }
 
 static void read_root(struct loading *l, const struct config_node *root)
@@ -384,9 +409,9 @@ static void read_root(struct loading *l, const struct config_node *root)
 	TAILQ_FOREACH (child, &root->children, entry) {
 		const struct collection *collection = find_collection(child->key);
 		char path[PATH_BYTES];
-		char prefix[32];
+		char prefix[32], meant[CONFIG_KEY_BYTES];
 		bool is_exact;
-		const char *section = find_section(child->key, &is_exact);
+		const char *section = find_section(child->key, &is_exact, meant);
 
 		join(path, "", child->key);
 		if (!is_exact) {
