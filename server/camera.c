@@ -1,4 +1,4 @@
-/* One camera: its streams and their pulls, its recorder. */
+/* One camera: its streams and their pulls, its recorder, its time-lapse. */
 #include "server/camera.h"
 
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "server/media/stream.h"
 #include "server/pull.h"
 #include "storage/recorder.h"
+#include "storage/timelapse.h"
 
 enum {
 	LINGER_US = 10000000, /* a substream is pulled so much longer than it is needed */
@@ -37,8 +38,9 @@ struct camera {
 	struct event *linger_timer;   /* until the substream is let go */
 	struct recorder *recorder;    /* while it records */
 	bool has_recorded;            /* there was one before */
+	struct timelapse *timelapse;  /* while it makes one */
 	struct event *schedule_timer; /* to the next minute */
-	unsigned closing;             /* recorders stopped whose files are not on disk yet */
+	unsigned closing;             /* of both, those stopped whose files are not on disk yet */
 
 	void (*on_stopped)(void *arg); /* set when the end has begun */
 	void *on_stopped_arg;
@@ -124,7 +126,7 @@ static void camera_stop_feeds(struct camera *camera)
 
 static void camera_finish(struct camera *camera);
 
-static void camera_on_recorder_closed(void *arg)
+static void camera_on_closed(void *arg)
 {
 	struct camera *camera = arg;
 
@@ -141,7 +143,7 @@ static void camera_stop_recorder(struct camera *camera)
 		return;
 	camera->recorder = NULL;
 	camera->closing++;
-	recorder_stop(recorder, camera_on_recorder_closed, camera);
+	recorder_stop(recorder, camera_on_closed, camera);
 }
 
 /* Whether the schedule says to record now; it is asked again when the next minute begins. */
@@ -197,6 +199,36 @@ void camera_trigger(struct camera *camera)
 		recorder_trigger(camera->recorder, 0);
 }
 
+/* --- the time-lapse, whether it is recorded or not --- */
+
+static void camera_stop_timelapse(struct camera *camera)
+{
+	struct timelapse *timelapse = camera->timelapse;
+
+	if (!timelapse)
+		return;
+	camera->timelapse = NULL;
+	camera->closing++;
+	timelapse_stop(timelapse, camera_on_closed, camera);
+}
+
+static void camera_update_timelapse(struct camera *camera)
+{
+	const struct config_recording *recording = &camera->config->recording;
+	struct timelapse_settings settings = {
+		.every_us = recording->timelapse_every_us,
+		.fps = recording->timelapse_fps,
+	};
+
+	if (!camera->config->enabled || !settings.every_us)
+		camera_stop_timelapse(camera);
+	else if (camera->timelapse)
+		timelapse_apply(camera->timelapse, &settings);
+	else
+		camera->timelapse = timelapse_new(camera->main.stream, camera->config->name,
+			camera->volume, camera->catalogue, &settings, &camera->log);
+}
+
 /* --- life --- */
 
 /* Takes a copy of the configuration; what refers to the old one was stopped before. */
@@ -222,6 +254,7 @@ struct camera *camera_new(const struct config_camera *config, int64_t segment_us
 	camera_set_config(camera, config);
 	camera_start_feeds(camera);
 	camera_update_recorder(camera);
+	camera_update_timelapse(camera);
 	return camera;
 }
 
@@ -238,6 +271,7 @@ void camera_apply(struct camera *camera, const struct config_camera *config, int
 		camera_start_feeds(camera);
 	}
 	camera_update_recorder(camera);
+	camera_update_timelapse(camera);
 }
 
 /* The last step of stopping: nothing of the camera is on its way any more. */
@@ -261,6 +295,7 @@ void camera_stop(struct camera *camera, void (*on_stopped)(void *arg), void *arg
 	reactor_timer_stop(camera->schedule_timer);
 	camera_stop_feeds(camera);
 	camera_stop_recorder(camera);
+	camera_stop_timelapse(camera);
 	camera_finish(camera);
 }
 

@@ -10,6 +10,7 @@
 #include "server/base/reactor.h"
 #include "server/base/wall_clock.h"
 #include "storage/recorder.h"
+#include "storage/timelapse.h"
 
 enum {
 	AGAIN_US = 2000000, /* for those that are still open */
@@ -96,6 +97,8 @@ static void redate_begin(struct redate *redate, const struct catalogue_segment *
 	if (llabs(redate->later_us) <= WALL_CLOCK_STEP_US) {
 		redate->later_us = 0;
 		snprintf(path, sizeof(path), "%s", row->path);
+	} else if (strcmp(row->stream, CATALOGUE_TIMELAPSE) == 0) {
+		timelapse_path(path, sizeof(path), row->camera, row->start_us + redate->later_us);
 	} else {
 		recorder_path(path, sizeof(path), row->camera, row->start_us + redate->later_us);
 	}

@@ -68,6 +68,8 @@ struct evbuffer;
 		"Seconds that should have been recorded and were not, by cause.")                    \
 	X(METRIC_RECORDER_GAP, GAUGE, "nvrd_recorder_gap_seconds", "camera",                         \
 		"How long nothing has been recorded that should be; 0 when all is well.")            \
+	X(METRIC_TIMELAPSE_PICTURES, COUNTER, "nvrd_timelapse_pictures_total", "camera,result",      \
+		"Pictures for the time-lapse: written, late (the disk was behind), failed.")         \
 	X(METRIC_REDATED, COUNTER, "nvrd_recordings_redated_total", "",                              \
 		"Recordings of before the clock was set that were confirmed or given another time.") \
 	X(METRIC_UPLOADS, COUNTER, "nvrd_uploads_total", "camera,result",                            \
