@@ -75,6 +75,29 @@ static const char *const upgrades[CATALOGUE_SCHEMA_VERSION] = {
 	" UPDATE totals SET bytes = bytes - old.bytes, segments = segments - 1 WHERE camera = old.camera;"
 	" DELETE FROM totals WHERE camera = old.camera AND segments = 0;"
 	"END;",
+	/* the same without time-lapses, which stay: their bytes are not counted, their rows not read */
+	"DROP INDEX segments_by_age;"
+	"DROP INDEX segments_by_order;"
+	"CREATE INDEX segments_by_age ON segments (camera, start_us)"
+	" WHERE state = 1 AND boot_us = 0 AND " CATALOGUE_IS_FOOTAGE ";"
+	"CREATE INDEX segments_by_order ON segments (camera)"
+	" WHERE state = 1 AND boot_us <> 0 AND " CATALOGUE_IS_FOOTAGE ";"
+	"DROP TRIGGER segments_count_added;"
+	"DROP TRIGGER segments_count_changed;"
+	"DROP TRIGGER segments_count_removed;"
+	"CREATE TRIGGER segments_count_added AFTER INSERT ON segments BEGIN"
+	" INSERT INTO totals VALUES (new.camera, (new." CATALOGUE_IS_FOOTAGE ") * new.bytes, 1)"
+	"  ON CONFLICT (camera) DO UPDATE SET bytes = bytes + excluded.bytes, segments = segments + 1;"
+	"END;"
+	"CREATE TRIGGER segments_count_changed AFTER UPDATE OF bytes ON segments"
+	" WHEN new." CATALOGUE_IS_FOOTAGE " BEGIN"
+	" UPDATE totals SET bytes = bytes + new.bytes - old.bytes WHERE camera = old.camera;"
+	"END;"
+	"CREATE TRIGGER segments_count_removed AFTER DELETE ON segments BEGIN"
+	" UPDATE totals SET bytes = bytes - (old." CATALOGUE_IS_FOOTAGE ") * old.bytes,"
+	"  segments = segments - 1 WHERE camera = old.camera;"
+	" DELETE FROM totals WHERE camera = old.camera AND segments = 0;"
+	"END;",
 };
 
 void catalogue_segment_free(struct catalogue_segment *segment)
@@ -196,6 +219,7 @@ static void add_run(struct worker_job *worker_job)
 
 	open->id = job->id;
 	open->camera = xstrdup(s->camera);
+	open->timelapse = strcmp(s->stream, CATALOGUE_TIMELAPSE) == 0;
 	open->end_us = s->start_us;
 	LIST_INSERT_HEAD(&job->catalogue->open, open, entry);
 	if (!statement)

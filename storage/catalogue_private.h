@@ -12,7 +12,7 @@
 
 enum {
 	CATALOGUE_BOOT_ID_BYTES = 40,
-	CATALOGUE_SCHEMA_VERSION = 4,
+	CATALOGUE_SCHEMA_VERSION = 5,
 	CATALOGUE_BUSY_MS = 5000
 };
 
@@ -38,6 +38,7 @@ int fragment_index_parse(struct fragment_index *ret, const uint8_t *p, size_t n)
 struct open_segment {
 	LIST_ENTRY(open_segment) entry;
 	char *camera;
+	bool timelapse;
 	int64_t id, end_us;
 	uint64_t bytes;
 	struct fragment_index index;

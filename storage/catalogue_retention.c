@@ -18,11 +18,15 @@
 
 #define ROW "SELECT id, path, start_us, end_us, bytes FROM segments "
 /* By time; and those of before the clock was set, by id: the order in which they were recorded. */
-#define DATED ROW "INDEXED BY segments_by_age WHERE camera = ?1 AND state = 1 AND boot_us = 0"
-#define UNDATED \
-	ROW "INDEXED BY segments_by_order WHERE camera = ?1 AND state = 1 AND boot_us <> 0 ORDER BY id"
-#define NEWEST \
-	"SELECT end_us FROM segments INDEXED BY segments_by_time WHERE camera = ?1 ORDER BY start_us DESC LIMIT 1"
+#define DATED                                                                            \
+	ROW "INDEXED BY segments_by_age WHERE camera = ?1 AND state = 1 AND boot_us = 0" \
+	    " AND " CATALOGUE_IS_FOOTAGE
+#define UNDATED                                                                             \
+	ROW "INDEXED BY segments_by_order WHERE camera = ?1 AND state = 1 AND boot_us <> 0" \
+	    " AND " CATALOGUE_IS_FOOTAGE " ORDER BY id"
+#define NEWEST                                                                      \
+	"SELECT end_us FROM segments INDEXED BY segments_by_time WHERE camera = ?1" \
+	" AND " CATALOGUE_IS_FOOTAGE " ORDER BY start_us DESC LIMIT 1"
 
 /* One row after the other of a question; the row stands here until the next. */
 struct cursor {
@@ -167,7 +171,7 @@ static void camera_add_open(const struct walk *walk, struct camera_walk *camera)
 	const struct open_segment *open;
 
 	LIST_FOREACH (open, &walk->catalogue->open, entry) {
-		if (strcmp(open->camera, camera->camera) != 0)
+		if (open->timelapse || strcmp(open->camera, camera->camera) != 0)
 			continue;
 		camera->bytes += open->bytes;
 		if (open->end_us > camera->newest_us)
@@ -198,6 +202,11 @@ static void walk_add_camera(struct walk *walk, const char *name, int64_t bytes)
 	camera_set_rule(walk, camera);
 	camera->newest_us = walk_number(walk, walk_prepare(walk, NEWEST, camera->camera));
 	camera_add_open(walk, camera);
+	if (camera->newest_us == INT64_MIN) { /* it has time-lapses alone */
+		free(camera->camera);
+		walk->n--;
+		return;
+	}
 	camera->dated.is_dated = true;
 	cursor_open(walk, &camera->dated, DATED " ORDER BY start_us", camera);
 	cursor_open(walk, &camera->undated, UNDATED, camera);
@@ -560,8 +569,8 @@ int catalogue_forget_expired(
 /* What is open is known to nvrd alone; but its files tell how much they hold. */
 static void read_open_segments(struct catalogue *catalogue, const char *root)
 {
-	sqlite3_stmt *statement = catalogue_prepare(
-		catalogue, "SELECT camera, path, end_us FROM segments WHERE state = 0");
+	sqlite3_stmt *statement = catalogue_prepare(catalogue,
+		"SELECT camera, path, end_us FROM segments WHERE state = 0 AND " CATALOGUE_IS_FOOTAGE);
 
 	while (statement && sqlite3_step(statement) == SQLITE_ROW) {
 		struct open_segment *open = xcalloc(1, sizeof(*open));

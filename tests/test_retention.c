@@ -36,12 +36,14 @@ static char *path_of(const char *camera, int hour)
 	return xasprintf("recordings/%s/2026-11-20/%d.mp4", camera, hour);
 }
 
+static const char *stream = "main"; /* of what is added */
+
 /* A segment of one hour; with no bytes it stays open, with 50 of them. */
 static void add(const char *camera, int hour, uint64_t bytes, int64_t boot_us)
 {
 	struct catalogue_segment row = {
 		.camera = xstrdup(camera),
-		.stream = xstrdup("main"),
+		.stream = xstrdup(stream),
 		.path = path_of(camera, hour),
 		.codecs = xstrdup("avc1.42c01e"),
 		.start_us = AT(hour),
@@ -132,6 +134,19 @@ static void assert_plan(struct catalogue_rules *rules, const char *expected)
 	assert_string_equal(plan(rules, 1000).text, expected);
 }
 
+/* Time-lapses of two cameras, one of which has nothing else: closed, open, of before the clock was set. */
+static void add_timelapses(void)
+{
+	stream = CATALOGUE_TIMELAPSE;
+	add("a", -4, 1000, 0);
+	add("a", -3, 1000, 1);
+	add("a", -2, 0, 0);
+	add("a", 20, 1000, 0);
+	add("lapse", 0, 1000, 0);
+	stream = "main";
+}
+
+/* No rule sees time-lapses. */
 static void test_each_rule_takes_the_oldest(void **state)
 {
 	// clang-format off
@@ -163,9 +178,11 @@ static void test_each_rule_takes_the_oldest(void **state)
 	// clang-format on
 
 	(void)state;
+	add_timelapses();
 	add_hours("a", 0, 10, 100);
 	add_hours("b", 5, 10, 200);
 	add("a", 10, 0, 0);
+	assert_string_equal(plan(rules_at(10), 10).history, "a:1050:0-11 b:1000:5-10 ");
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
 		struct catalogue_rules *rules = rules_at(10);
 
