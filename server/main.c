@@ -35,6 +35,7 @@
 #include "server/rescan.h"
 #include "server/retention_plan.h"
 #include "storage/catalogue.h"
+#include "storage/recorder_queue.h"
 #include "storage/recovery.h"
 #include "storage/redate.h"
 #include "storage/retention.h"
@@ -115,6 +116,7 @@ static void nvrd_apply(struct nvrd *nvrd, struct config *config)
 	log_setup(config->log.level, config->log.format);
 	authenticate_set_users(&config->users);
 	volume_set_sync(nvrd->volume, config->storage.sync_us);
+	recorder_queue_limit(config->storage.queue_bytes);
 	nvrd->config = config;
 	cameras_apply(nvrd->cameras, config);
 	retention_apply(nvrd->retention, config);
@@ -248,6 +250,7 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	char *why = NULL;
 	char *file;
 
+	recorder_queue_limit(nvrd->config->storage.queue_bytes);
 	nvrd->volume = volume_open(path, nvrd->config->storage.sync_us, &why);
 	if (!nvrd->volume) {
 		log_error(NULL, "storage.path %s: %s", path, why);

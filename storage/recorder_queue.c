@@ -13,7 +13,8 @@ enum {
 
 static struct {
 	TAILQ_HEAD(, recorder_queue) queues;
-	size_t limit, held; /* of all items there are, in queues or taken */
+	uint64_t limit;
+	size_t held; /* of all items there are, in queues or taken */
 } all = { .queues = TAILQ_HEAD_INITIALIZER(all.queues), .limit = STANDARD_LIMIT_BYTES };
 
 static size_t item_bytes(const struct recorder_item *item)
@@ -141,7 +142,7 @@ static void shed(void)
 		queue_drop(queue, queue->on_shed);
 }
 
-void recorder_queue_limit(size_t bytes)
+void recorder_queue_limit(uint64_t bytes)
 {
 	all.limit = bytes;
 	metric_set(metric_get(METRIC_RECORDER_QUEUE_LIMIT), (double)bytes);

@@ -40,8 +40,8 @@ struct recorder_queue {
 void recorder_queue_init(struct recorder_queue *queue, const char *camera,
 	void (*on_shed)(struct recorder_queue *queue, const struct fragment *fragment));
 void recorder_queue_fini(struct recorder_queue *queue); /* frees what is in it */
-/* For all queues; sheds at once what is too much. */
-void recorder_queue_limit(size_t bytes);
+/* `storage.queue`, for all of them; sheds at once what is too much. */
+void recorder_queue_limit(uint64_t bytes);
 
 /* New items, with references of their own; a fragment has just arrived. */
 void recorder_queue_add_init(

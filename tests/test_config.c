@@ -59,6 +59,7 @@ static void an_empty_file_gives_the_defaults(void **state)
 		assert_true(config->storage.keep_us == CONFIG_KEEP_FOREVER);
 		assert_true(config->storage.max_bytes == 0);
 		assert_int_equal(config->storage.reserve.percent, 5);
+		assert_true(config->storage.queue_bytes == UINT64_C(64) << 20);
 		assert_int_equal(config->log.level, LOG_INFO);
 		assert_int_equal(config->log.format, LOG_TEXT);
 		assert_true(TAILQ_EMPTY(&config->users));
@@ -73,7 +74,7 @@ static void a_full_file_is_read(void **state)
 	struct config *config =
 		parse("listen: {http: '[::]:80', rtsp: ':0'}\n"
 		      "storage: {path: /srv/video, segment: 30m, sync: 500ms, keep: 30d,\n"
-		      "          max_size: 500GB, reserve: 20GiB}\n"
+		      "          max_size: 500GB, reserve: 20GiB, queue: 1GiB}\n"
 		      "log: {level: debug, format: json}\n"
 		      "users:\n"
 		      "  anna: {password: 'a: b', role: admin}\n"
@@ -103,6 +104,7 @@ static void a_full_file_is_read(void **state)
 	assert_true(config->storage.max_bytes == UINT64_C(500000000000));
 	assert_true(config->storage.reserve.bytes == UINT64_C(20) << 30);
 	assert_int_equal(config->storage.reserve.percent, 0);
+	assert_true(config->storage.queue_bytes == UINT64_C(1) << 30);
 	assert_true(porch->keep_us == CONFIG_KEEP_FOREVER && second->keep_us == 0);
 	assert_true(porch->max_bytes == UINT64_C(1) << 40 && second->max_bytes == 0);
 	assert_int_equal(config->log.level, LOG_DEBUG);
@@ -258,6 +260,12 @@ static const struct {
 		"nvrd.yaml:1: storage.keep: expected a duration such as 12h or 30d, or forever, not \"30\"\n" },
 	{ "storage: {max_size: 500}\n",
 		"nvrd.yaml:1: storage.max_size: expected a size such as 500GB or 2TiB, or none, not \"500\"\n" },
+	{ "storage: {queue: 3MiB}\n",
+		"nvrd.yaml:1: storage.queue: expected a size from 4MiB to 64GiB, not \"3MiB\"\n" },
+	{ "storage: {queue: 65GiB}\n",
+		"nvrd.yaml:1: storage.queue: expected a size from 4MiB to 64GiB, not \"65GiB\"\n" },
+	{ "storage: {queue: none}\n",
+		"nvrd.yaml:1: storage.queue: expected a size from 4MiB to 64GiB, not \"none\"\n" },
 	{ "storage: {reserve: 5}\n",
 		"nvrd.yaml:1: storage.reserve: expected a share such as 5%, or a size such as 50GB, not \"5\"\n" },
 	{ "storage: {reserve: 91%}\n",

@@ -90,6 +90,7 @@ struct config {
 		int64_t keep_us;    /* or CONFIG_KEEP_FOREVER */
 		uint64_t max_bytes; /* 0: no limit */
 		struct config_share reserve;
+		uint64_t queue_bytes; /* of all recorders */
 	} storage;
 	struct {
 		enum log_level level;

@@ -269,6 +269,17 @@ const struct config_option config_options[] = {
 			"oldest recordings of all are deleted.",
 	},
 	{
+		.key = "storage.queue",
+		.type = OPTION_SIZE,
+		.offset = IN_CONFIG(storage.queue_bytes),
+		.standard = "64MiB",
+		.applies = APPLIES_NOTHING,
+		.min = "4MiB",
+		.max = "64GiB",
+		.help = "How much of all cameras may wait in memory while the disk is slow, fails or is away, what is "
+			"held for events included. What is more is not recorded.",
+	},
+	{
 		.key = "log.level",
 		.type = OPTION_ENUM,
 		.offset = IN_CONFIG(log.level),
@@ -722,12 +733,20 @@ static const char *set_keep(void *field, const char *text, char buf[CONFIG_WHY_B
 	return NULL;
 }
 
-static const char *set_size(void *field, const char *text, char buf[CONFIG_WHY_BYTES])
+/* A size between two limits, or one without limits that may also be none. */
+static const char *set_size(
+	const struct config_option *o, void *field, const char *text, char buf[CONFIG_WHY_BYTES])
 {
-	uint64_t value = 0;
+	uint64_t value = 0, min, max;
+	char range[64];
 
-	if (strcmp(text, "none") != 0 && config_parse_size(text, &value) < 0)
-		return expected(buf, "a size such as 500GB or 2TiB, or none", text);
+	if (!o->min || config_parse_size(o->min, &min) < 0 || config_parse_size(o->max, &max) < 0) {
+		if (strcmp(text, "none") != 0 && config_parse_size(text, &value) < 0)
+			return expected(buf, "a size such as 500GB or 2TiB, or none", text);
+	} else if (config_parse_size(text, &value) < 0 || value < min || value > max) {
+		(void)snprintf(range, sizeof(range), "a size from %s to %s", o->min, o->max);
+		return expected(buf, range, text);
+	}
 	*(uint64_t *)field = value;
 	return NULL;
 }
@@ -804,7 +823,7 @@ const char *config_option_set(const struct config_option *option, void *object, 
 	case OPTION_KEEP:
 		return set_keep(field, text, buf);
 	case OPTION_SIZE:
-		return set_size(field, text, buf);
+		return set_size(option, field, text, buf);
 	case OPTION_SHARE:
 		return set_share(field, text, buf);
 	case OPTION_ENUM:
@@ -1007,7 +1026,8 @@ void config_write_manual(struct evbuffer *out)
 		if (o->words)
 			write_words(out, o);
 		else
-			evbuffer_add_printf(out, "%s", type_names[o->type]);
+			evbuffer_add_printf(out, "%s",
+				o->type == OPTION_SIZE && o->min ? "size" : type_names[o->type]);
 		evbuffer_add_printf(out, "\n");
 		write_help(out, o->help);
 		if (o->min && o->max)

@@ -61,7 +61,7 @@ enum config_type {
 	OPTION_ADDRESS,  /* "address:port", or 'off': NULL */
 	OPTION_DURATION, /* int64_t, microseconds */
 	OPTION_KEEP,     /* int64_t, microseconds, CONFIG_KEEP_FOREVER for 'forever'; never 0 */
-	OPTION_SIZE,     /* uint64_t, bytes; 0 for 'none' */
+	OPTION_SIZE,     /* uint64_t, bytes; 0 for 'none', where there is no min */
 	OPTION_SHARE,    /* struct config_share */
 	OPTION_ENUM,
 	OPTION_BOOL,
