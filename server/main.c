@@ -65,7 +65,7 @@ struct nvrd {
 	struct volume *volume;
 	struct catalogue *catalogue;
 	struct tree *tree;
-	struct recovery *recovery; /* at the start */
+	struct recovery *recovery; /* NULL until the catalogue is open */
 	bool recovered;
 	struct redate *redate;
 	struct retention *retention;
@@ -244,6 +244,29 @@ static void nvrd_on_recovered(void *arg, const struct recovery_counts *counts)
 	uploads_start(nvrd->uploads);
 }
 
+/* The rows may not agree with the disk: always so at the start. */
+static void nvrd_on_stale(void *arg)
+{
+	struct nvrd *nvrd = arg;
+
+	nvrd->recovered = false;
+	if (nvrd->recovery)
+		recovery_again(nvrd->recovery);
+	else
+		nvrd->recovery =
+			recovery_new(nvrd->volume, nvrd->catalogue, nvrd_on_recovered, nvrd);
+}
+
+static void nvrd_on_store(void *arg, bool there)
+{
+	struct nvrd *nvrd = arg;
+
+	if (there)
+		catalogue_enter(nvrd->catalogue);
+	else
+		catalogue_leave(nvrd->catalogue);
+}
+
 static int nvrd_open_storage(struct nvrd *nvrd)
 {
 	const char *path = nvrd->config->storage.path;
@@ -251,6 +274,7 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	char *file;
 
 	recorder_queue_limit(nvrd->config->storage.queue_bytes);
+
 	nvrd->volume = volume_open(path, nvrd->config->storage.sync_us, &why);
 	if (!nvrd->volume) {
 		log_error(NULL, "storage.path %s: %s", path, why);
@@ -258,7 +282,8 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 		return -1;
 	}
 	file = xasprintf("%s/nvrd.db", path);
-	nvrd->catalogue = catalogue_open(file, &why);
+	nvrd->catalogue =
+		volume_is_there(nvrd->volume) ? catalogue_open(file, &why) : catalogue_new(file);
 	if (!nvrd->catalogue)
 		log_error(NULL, "catalogue %s: %s", file, why);
 	free(why);
@@ -268,7 +293,8 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	nvrd->redate = redate_new(nvrd->volume, nvrd->catalogue);
 	nvrd->uploads = uploads_new(nvrd->volume, nvrd->catalogue);
 	uploads_apply(nvrd->uploads, nvrd->config);
-	nvrd->recovery = recovery_new(nvrd->volume, nvrd->catalogue, nvrd_on_recovered, nvrd);
+	catalogue_watch(nvrd->catalogue, nvrd_on_stale, nvrd);
+	volume_watch(nvrd->volume, nvrd_on_store, nvrd);
 	nvrd->retention = retention_new(nvrd->volume, nvrd->catalogue);
 	wall_clock_watch(nvrd_on_clock_set, nvrd);
 	nvrd->tree = tree_new(nvrd->catalogue, nvrd->volume);

@@ -125,14 +125,20 @@ struct catalogue_segment *catalogue_segment_copy(const struct catalogue_segment 
 
 /* --- SQL --- */
 
+void catalogue_fail(struct catalogue *catalogue)
+{
+	catalogue->failure = sqlite3_errcode(catalogue->db);
+	metric_add(metric_get(METRIC_CATALOGUE_ERRORS, "failed"), 1);
+	log_write_repeated(&catalogue->trouble, LOG_ERROR, &catalogue->log, "%s",
+		sqlite3_errmsg(catalogue->db));
+}
+
 int catalogue_exec(struct catalogue *catalogue, const char *sql)
 {
-	char *message = NULL;
-
-	if (sqlite3_exec(catalogue->db, sql, NULL, NULL, &message) == SQLITE_OK)
+	if (catalogue->db && sqlite3_exec(catalogue->db, sql, NULL, NULL, NULL) == SQLITE_OK)
 		return 0;
-	log_error(&catalogue->log, "%s", message ? message : "out of memory");
-	sqlite3_free(message);
+	if (catalogue->db)
+		catalogue_fail(catalogue);
 	return -EIO;
 }
 
@@ -140,8 +146,10 @@ sqlite3_stmt *catalogue_prepare(struct catalogue *catalogue, const char *sql)
 {
 	sqlite3_stmt *statement = NULL;
 
+	if (!catalogue->db)
+		return NULL;
 	if (sqlite3_prepare_v2(catalogue->db, sql, -1, &statement, NULL) != SQLITE_OK)
-		log_error(&catalogue->log, "%s", sqlite3_errmsg(catalogue->db));
+		catalogue_fail(catalogue);
 	return statement;
 }
 
@@ -152,7 +160,7 @@ int catalogue_finish_statement(struct catalogue *catalogue, sqlite3_stmt *statem
 	(void)sqlite3_step(statement);
 	if (sqlite3_finalize(statement) == SQLITE_OK)
 		return 0;
-	log_error(&catalogue->log, "%s", sqlite3_errmsg(catalogue->db));
+	catalogue_fail(catalogue);
 	return -EIO;
 }
 
@@ -169,22 +177,34 @@ int64_t catalogue_number(struct catalogue *catalogue, const char *sql)
 
 /* --- jobs of the recorder --- */
 
-static void catalogue_job_done(struct worker_job *worker_job)
+void catalogue_job_fini(struct catalogue_job *job)
 {
-	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
-
 	catalogue_segment_free(job->segment);
 	free(job->path);
 	free(job->camera);
 	free(job->index.fragments);
+}
+
+static void catalogue_job_done(struct worker_job *worker_job)
+{
+	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
+
+	catalogue_job_fini(job);
 	free(job);
 }
 
-/* Posts a job that needs no answer. Returns 0 or -EAGAIN, the job is gone then. */
+static void change_run(struct worker_job *worker_job)
+{
+	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
+
+	catalogue_wait(job);
+	catalogue_settle(job->catalogue);
+}
+
 int catalogue_post(
 	struct catalogue *catalogue, struct catalogue_job *job, void (*run)(struct worker_job *))
 {
-	job->job.run = run;
+	job->job.run = run ? run : change_run;
 	job->job.done = catalogue_job_done;
 	job->job.bytes = sizeof(*job);
 	job->catalogue = catalogue;
@@ -192,6 +212,7 @@ int catalogue_post(
 		return 0;
 	log_write_repeated(&catalogue->again, LOG_ERROR, &catalogue->log,
 		"the queue is full: recordings are made but not listed");
+	catalogue->stale = true;
 	catalogue_job_done(&job->job);
 	return -EAGAIN;
 }
@@ -207,24 +228,64 @@ struct open_segment *catalogue_find_open(const struct catalogue *catalogue, int6
 	return NULL;
 }
 
-static void add_run(struct worker_job *worker_job)
+static struct open_segment *find_ticket(const struct catalogue *catalogue, int64_t ticket)
 {
-	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
-	const struct catalogue_segment *s = job->segment;
-	struct open_segment *open = xcalloc(1, sizeof(*open));
-	sqlite3_stmt *statement = catalogue_prepare(job->catalogue,
-		"INSERT INTO segments (id, camera, stream, path, folder, start_us, end_us, bytes, codecs, width, height, state, boot_us, boot_id)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, ?7, ?8, ?9, 0, ?10, ?11)");
-	const char *slash = strrchr(s->path, '/');
+	struct open_segment *open;
 
-	open->id = job->id;
-	open->camera = xstrdup(s->camera);
-	open->timelapse = strcmp(s->stream, CATALOGUE_TIMELAPSE) == 0;
-	open->end_us = s->start_us;
-	LIST_INSERT_HEAD(&job->catalogue->open, open, entry);
+	LIST_FOREACH (open, &catalogue->open, entry) {
+		if (open->ticket == ticket)
+			return open;
+	}
+	return NULL;
+}
+
+int64_t catalogue_new_id(const struct catalogue *catalogue, int64_t ticket)
+{
+	return ticket > catalogue->last_id ? ticket : catalogue->last_id + 1;
+}
+
+/* The id of the row with that path; 0: none, or -EIO. */
+static int64_t find_id(struct catalogue *catalogue, const char *path)
+{
+	sqlite3_stmt *statement = catalogue_prepare(
+		catalogue, "SELECT id FROM segments WHERE volume = 0 AND path = ?1");
+	int64_t id = 0;
+	int result;
+
 	if (!statement)
-		return;
-	sqlite3_bind_int64(statement, 1, job->id);
+		return -EIO;
+	sqlite3_bind_text(statement, 1, path, -1, SQLITE_STATIC);
+	result = sqlite3_step(statement);
+	if (result == SQLITE_ROW)
+		id = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	if (result == SQLITE_ROW || result == SQLITE_DONE)
+		return id;
+	catalogue_fail(catalogue);
+	return -EIO;
+}
+
+int catalogue_insert_open(struct catalogue *catalogue, const struct open_segment *open)
+{
+	/* a path has a row already when the database was opened anew, or when its file was removed by hand */
+	static const char sql[] =
+		"INSERT INTO segments (id, camera, stream, path, folder, start_us, end_us, bytes, codecs,"
+		" width, height, state, boot_us, boot_id)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, ?7, ?8, ?9, 0, ?10, ?11)"
+		" ON CONFLICT (volume, path) DO UPDATE SET start_us = excluded.start_us,"
+		" end_us = excluded.end_us, bytes = 0, codecs = excluded.codecs, width = excluded.width,"
+		" height = excluded.height, state = 0, fragments = NULL, boot_us = excluded.boot_us,"
+		" boot_id = excluded.boot_id";
+	const struct catalogue_segment *s = open->segment;
+	const char *slash = strrchr(s->path, '/');
+	int64_t id = find_id(catalogue, s->path);
+	sqlite3_stmt *statement = id < 0 ? NULL : catalogue_prepare(catalogue, sql);
+
+	if (!statement)
+		return -EIO;
+	catalogue->added = !id;
+	catalogue->new_id = id ? id : catalogue_new_id(catalogue, open->ticket);
+	sqlite3_bind_int64(statement, 1, catalogue->new_id);
 	sqlite3_bind_text(statement, 2, s->camera, -1, SQLITE_STATIC);
 	sqlite3_bind_text(statement, 3, s->stream, -1, SQLITE_STATIC);
 	sqlite3_bind_text(statement, 4, s->path, -1, SQLITE_STATIC);
@@ -236,28 +297,43 @@ static void add_run(struct worker_job *worker_job)
 	sqlite3_bind_int64(statement, 10, s->boot_us);
 	if (s->boot_us)
 		sqlite3_bind_text(statement, 11, wall_clock_boot_id(), -1, SQLITE_STATIC);
-	if (catalogue_finish_statement(job->catalogue, statement) == 0)
-		metric_add(job->catalogue->segments, 1);
+	return catalogue_finish_statement(catalogue, statement);
 }
 
-int catalogue_add(struct catalogue *catalogue, const struct catalogue_segment *segment, int64_t *id)
+static void add_run(struct worker_job *worker_job)
+{
+	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
+	struct open_segment *open = xcalloc(1, sizeof(*open));
+
+	open->ticket = job->ticket;
+	open->segment = job->segment;
+	open->camera = xstrdup(job->segment->camera);
+	open->timelapse = strcmp(job->segment->stream, CATALOGUE_TIMELAPSE) == 0;
+	open->end_us = job->segment->start_us;
+	job->segment = NULL;
+	LIST_INSERT_HEAD(&job->catalogue->open, open, entry);
+	catalogue_settle(job->catalogue);
+}
+
+int catalogue_add(
+	struct catalogue *catalogue, const struct catalogue_segment *segment, int64_t *ticket)
 {
 	struct catalogue_job *job = xcalloc(1, sizeof(*job));
-	int64_t taken = catalogue->next_id;
+	int64_t taken = catalogue->next_ticket;
 
-	job->id = taken;
+	job->ticket = taken;
 	job->segment = catalogue_segment_copy(segment);
 	if (catalogue_post(catalogue, job, add_run) < 0)
 		return -EAGAIN;
-	catalogue->next_id++;
-	*id = taken;
+	catalogue->next_ticket++;
+	*ticket = taken;
 	return 0;
 }
 
 static void grow_run(struct worker_job *worker_job)
 {
 	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
-	struct open_segment *open = catalogue_find_open(job->catalogue, job->id);
+	struct open_segment *open = find_ticket(job->catalogue, job->ticket);
 
 	if (!open)
 		return;
@@ -267,11 +343,11 @@ static void grow_run(struct worker_job *worker_job)
 }
 
 void catalogue_grow(
-	struct catalogue *catalogue, int64_t id, const struct catalogue_fragment *fragment)
+	struct catalogue *catalogue, int64_t ticket, const struct catalogue_fragment *fragment)
 {
 	struct catalogue_job *job = xcalloc(1, sizeof(*job));
 
-	job->id = id;
+	job->ticket = ticket;
 	job->fragment = *fragment;
 	(void)catalogue_post(catalogue, job, grow_run);
 }
@@ -283,8 +359,10 @@ int catalogue_delete(struct catalogue *catalogue, int64_t id)
 
 	if (statement)
 		sqlite3_bind_int64(statement, 1, id);
-	metric_add(catalogue->segments, -1);
-	return catalogue_finish_statement(catalogue, statement);
+	if (catalogue_finish_statement(catalogue, statement) < 0)
+		return -EIO;
+	catalogue->added -= sqlite3_changes(catalogue->db);
+	return 0;
 }
 
 int catalogue_update_closed(struct catalogue *catalogue, int64_t id, int64_t end_us, uint64_t bytes,
@@ -305,35 +383,44 @@ int catalogue_update_closed(struct catalogue *catalogue, int64_t id, int64_t end
 	return catalogue_finish_statement(catalogue, statement);
 }
 
-static void open_segment_free(struct open_segment *open)
+void catalogue_open_segment_free(struct open_segment *open)
 {
 	LIST_REMOVE(open, entry);
+	catalogue_segment_free(open->segment);
 	free(open->camera);
 	free(open->index.fragments);
 	free(open);
 }
 
+static int finish_apply(struct catalogue_job *job)
+{
+	struct catalogue *catalogue = job->catalogue;
+	const struct open_segment *open = job->open;
+
+	if (open->id < 0)
+		return 0;
+	if (job->bytes)
+		return catalogue_update_closed(
+			catalogue, open->id, open->end_us, job->bytes, &open->index);
+	return catalogue_delete(catalogue, open->id);
+}
+
 static void finish_run(struct worker_job *worker_job)
 {
 	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
-	struct open_segment *open = catalogue_find_open(job->catalogue, job->id);
 
-	if (!open)
-		return;
-	if (job->bytes)
-		(void)!catalogue_update_closed(
-			job->catalogue, open->id, open->end_us, job->bytes, &open->index);
-	else
-		(void)!catalogue_delete(job->catalogue, open->id);
-	open_segment_free(open);
+	job->open = find_ticket(job->catalogue, job->ticket);
+	if (job->open)
+		change_run(worker_job);
 }
 
-void catalogue_finish(struct catalogue *catalogue, int64_t id, uint64_t bytes)
+void catalogue_finish(struct catalogue *catalogue, int64_t ticket, uint64_t bytes)
 {
 	struct catalogue_job *job = xcalloc(1, sizeof(*job));
 
-	job->id = id;
+	job->ticket = ticket;
 	job->bytes = bytes;
+	job->apply = finish_apply;
 	if (catalogue_post(catalogue, job, finish_run) == 0)
 		catalogue->finished++;
 }
@@ -344,27 +431,27 @@ uint64_t catalogue_finished(const struct catalogue *catalogue)
 }
 
 /* Gaps of before the first recording are forgotten: nobody misses what is gone in any case. */
-static void gap_run(struct worker_job *worker_job)
+static int gap_apply(struct catalogue_job *job)
 {
-	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
 	sqlite3_stmt *add = catalogue_prepare(job->catalogue,
 		"INSERT INTO gaps (camera, start_us, end_us, cause) VALUES (?1, ?2, ?3, ?4)");
-	sqlite3_stmt *forget = catalogue_prepare(job->catalogue,
+	sqlite3_stmt *forget;
+
+	if (!add)
+		return -EIO;
+	sqlite3_bind_text(add, 1, job->camera, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(add, 2, job->start_us);
+	sqlite3_bind_int64(add, 3, job->end_us);
+	sqlite3_bind_text(add, 4, job->cause, -1, SQLITE_STATIC);
+	if (catalogue_finish_statement(job->catalogue, add) < 0)
+		return -EIO;
+	forget = catalogue_prepare(job->catalogue,
 		"DELETE FROM gaps WHERE camera = ?1"
 		" AND end_us < (SELECT min(start_us) FROM segments WHERE camera = ?1"
 		" AND " CATALOGUE_IS_FOOTAGE ")");
-
-	if (add) {
-		sqlite3_bind_text(add, 1, job->camera, -1, SQLITE_STATIC);
-		sqlite3_bind_int64(add, 2, job->start_us);
-		sqlite3_bind_int64(add, 3, job->end_us);
-		sqlite3_bind_text(add, 4, job->cause, -1, SQLITE_STATIC);
-		(void)!catalogue_finish_statement(job->catalogue, add);
-	}
-	if (forget) {
+	if (forget)
 		sqlite3_bind_text(forget, 1, job->camera, -1, SQLITE_STATIC);
-		(void)!catalogue_finish_statement(job->catalogue, forget);
-	}
+	return catalogue_finish_statement(job->catalogue, forget);
 }
 
 void catalogue_add_gap(struct catalogue *catalogue, const char *camera, int64_t start_us,
@@ -376,7 +463,8 @@ void catalogue_add_gap(struct catalogue *catalogue, const char *camera, int64_t 
 	job->start_us = start_us;
 	job->end_us = end_us;
 	job->cause = cause;
-	(void)catalogue_post(catalogue, job, gap_run);
+	job->apply = gap_apply;
+	(void)catalogue_post(catalogue, job, NULL);
 }
 
 /* The index of a closed segment, all of it so much later. */
@@ -390,25 +478,35 @@ static int index_move(sqlite3_stmt *row, int column, int64_t later_us, struct fr
 	return error;
 }
 
-static void redate_run(struct worker_job *worker_job)
+/* Reads the index of the row to be moved. Returns 1, 0 when there is none, or -EIO. */
+static int redate_read(struct catalogue_job *job, struct fragment_index *index)
 {
-	struct catalogue_job *job = CONTAINER_OF(worker_job, struct catalogue_job, job);
-	const char *slash = strrchr(job->path, '/');
-	struct fragment_index index = { 0 };
 	sqlite3_stmt *row = catalogue_prepare(
 		job->catalogue, "SELECT fragments FROM segments WHERE id = ?1 AND state = 1");
+	int result, found;
+
+	if (!row)
+		return -EIO;
+	sqlite3_bind_int64(row, 1, job->id);
+	result = sqlite3_step(row);
+	found = result == SQLITE_ROW && index_move(row, 0, job->later_us, index) == 0;
+	if (result != SQLITE_ROW && result != SQLITE_DONE)
+		catalogue_fail(job->catalogue);
+	sqlite3_finalize(row);
+	return result == SQLITE_ROW || result == SQLITE_DONE ? found : -EIO;
+}
+
+static int redate_apply(struct catalogue_job *job)
+{
+	const char *slash = strrchr(job->path, '/');
+	struct fragment_index index = { 0 };
 	sqlite3_stmt *update;
 	size_t bytes;
 	uint8_t *blob;
+	int found = redate_read(job, &index);
 
-	if (!row)
-		return;
-	sqlite3_bind_int64(row, 1, job->id);
-	if (sqlite3_step(row) != SQLITE_ROW || index_move(row, 0, job->later_us, &index) < 0) {
-		sqlite3_finalize(row);
-		return;
-	}
-	sqlite3_finalize(row);
+	if (found <= 0)
+		return found;
 	update = catalogue_prepare(job->catalogue,
 		"UPDATE segments SET path = ?2, folder = ?3, start_us = start_us + ?4, end_us = end_us + ?4,"
 		" fragments = ?5, boot_us = 0, boot_id = NULL WHERE id = ?1");
@@ -420,9 +518,9 @@ static void redate_run(struct worker_job *worker_job)
 			update, 3, job->path, slash ? (int)(slash - job->path) : 0, SQLITE_STATIC);
 		sqlite3_bind_int64(update, 4, job->later_us);
 		sqlite3_bind_blob(update, 5, blob, (int)bytes, free);
-		(void)!catalogue_finish_statement(job->catalogue, update);
 	}
 	free(index.fragments);
+	return catalogue_finish_statement(job->catalogue, update);
 }
 
 void catalogue_redate(struct catalogue *catalogue, int64_t id, const char *path, int64_t later_us)
@@ -432,7 +530,8 @@ void catalogue_redate(struct catalogue *catalogue, int64_t id, const char *path,
 	job->id = id;
 	job->path = xstrdup(path);
 	job->later_us = later_us;
-	(void)catalogue_post(catalogue, job, redate_run);
+	job->apply = redate_apply;
+	(void)catalogue_post(catalogue, job, NULL);
 }
 
 /* --- opening --- */
@@ -453,47 +552,99 @@ static int catalogue_upgrade(struct catalogue *catalogue, int64_t version)
 	return result;
 }
 
-/* Opens the database and makes its tables. An SQLite result code. */
-static int catalogue_open_database(struct catalogue *catalogue, const char *file)
+int catalogue_open_database(struct catalogue *catalogue, bool alone)
 {
-	int result = sqlite3_open_v2(file, &catalogue->db,
+	int result = sqlite3_open_v2(catalogue->file, &catalogue->db,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	int64_t version;
 
 	if (result != SQLITE_OK)
 		return result;
 	sqlite3_busy_timeout(catalogue->db, CATALOGUE_BUSY_MS);
+	if (alone)
+		(void)sqlite3_exec(
+			catalogue->db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL);
 	result = sqlite3_exec(catalogue->db,
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", NULL, NULL, NULL);
 	if (result != SQLITE_OK)
 		return result;
+	catalogue->failure = SQLITE_OK;
 	version = catalogue_number(catalogue, "PRAGMA user_version");
-	if (version < 0 || version > CATALOGUE_SCHEMA_VERSION)
-		return version < 0 ? SQLITE_CORRUPT : SQLITE_MISMATCH;
+	if (version < 0)
+		return catalogue->failure ? catalogue->failure : SQLITE_CORRUPT;
+	if (version > CATALOGUE_SCHEMA_VERSION)
+		return SQLITE_MISMATCH;
 	return version < CATALOGUE_SCHEMA_VERSION ? catalogue_upgrade(catalogue, version)
 						  : SQLITE_OK;
 }
 
-/* Gives a damaged database another name; a new one is made. Nothing is lost but what files do not say. */
-static void catalogue_set_aside(struct catalogue *catalogue, const char *file)
+void catalogue_close_database(struct catalogue *catalogue)
+{
+	/* the journal may lie elsewhere than its name leads by now: nothing is removed */
+	if (catalogue->db)
+		(void)sqlite3_db_config(
+			catalogue->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
+	sqlite3_close(catalogue->db);
+	catalogue->db = NULL;
+}
+
+void catalogue_set_aside(struct catalogue *catalogue)
 {
 	static const char *const suffixes[] = { "", "-wal", "-shm" };
 	long long now = (long long)time(NULL);
 
-	sqlite3_close(catalogue->db);
-	catalogue->db = NULL;
+	catalogue_close_database(catalogue);
 	for (size_t i = 0; i < ARRAY_LENGTH(suffixes); i++) {
-		char *from = xasprintf("%s%s", file, suffixes[i]);
-		char *to = xasprintf("%s.damaged-%lld%s", file, now, suffixes[i]);
+		char *from = xasprintf("%s%s", catalogue->file, suffixes[i]);
+		char *to = xasprintf("%s.damaged-%lld%s", catalogue->file, now, suffixes[i]);
 
 		if (rename(from, to) == 0 && i == 0)
 			log_warn(&catalogue->log, "damaged: set aside as %s", to);
 		free(from);
 		free(to);
 	}
+	catalogue->known_store = 0;
+	metric_add(metric_get(METRIC_CATALOGUE_ERRORS, "damaged"), 1);
 }
 
-/* Forgets all segments, and nothing else; a database that is not sound all through is a damaged one. */
+/* --- life --- */
+
+struct catalogue *catalogue_new(const char *file)
+{
+	struct catalogue *catalogue = xcalloc(1, sizeof(*catalogue));
+
+	catalogue->file = xstrdup(file);
+	catalogue->log = (struct log_name){ .kind = "catalogue" };
+	catalogue->next_ticket = 1;
+	LIST_INIT(&catalogue->open);
+	STAILQ_INIT(&catalogue->waiting);
+	catalogue->segments = metric_get(METRIC_CATALOGUE_SEGMENTS);
+	metric_set(catalogue->segments, 0);
+	metric_set(metric_get(METRIC_CATALOGUE_OPEN), 0);
+	(void)wall_clock_boot_id(); /* before the other thread asks for it too */
+	catalogue->worker = worker_new("catalogue", QUEUE_JOBS, QUEUE_BYTES);
+	catalogue->timer = reactor_timer_new(catalogue_on_timer, catalogue);
+	reactor_timer_start(catalogue->timer, 0);
+	return catalogue;
+}
+
+struct catalogue *catalogue_open(const char *file, char **why)
+{
+	struct catalogue *catalogue = catalogue_new(file);
+	int result;
+
+	catalogue->store++;
+	result = catalogue_connect(catalogue); /* its worker has nothing to do yet */
+	if (result == SQLITE_MISMATCH) {
+		*why = xstrdup("it was made by a newer nvrd");
+		catalogue_close(catalogue);
+		return NULL;
+	}
+	catalogue->next_ticket = catalogue->last_id + 1;
+	return catalogue;
+}
+
+/* Forgets all segments, and nothing else; not in a database that is not sound all through. */
 static int catalogue_empty(struct catalogue *catalogue)
 {
 	sqlite3_stmt *check = catalogue_prepare(catalogue, "PRAGMA quick_check(1)");
@@ -501,70 +652,41 @@ static int catalogue_empty(struct catalogue *catalogue)
 		     !strcmp((const char *)sqlite3_column_text(check, 0), "ok");
 
 	sqlite3_finalize(check);
-	return sound && catalogue_exec(catalogue, "DELETE FROM segments") == 0 ? SQLITE_OK
-									       : SQLITE_CORRUPT;
-}
-
-static int catalogue_start(
-	struct catalogue *catalogue, const char *file, bool without_segments, char **why)
-{
-	int result = catalogue_open_database(catalogue, file);
-
-	if (result == SQLITE_OK && without_segments)
-		result = catalogue_empty(catalogue);
-	if (result == SQLITE_CORRUPT || result == SQLITE_NOTADB) {
-		catalogue_set_aside(catalogue, file);
-		result = catalogue_open_database(catalogue, file);
-	}
-	if (result == SQLITE_MISMATCH)
-		*why = xstrdup("it was made by a newer nvrd");
-	else if (result != SQLITE_OK)
-		*why = xstrdup(catalogue->db && sqlite3_errcode(catalogue->db) == result
-				       ? sqlite3_errmsg(catalogue->db)
-				       : sqlite3_errstr(result));
-	return *why ? -EIO : 0;
-}
-
-static struct catalogue *catalogue_open_either(const char *file, bool without_segments, char **why)
-{
-	struct catalogue *catalogue = xcalloc(1, sizeof(*catalogue));
-
-	*why = NULL;
-	catalogue->log = (struct log_name){ .kind = "catalogue" };
-	LIST_INIT(&catalogue->open);
-	catalogue->segments = metric_get(METRIC_CATALOGUE_SEGMENTS);
-	metric_set(catalogue->segments, 0);
-	if (catalogue_start(catalogue, file, without_segments, why) < 0) {
-		sqlite3_close(catalogue->db);
-		free(catalogue);
-		return NULL;
-	}
-	metric_set(catalogue->segments, (double)catalogue_number(catalogue,
-						"SELECT coalesce(sum(segments), 0) FROM totals"));
-	catalogue->next_id = catalogue->first_id =
-		catalogue_number(catalogue, "SELECT coalesce(max(id), 0) + 1 FROM segments");
-	(void)wall_clock_boot_id(); /* before the other thread asks for it too */
-	catalogue->worker = worker_new("catalogue", QUEUE_JOBS, QUEUE_BYTES);
-	return catalogue;
-}
-
-struct catalogue *catalogue_open(const char *file, char **why)
-{
-	return catalogue_open_either(file, false, why);
+	return sound ? catalogue_exec(catalogue, "DELETE FROM segments") : -EBADMSG;
 }
 
 struct catalogue *catalogue_open_without_segments(const char *file, char **why)
 {
-	return catalogue_open_either(file, true, why);
+	struct catalogue *catalogue = catalogue_open(file, why);
+
+	if (catalogue && catalogue->db && catalogue_empty(catalogue) < 0) {
+		catalogue_set_aside(catalogue);
+		(void)catalogue_connect(catalogue);
+	}
+	if (!catalogue || catalogue->db)
+		return catalogue;
+	*why = xstrdup("cannot be opened");
+	catalogue_close(catalogue);
+	return NULL;
 }
 
 void catalogue_close(struct catalogue *catalogue)
 {
 	if (!catalogue)
 		return;
+	reactor_timer_free(&catalogue->timer);
 	worker_free(catalogue->worker);
+	catalogue->retry_us = 0;
+	if (catalogue->worker)
+		catalogue_settle(catalogue);
+	if (catalogue->waiting_jobs)
+		log_error(&catalogue->log,
+			"%zu changes could not be written: the next start finds what the files say",
+			catalogue->waiting_jobs);
+	catalogue_drop_waiting(catalogue);
 	while (!LIST_EMPTY(&catalogue->open))
-		open_segment_free(LIST_FIRST(&catalogue->open));
+		catalogue_open_segment_free(LIST_FIRST(&catalogue->open));
 	sqlite3_close(catalogue->db);
+	free(catalogue->file);
 	free(catalogue);
 }

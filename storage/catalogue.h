@@ -48,24 +48,44 @@ struct catalogue_fragment {
 };
 
 /*
- * Opens (or makes) `file`, "<storage.path>/nvrd.db". A damaged one is set aside under another name: storage/recovery.h
- * finds what is on the disk. Blocks: at start only. NULL and a message in *why (caller frees).
+ * A catalogue of which the database is `file`, "<storage.path>/nvrd.db". It has none until catalogue_enter():
+ * questions fail with -EIO, changes wait. So they do when the database cannot be read or written later; what waits is
+ * tried again each second, in its order.
+ */
+struct catalogue *catalogue_new(const char *file) MUST_CHECK;
+/* The store is there, or there anew: opens the database, or makes one. A damaged one is set aside under another name. */
+void catalogue_enter(struct catalogue *catalogue);
+/* The store is gone: the database is closed, and nothing is touched there any more. */
+void catalogue_leave(struct catalogue *catalogue);
+/*
+ * Both of the first at once. Blocks: at start only. NULL and a message in *why (caller frees) when a newer nvrd made
+ * the database; whatever else is wrong with it may pass.
  */
 struct catalogue *catalogue_open(const char *file, char **why) MUST_CHECK;
 /* The same, and forgets all segments first, for recovery to find them again. */
 struct catalogue *catalogue_open_without_segments(const char *file, char **why) MUST_CHECK;
 void catalogue_close(struct catalogue *catalogue); /* waits for its queue */
 
+typedef void catalogue_stale_fn(void *arg);
+/*
+ * on_stale comes when the rows may not agree with the disk: after each opening of the database, and when changes
+ * had to be left out. storage/recovery.h makes them agree.
+ */
+void catalogue_watch(struct catalogue *catalogue, catalogue_stale_fn *on_stale, void *arg);
+
 /* --- the recorder's side --- */
 
-/* Adds an open segment (copied). *id is given at once and good for the calls below. 0 or -EAGAIN. */
+/*
+ * Adds an open segment (copied). *ticket is given at once and good for the two calls below; it is the row's id as
+ * long as the database could be opened at the start. 0 or -EAGAIN.
+ */
 int catalogue_add(struct catalogue *catalogue, const struct catalogue_segment *segment,
-	int64_t *id) MUST_CHECK;
+	int64_t *ticket) MUST_CHECK;
 /* One more fragment is on disk. */
 void catalogue_grow(
-	struct catalogue *catalogue, int64_t id, const struct catalogue_fragment *fragment);
+	struct catalogue *catalogue, int64_t ticket, const struct catalogue_fragment *fragment);
 /* The file is closed with this many bytes; with 0 it is gone, and so is its row. */
-void catalogue_finish(struct catalogue *catalogue, int64_t id, uint64_t bytes);
+void catalogue_finish(struct catalogue *catalogue, int64_t ticket, uint64_t bytes);
 /* How many segments were closed since opening. */
 uint64_t catalogue_finished(const struct catalogue *catalogue);
 
@@ -115,7 +135,7 @@ struct catalogue_query *catalogue_newest(struct catalogue *catalogue, const char
 /* --- recovery's side --- */
 
 /*
- * The first segment with an id greater than `after` that was open when the last process ended: one
+ * The first segment with an id greater than `after` that is open and that nobody writes now: it was cut off. One
  * row, or none.
  */
 struct catalogue_query *catalogue_interrupted(struct catalogue *catalogue, int64_t after,

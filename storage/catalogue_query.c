@@ -24,7 +24,8 @@ struct catalogue_query {
 	char *texts[2];     /* bound as ?1, ?2 */
 	int64_t numbers[2]; /* bound as ?3, ?4 */
 	size_t limit;
-	bool all; /* also rows of files without a fragment */
+	bool all;         /* also rows of files without a fragment */
+	bool interrupted; /* but not those of files that are being written */
 
 	/* ... and the answer */
 	int error;
@@ -89,7 +90,8 @@ static void query_add_segment(struct catalogue_query *query, sqlite3_stmt *state
 {
 	struct catalogue_segment *row = query_read_row(query->catalogue, statement);
 
-	if (!query_is_visible(query, row)) {
+	if (!query_is_visible(query, row) ||
+		(query->interrupted && catalogue_find_open(query->catalogue, row->id))) {
 		catalogue_segment_free(row);
 		return;
 	}
@@ -121,11 +123,14 @@ static void query_read_index(struct catalogue_query *query, sqlite3_stmt *statem
 static void query_run(struct worker_job *job)
 {
 	struct catalogue_query *query = CONTAINER_OF(job, struct catalogue_query, job);
-	sqlite3_stmt *statement = query_prepare(query);
+	sqlite3_stmt *statement;
 	int result;
 
+	catalogue_follow(query->catalogue);
+	statement = query_prepare(query);
 	if (!statement) {
 		query->error = -EIO;
+		catalogue_mend(query->catalogue);
 		return;
 	}
 	while ((result = sqlite3_step(statement)) == SQLITE_ROW &&
@@ -138,10 +143,11 @@ static void query_run(struct worker_job *job)
 			query_read_index(query, statement);
 	}
 	if (result != SQLITE_ROW && result != SQLITE_DONE) {
-		log_error(&query->catalogue->log, "%s", sqlite3_errmsg(query->catalogue->db));
+		catalogue_fail(query->catalogue);
 		query->error = -EIO;
 	}
 	sqlite3_finalize(statement);
+	catalogue_mend(query->catalogue);
 }
 
 static void query_free(struct catalogue_query *query)
@@ -288,14 +294,14 @@ struct catalogue_query *catalogue_newest(
 struct catalogue_query *catalogue_interrupted(
 	struct catalogue *catalogue, int64_t after, catalogue_segments_fn *done, void *arg)
 {
-	struct catalogue_query *query = query_new(
-		catalogue, ROW "WHERE state = 0 AND id > ?3 AND id < ?4 ORDER BY id", arg);
+	struct catalogue_query *query =
+		query_new(catalogue, ROW "WHERE state = 0 AND id > ?3 ORDER BY id", arg);
 
 	query->on_segments = done;
 	query->numbers[0] = after;
-	query->numbers[1] = catalogue->first_id;
 	query->limit = 1;
 	query->all = true;
+	query->interrupted = true;
 	return query_post(query);
 }
 

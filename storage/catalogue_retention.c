@@ -88,7 +88,8 @@ void catalogue_rules_free(struct catalogue_rules *rules)
 
 static void walk_fail(struct walk *walk)
 {
-	log_error(&walk->catalogue->log, "%s", sqlite3_errmsg(walk->catalogue->db));
+	if (walk->catalogue->db)
+		catalogue_fail(walk->catalogue);
 	walk->error = -EIO;
 }
 
@@ -448,6 +449,7 @@ static void plan_run(struct worker_job *worker_job)
 	struct catalogue_plan *plan = &job->plan;
 	struct walk walk;
 
+	catalogue_follow(job->catalogue);
 	walk_open(&walk, job->catalogue, job->rules);
 	plan_add_cameras(plan, &walk);
 	plan->age_held_us = walk.held_us;
@@ -456,6 +458,7 @@ static void plan_run(struct worker_job *worker_job)
 		;
 	job->error = walk.error;
 	walk_close(&walk);
+	catalogue_mend(job->catalogue);
 }
 
 static void plan_job_free(struct plan_job *job)
@@ -516,10 +519,14 @@ static void forget_run(struct worker_job *worker_job)
 {
 	struct forget_job *job = CONTAINER_OF(worker_job, struct forget_job, job);
 	struct catalogue *catalogue = job->catalogue;
-	sqlite3_stmt *statement = catalogue_prepare(
-		catalogue, "DELETE FROM segments WHERE id = ?1 AND path = ?2 AND state = 1");
+	sqlite3_stmt *statement;
 	int forgotten = 0;
-	bool failed = !statement || catalogue_exec(catalogue, "BEGIN IMMEDIATE") < 0;
+	bool failed;
+
+	catalogue_follow(catalogue);
+	statement = catalogue_prepare(
+		catalogue, "DELETE FROM segments WHERE id = ?1 AND path = ?2 AND state = 1");
+	failed = !statement || catalogue_exec(catalogue, "BEGIN IMMEDIATE") < 0;
 
 	for (size_t i = 0; !failed && i < job->n; i++) {
 		sqlite3_bind_int64(statement, 1, job->rows[i].id);
@@ -528,8 +535,8 @@ static void forget_run(struct worker_job *worker_job)
 		forgotten += sqlite3_changes(catalogue->db);
 		sqlite3_reset(statement);
 	}
-	if (failed)
-		log_error(&catalogue->log, "%s", sqlite3_errmsg(catalogue->db));
+	if (failed && statement)
+		catalogue_fail(catalogue);
 	sqlite3_finalize(statement);
 	if (catalogue_exec(catalogue, failed ? "ROLLBACK" : "COMMIT") == 0 && !failed)
 		metric_add(catalogue->segments, -forgotten);

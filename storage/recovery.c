@@ -43,6 +43,7 @@ struct recovery {
 	struct catalogue_query *query;
 	struct recovery_counts counts;
 	bool stopped;
+	bool again; /* from the beginning, when it is over */
 	struct event *timer;
 
 	enum recovery_step step;
@@ -323,6 +324,17 @@ static void days_done(struct worker_job *worker_job)
 
 /* --- one after the other --- */
 
+static void recovery_restart(struct recovery *recovery)
+{
+	recovery_list_fini(&recovery->folders);
+	recovery->counts = (struct recovery_counts){ 0 };
+	recovery->step = STEP_INTERRUPTED;
+	recovery->interrupted = 0;
+	recovery->folder = 0;
+	recovery->stopped = recovery->again = false;
+	reactor_timer_start(recovery->timer, 0);
+}
+
 static void recovery_finish(struct recovery *recovery)
 {
 	const struct recovery_counts *c = &recovery->counts;
@@ -333,7 +345,10 @@ static void recovery_finish(struct recovery *recovery)
 			"%u recordings closed that were cut off, %u found without a row, %u rows corrected,"
 			" %u without a file forgotten, %u files left alone",
 			c->closed, c->adopted, c->corrected, c->forgotten, c->unusable);
-	recovery->done(recovery->arg, c);
+	if (recovery->again)
+		recovery_restart(recovery);
+	else
+		recovery->done(recovery->arg, c);
 }
 
 static void recovery_next(struct recovery *recovery)
@@ -390,6 +405,13 @@ struct recovery *recovery_new(struct volume *volume, struct catalogue *catalogue
 	recovery->worker = worker_new("recovery", 1, 1 << 20);
 	reactor_timer_start(recovery->timer, 0);
 	return recovery;
+}
+
+void recovery_again(struct recovery *recovery)
+{
+	recovery->again = true;
+	if (recovery->stopped)
+		recovery_restart(recovery);
 }
 
 void recovery_free(struct recovery *recovery)

@@ -29,8 +29,10 @@ struct segment_scan;
 void recovery_add_row(struct catalogue *catalogue, int64_t id, const char *path,
 	const struct segment_scan *scan, uint64_t bytes);
 
-/* Begins; `done` comes once, after which only recovery_free() may follow. Both outlive it. */
+/* Begins; `done` comes when it is over. Volume and catalogue outlive it. */
 struct recovery *recovery_new(struct volume *volume, struct catalogue *catalogue,
 	void (*done)(void *arg, const struct recovery_counts *counts), void *arg) MUST_CHECK;
+/* All of it once more, when it is over: the store has come back, or the catalogue had to leave something out. */
+void recovery_again(struct recovery *recovery);
 /* Stops where it is, before the volume and the catalogue are closed. NULL is fine. */
 void recovery_free(struct recovery *recovery);

@@ -51,7 +51,7 @@ struct uploads {
 
 	/* reactor */
 	enum uploads_state state;
-	bool freed;
+	bool started, freed;
 	char **cameras;
 	size_t n_cameras;
 	struct upload_watch *watches; /* as of the last look */
@@ -572,6 +572,9 @@ static void start_done(struct worker_job *worker_job)
 
 void uploads_start(struct uploads *uploads)
 {
+	if (uploads->started)
+		return;
+	uploads->started = true;
 	if (uploads->inotify >= 0) {
 		uploads->inotify_event = event_new(reactor_base(), uploads->inotify,
 			EV_READ | EV_PERSIST, uploads_on_inotify, uploads);

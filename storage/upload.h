@@ -18,7 +18,7 @@ struct uploads;
 struct uploads *uploads_new(struct volume *volume, struct catalogue *catalogue) MUST_CHECK;
 /* Takes what is there for the cameras of this configuration (copied), whose folders are made. */
 void uploads_apply(struct uploads *uploads, const struct config *config);
-/* Begins: once recovery has made the catalogue agree with the disk. */
+/* Begins: once recovery has made the catalogue agree with the disk. Calls after the first do nothing. */
 void uploads_start(struct uploads *uploads);
 /* Stops where it is, before the volume and the catalogue are closed. NULL is fine. */
 void uploads_free(struct uploads *uploads);

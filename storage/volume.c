@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -27,8 +26,6 @@ enum {
 	READER_JOBS = 1024,
 	READER_BYTES = 64 << 20,
 	MEASURE_US = 2000000,
-	FOLDER_MODE = 0750,
-	FILE_MODE = 0640,
 };
 
 struct volume_file {
@@ -40,6 +37,7 @@ struct volume_file {
 	/* writer, after volume_create() */
 	char *path;
 	int fd;
+	unsigned instance;           /* of the store; in a later one nothing more is written */
 	int error;                   /* the first failure, after which nothing more is written */
 	uint64_t bytes, plain_bytes; /* in all, and of those what is no fragment */
 	int64_t synced_us;           /* monotonic */
@@ -70,7 +68,10 @@ int volume_open_beneath(const struct volume *volume, const char *path, int flags
 	if (fd < 0 &&
 		errno == ENOSYS) /* a kernel before 5.6; paths are checked by the tree as well */
 		fd = openat(volume->folder, path, flags | O_CLOEXEC | O_NOFOLLOW, mode);
-	return fd < 0 ? -errno : (int)fd;
+	if (fd >= 0)
+		return (int)fd;
+	return volume->there ? -errno
+			     : -ENODEV; /* which nobody takes for a file that was removed */
 }
 
 void volume_count_error(const char *operation)
@@ -83,6 +84,8 @@ int volume_measure(struct volume *volume)
 	struct statvfs st;
 
 	volume->measured_us = reactor_monotonic_us();
+	if (!volume->there)
+		return -ENODEV;
 	if (fstatvfs(volume->folder, &st) < 0)
 		return -errno;
 	volume->space.free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
@@ -93,52 +96,15 @@ int volume_measure(struct volume *volume)
 
 /* --- opening the volume --- */
 
-/* Makes a folder and those above it. */
-static int make_folders(const char *path)
+static void volume_fini(struct volume *volume)
 {
-	char copy[PATH_MAX];
-
-	if ((size_t)snprintf(copy, sizeof(copy), "%s", path) >= sizeof(copy))
-		return -ENAMETOOLONG;
-	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(copy, FOLDER_MODE) < 0 && errno != EEXIST)
-			return -errno;
-		*slash = '/';
-	}
-	return mkdir(copy, FOLDER_MODE) < 0 && errno != EEXIST ? -errno : 0;
-}
-
-/* Whether something can be written here: found out at the start rather than at the first frame. */
-static int volume_probe(const struct volume *volume)
-{
-	int fd =
-		volume_open_beneath(volume, ".nvrd-probe", O_WRONLY | O_CREAT | O_TRUNC, FILE_MODE);
-	int error = 0;
-
-	if (fd < 0)
-		return fd;
-	if (write(fd, "", 1) != 1)
-		error = -errno;
-	close(fd);
-	(void)unlinkat(volume->folder, ".nvrd-probe", 0);
-	return error == -ENOSPC ? 0 : error; /* a full disk is no reason not to start */
-}
-
-static int volume_prepare(struct volume *volume)
-{
-	int error = make_folders(volume->path);
-
-	if (error < 0)
-		return error;
-	volume->folder = open(volume->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (volume->folder < 0)
-		return -errno;
-	if (flock(volume->folder, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-		return -EBUSY;
-	if (mkdirat(volume->folder, "recordings", FOLDER_MODE) < 0 && errno != EEXIST)
-		return -errno;
-	return volume_probe(volume);
+	if (volume->folder >= 0)
+		close(volume->folder);
+	if (volume->nowhere >= 0)
+		close(volume->nowhere);
+	pthread_mutex_destroy(&volume->writing_mutex);
+	free(volume->path);
+	free(volume);
 }
 
 struct volume *volume_open(const char *path, int64_t sync_us, char **why)
@@ -147,22 +113,23 @@ struct volume *volume_open(const char *path, int64_t sync_us, char **why)
 	int error;
 
 	volume->path = xstrdup(path);
-	volume->folder = -1;
+	volume->nowhere = open("/dev/null", O_PATH | O_CLOEXEC);
+	volume->folder = fcntl(volume->nowhere, F_DUPFD_CLOEXEC, 0);
 	volume->sync_us = sync_us;
 	LIST_INIT(&volume->writing);
 	pthread_mutex_init(&volume->writing_mutex, NULL);
 	LIST_INIT(&volume->holds);
 	volume->log = (struct log_name){ .kind = "volume", .name = volume->path };
-	error = volume_prepare(volume);
-	if (error < 0) {
-		*why = error == -EBUSY ? xstrdup("another nvrd uses it")
-				       : xasprintf("cannot be written: %s", strerror(-error));
-		if (volume->folder >= 0)
-			close(volume->folder);
-		pthread_mutex_destroy(&volume->writing_mutex);
-		free(volume->path);
-		free(volume);
+	volume_set_state(volume, VOLUME_GONE);
+	error = volume_enter(volume, why);
+	if (error == -EBUSY || volume_is_misconfigured(error)) {
+		volume_fini(volume);
 		return NULL;
+	}
+	if (error < 0) {
+		log_error(&volume->log, "%s: nothing is recorded until it is there", *why);
+		free(*why);
+		*why = NULL;
 	}
 	(void)!volume_measure(volume);
 	volume->writer = worker_new("volume", WRITER_JOBS, VOLUME_QUEUE_BYTES);
@@ -174,12 +141,11 @@ void volume_close(struct volume *volume)
 {
 	if (!volume)
 		return;
+	volume->on_change = NULL;
 	worker_free(volume->writer);
 	worker_free(volume->reader);
-	close(volume->folder);
-	pthread_mutex_destroy(&volume->writing_mutex);
-	free(volume->path);
-	free(volume);
+	reactor_timer_free(&volume->watch_timer);
+	volume_fini(volume);
 }
 
 void volume_set_sync(struct volume *volume, int64_t sync_us)
@@ -238,11 +204,13 @@ int volume_make_folders(const struct volume *volume, const char *path)
 {
 	char copy[PATH_MAX];
 
+	if (!volume->there)
+		return -ENODEV;
 	if ((size_t)snprintf(copy, sizeof(copy), "%s", path) >= sizeof(copy))
 		return -ENAMETOOLONG;
 	for (char *slash = strchr(copy, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (mkdirat(volume->folder, copy, FOLDER_MODE) < 0 && errno != EEXIST)
+		if (mkdirat(volume->folder, copy, VOLUME_FOLDER_MODE) < 0 && errno != EEXIST)
 			return -errno;
 		*slash = '/';
 	}
@@ -268,10 +236,17 @@ static int file_create(struct volume_file *file)
 		free(file->path);
 		file->path = volume_suffixed(wanted, i);
 		fd = volume_open_beneath(
-			file->volume, file->path, O_RDWR | O_CREAT | O_EXCL, FILE_MODE);
+			file->volume, file->path, O_RDWR | O_CREAT | O_EXCL, VOLUME_FILE_MODE);
 	}
 	free(wanted);
 	return fd;
+}
+
+/* What became of an operation tells how the disk is. */
+static void file_tell_state(const struct volume_file *file, int error)
+{
+	if (file->volume->there && file->instance == file->volume->instance)
+		volume_set_state(file->volume, error ? VOLUME_FAILING : VOLUME_READY);
 }
 
 static void create_run(struct worker_job *worker_job)
@@ -285,9 +260,11 @@ static void create_run(struct worker_job *worker_job)
 		LIST_INSERT_HEAD(&file->volume->writing, file, entry);
 	pthread_mutex_unlock(&file->volume->writing_mutex);
 	file->synced_us = reactor_monotonic_us();
+	file->instance = file->volume->instance;
 	if (file->fd >= 0)
 		return;
 	volume_count_error("open");
+	file_tell_state(file, file->fd);
 	job->error = file->error = file->fd;
 }
 
@@ -375,6 +352,8 @@ static int append_write(struct volume_job *job)
 {
 	struct iovec part = { .iov_base = job->p, .iov_len = job->n };
 
+	if (job->file->instance != job->file->volume->instance)
+		return -ENODEV;
 	if (job->fragment)
 		return volume_write_fragment(
 			job->file->fd, job->fragment, job->origin_us, job->offset);
@@ -417,6 +396,7 @@ static void append_run(struct worker_job *worker_job)
 		file->error = job->error;
 		(void)!ftruncate(file->fd, (off_t)file->bytes); /* no half fragments */
 	}
+	file_tell_state(file, job->error);
 	if (reactor_monotonic_us() - file->volume->measured_us > MEASURE_US)
 		(void)!volume_measure(file->volume);
 }

@@ -21,10 +21,19 @@ enum {
 }; /* of fragments waiting for the disk; when full they are refused */
 
 /*
- * Makes path and path/recordings when missing, writes and removes a probe. Blocks: at start only. Returns NULL
- * and a message in *why (caller frees) when it cannot be written.
+ * Makes path and path/recordings when missing. Blocks: at start only. Returns NULL and a message in *why (caller
+ * frees) when that path cannot be right: no folder can be there, or none that may be written, or another nvrd
+ * uses it. A store that is not there now (its file system is not mounted, the disk fails) is waited for, see volume_watch().
  */
 struct volume *volume_open(const char *path, int64_t sync_us, char **why) MUST_CHECK;
+/* While it is not there every operation fails with -ENODEV. Any thread. */
+bool volume_is_there(const struct volume *volume);
+typedef void volume_change_fn(void *arg, bool there);
+/*
+ * Looks every two seconds from now on: on_change says when the store is gone, or is there again. One that was
+ * mounted anew was gone in between.
+ */
+void volume_watch(struct volume *volume, volume_change_fn *on_change, void *arg);
 void volume_set_sync(struct volume *volume, int64_t sync_us);
 /* Waits for the queues; all callbacks have been called when it returns. */
 void volume_close(struct volume *volume);

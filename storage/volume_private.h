@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -9,9 +10,28 @@
 #include "server/base/worker.h"
 #include "storage/volume.h"
 
+enum {
+	VOLUME_ID_BYTES = 16,
+	VOLUME_FOLDER_MODE = 0750,
+	VOLUME_FILE_MODE = 0640,
+};
+
+enum volume_state {
+	VOLUME_READY,
+	VOLUME_FAILING, /* it is there, and refused what was last written */
+	VOLUME_GONE,    /* nothing is there, or something else */
+	VOLUME_STATES
+};
+
 struct volume {
 	char *path;
-	int folder; /* descriptor of path; everything is opened beneath it */
+	/*
+	 * Descriptor of path; everything is opened beneath it. It stays the same number all the time: when the
+	 * store is gone it is a place beneath which there is nothing, a copy of `nowhere`.
+	 */
+	int folder;
+	int nowhere;
+	_Atomic bool there;
 	_Atomic int64_t sync_us;
 	struct log_name log;
 	struct worker *writer, *reader;
@@ -20,10 +40,30 @@ struct volume {
 	pthread_mutex_t writing_mutex;
 	/* reactor */
 	LIST_HEAD(, volume_hold) holds;
+	struct event *watch_timer;
+	volume_change_fn *on_change;
+	void *on_change_arg;
 	/* writer */
 	int64_t measured_us; /* when free space was last looked at, monotonic */
 	struct volume_space space;
+	enum volume_state state;
+	unsigned instance;                /* how often the store was come by or lost */
+	char id[2 * VOLUME_ID_BYTES + 1]; /* what the marker says; empty: not known yet */
+	bool marked;                      /* it does say so */
+	struct log_repeated again;
 };
+
+/* --- volume_store.c: whether the store is there --- */
+
+/*
+ * Comes by the store. Returns 0; or -errno and *why (the caller frees it) when it is not there, or is not
+ * to be used. Writer, and the start.
+ */
+int volume_enter(struct volume *volume, char **why) MUST_CHECK;
+/* What nobody but a person can put right. */
+bool volume_is_misconfigured(int error);
+/* Changes what metrics say of it. Writer, and the start. */
+void volume_set_state(struct volume *volume, enum volume_state state);
 
 /* Looks at the file system's space: into volume->space, but for written_bytes. Returns 0 or -errno. Writer. */
 int volume_measure(struct volume *volume) MUST_CHECK;

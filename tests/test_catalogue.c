@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -267,7 +269,136 @@ static void test_a_database_of_version_1_is_brought_up_to_date(void **state)
 	assert_int_equal(undated(0).n, 0);
 }
 
+/* --- a database that is not to be had --- */
+
+static void on_stale(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* Asks until the path is listed as closed. */
+static void wait_for_closed(const char *path)
+{
+	int64_t end = reactor_monotonic_us() + 10000000;
+	struct answer a = find(path);
+
+	while (!a.n || a.first.state != SEGMENT_CLOSED) {
+		assert_true(reactor_monotonic_us() < end);
+		(void)event_base_loop(reactor_base(), EVLOOP_ONCE);
+		a = find(path);
+	}
+	assert_int_equal(a.first.bytes, 2600);
+}
+
+static void test_changes_wait_while_the_disk_takes_nothing(void **state)
+{
+	static const char path[] = "recordings/wait/2026-11-20/14-30-00+0000.mp4";
+	static const char open_path[] = "recordings/wait/2026-11-20/14-40-00+0000.mp4";
+	const struct rlimit none = { 0, RLIM_INFINITY };
+	struct rlimit before;
+	int64_t id;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &before);
+	setrlimit(RLIMIT_FSIZE, &none);
+	add("wait", path, 0, true);
+	id = add("wait", open_path, 600, false);
+	catalogue_add_gap(catalogue, "wait", SYNTHETIC_START_US, SYNTHETIC_START_US + 1, "disk");
+	assert_int_equal(find(path).n, 0);
+	assert_int_equal(find(open_path).n, 0);
+	setrlimit(RLIMIT_FSIZE, &before);
+	wait_for_closed(path);
+	assert_int_equal(find(open_path).first.state, SEGMENT_OPEN);
+	catalogue_finish(catalogue, id, 2600);
+	wait_for_closed(open_path);
+}
+
+/* A file that was removed at once, and one of the same name: the first one's end is not that of the second. */
+static void test_changes_of_one_name_stay_in_order(void **state)
+{
+	static const char path[] = "recordings/name/2026-11-20/14-30-00+0000.mp4";
+	const struct rlimit none = { 0, RLIM_INFINITY };
+	struct rlimit before;
+
+	(void)state;
+	getrlimit(RLIMIT_FSIZE, &before);
+	setrlimit(RLIMIT_FSIZE, &none);
+	catalogue_finish(catalogue, add("name", path, 0, false), 0);
+	add("name", path, 0, true);
+	assert_int_equal(find(path).n, 0);
+	setrlimit(RLIMIT_FSIZE, &before);
+	wait_for_closed(path);
+}
+
+static void test_changes_wait_while_the_store_is_gone(void **state)
+{
+	static const char path[] = "recordings/gone/2026-11-20/14-30-00+0000.mp4";
+	static const char other[] = "recordings/gone/2026-11-20/14-40-00+0000.mp4";
+	bool stale = false;
+	int64_t id = add("gone", other, 600, false);
+
+	(void)state;
+	assert_int_equal(find(other).n, 1);
+	catalogue_watch(catalogue, on_stale, &stale);
+	stale = false;
+	catalogue_leave(catalogue);
+	assert_int_equal(find(other).error, -EIO);
+	add("gone", path, 0, true);
+	catalogue_finish(catalogue, id, 2600);
+	assert_int_equal(find(path).error, -EIO);
+	catalogue_enter(catalogue);
+	wait_for_closed(path);
+	wait_for_closed(other);
+	reactor_wait(&stale);
+	catalogue_watch(catalogue, NULL, NULL);
+}
+
+static void test_what_is_open_is_no_file_that_was_cut_off(void **state)
+{
+	static const char path[] = "recordings/cut/2026-11-20/14-30-00+0000.mp4";
+	struct answer a = { 0 };
+	int64_t id = add("cut", path, 0, false);
+
+	(void)state;
+	assert_non_null(catalogue_interrupted(catalogue, find(path).first.id - 1, on_segments, &a));
+	reactor_wait(&a.done);
+	assert_int_equal(a.n, 0);
+	catalogue_finish(catalogue, id, 2600);
+}
+
 /* --- damage --- */
+
+static void test_a_database_damaged_at_work_is_made_anew(void **state)
+{
+	static const char path[] = "recordings/anew/2026-11-20/14-30-00+0000.mp4";
+	bool stale = false;
+	sqlite3 *db;
+	int fd;
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		catalogue_finish(catalogue, add("anew", path, i, false), 0);
+	assert_int_equal(find(path).n, 0);
+	catalogue_watch(catalogue, on_stale, &stale);
+	stale = false;
+	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL), SQLITE_OK);
+	fd = open(file, O_RDWR);
+	for (off_t at = 4096; at < lseek(fd, 0, SEEK_END); at++)
+		assert_int_equal(pwrite(fd, "\xa5", 1, at), 1);
+	close(fd);
+	/* a commit, after which what was read before is read again */
+	assert_int_equal(
+		sqlite3_exec(db, "PRAGMA application_id = 1", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_int_equal(find(path).error, -EIO);
+	add("anew", path, 0, true);
+	wait_for_closed(path);
+	reactor_wait(&stale);
+	catalogue_watch(catalogue, NULL, NULL);
+}
 
 static void test_a_damaged_database_is_set_aside(void **state)
 {
@@ -348,6 +479,11 @@ int main(void)
 		cmocka_unit_test(test_a_file_without_bytes_is_forgotten),
 		cmocka_unit_test(test_a_segment_gets_its_true_time),
 		cmocka_unit_test(test_a_database_of_version_1_is_brought_up_to_date),
+		cmocka_unit_test(test_changes_wait_while_the_disk_takes_nothing),
+		cmocka_unit_test(test_changes_of_one_name_stay_in_order),
+		cmocka_unit_test(test_changes_wait_while_the_store_is_gone),
+		cmocka_unit_test(test_what_is_open_is_no_file_that_was_cut_off),
+		cmocka_unit_test(test_a_database_damaged_at_work_is_made_anew),
 		cmocka_unit_test(test_a_damaged_database_is_set_aside),
 		cmocka_unit_test(test_every_cut_of_an_index_is_refused),
 	};

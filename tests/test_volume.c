@@ -2,6 +2,7 @@
 #include "storage/volume.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -281,6 +282,53 @@ static void test_an_unwritable_place_is_refused(void **state)
 	free(why);
 }
 
+/* What the watch said. */
+struct watched {
+	bool gone, back;
+};
+
+static void on_change(void *arg, bool there)
+{
+	struct watched *watched = arg;
+
+	if (there)
+		watched->back = true;
+	else
+		watched->gone = true;
+}
+
+/* The store's folder is moved away, as if its file system was unmounted: an empty one stands there. */
+static void test_a_store_that_is_gone_is_known_by_its_marker(void **state)
+{
+	static const char path[] = "recordings/porch/gone.mp4";
+	char *away = xasprintf("%s-away", folder), *made = xasprintf("%s/recordings", folder);
+	struct watched watched = { 0 };
+	struct told open = { 0 };
+	struct volume_file *file = volume_create(volume, path, &events, &open);
+
+	(void)state;
+	reactor_wait(&open.opened);
+	assert_int_equal(open.open_error, 0);
+	assert_int_equal(rename(folder, away), 0);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	volume_watch(volume, on_change, &watched);
+	reactor_wait(&watched.gone);
+	assert_false(volume_is_there(volume));
+	assert_int_equal(record(path, 1, 10).open_error, -ENODEV);
+	assert_int_equal(volume_open_beneath(volume, path, O_RDONLY, 0), -ENODEV);
+	assert_int_equal(volume_append_bytes(file, "more", 4), 0);
+	volume_file_close(file);
+	reactor_wait(&open.closed);
+	assert_int_equal(open.append_error, -ENODEV);
+	assert_int_equal(access(made, F_OK), -1);
+	assert_int_equal(rmdir(folder), 0);
+	assert_int_equal(rename(away, folder), 0);
+	reactor_wait(&watched.back);
+	assert_int_equal(record(path, 1, 10).open_error, 0);
+	free(made);
+	free(away);
+}
+
 static int setup(void **state)
 {
 	char *why = NULL;
@@ -317,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_ranges_are_read),
 		cmocka_unit_test(test_a_missing_file_is_an_error),
 		cmocka_unit_test(test_an_unwritable_place_is_refused),
+		cmocka_unit_test(test_a_store_that_is_gone_is_known_by_its_marker),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -83,10 +83,19 @@ struct evbuffer;
 		"Failed disk operations (open, write, sync, read, close, remove).")                  \
 	X(METRIC_VOLUME_SYNC, HISTOGRAM, "nvrd_volume_sync_seconds", "",                             \
 		"How long it took to sync a file to the disk while it was written.")                 \
+	X(METRIC_VOLUME_STATE, GAUGE, "nvrd_volume_state", "state",                                  \
+		"1 for the state of the storage volume: ready, failing (it refuses writes), gone.")  \
 	X(METRIC_VOLUME_FREE, GAUGE, "nvrd_volume_free_bytes", "",                                   \
 		"Free space on the storage volume.")                                                 \
 	X(METRIC_CATALOGUE_SEGMENTS, GAUGE, "nvrd_catalogue_segments", "",                           \
 		"Recordings known to the catalogue.")                                                \
+	X(METRIC_CATALOGUE_OPEN, GAUGE, "nvrd_catalogue_open", "",                                   \
+		"1 while the catalogue's database is open.")                                         \
+	X(METRIC_CATALOGUE_WAITING, GAUGE, "nvrd_catalogue_waiting_changes", "",                     \
+		"Changes that the catalogue's database has not taken yet.")                          \
+	X(METRIC_CATALOGUE_ERRORS, COUNTER, "nvrd_catalogue_errors_total", "kind",                   \
+		"Failed operations of the database (failed), changes left out (dropped), a damaged " \
+		"database set aside (damaged).")                                                     \
 	X(METRIC_RECORDED_BYTES, GAUGE, "nvrd_camera_recorded_bytes", "camera",                      \
 		"Bytes of the camera's recordings on disk.")                                         \
 	X(METRIC_OLDEST_RECORDING, GAUGE, "nvrd_camera_oldest_recording_timestamp_seconds",          \
