@@ -68,10 +68,12 @@ static void recorder_on_timer(evutil_socket_t fd, short what, void *arg)
 	recorder_pump(recorder);
 }
 
-/* A fragment that should be recorded is not. */
+/* A fragment that should be recorded is not. What was missing before it had another cause. */
 static void recorder_lose(
 	struct recorder *recorder, const struct fragment *fragment, const char *reason)
 {
+	if (recorder->gap.open && strcmp(recorder->gap.cause, "disk") != 0)
+		recorder_gap_end(recorder, fragment->start_us);
 	recorder->lost++;
 	metric_add(metric_get(METRIC_RECORDER_LOST, recorder->camera, reason), 1);
 	recorder_gap_begin(recorder, fragment->start_us, "disk");
