@@ -122,3 +122,8 @@ def probe(path):
     complaint = done.stderr or ("" if numbers else "no video")
     return Probe(*(int(n) if n.isdigit() else 0 for n in (numbers.get("nb_read_packets", ""), numbers.get("nb_frames", ""))), complaint)
 
+
+def checkpoint(store):
+    """Has the catalogue's journal written into the database."""
+    with contextlib.closing(sqlite3.connect(f"{store}/nvrd.db", timeout=10)) as database:
+        database.execute("pragma wal_checkpoint(truncate)").fetchall()

@@ -108,9 +108,10 @@ def image(what, mib=48):
 # --- full at the start ---
 
 def fill(folder):
-    """Writes until nothing more fits."""
+    """Writes until nothing more fits, also when what was deleted before has become free."""
     with open(folder / "ballast", "wb", buffering=0) as stream:
-        for size in (MIB, 4096, 1):
+        for size in (MIB, 4096, 1) * 3:
+            os.sync()
             with contextlib.suppress(OSError):
                 while True:
                     stream.write(b"x" * size)
@@ -125,8 +126,9 @@ def check_full():
         nvrd = Nvrd({"porch": {"source": f'"av:{clip}"', "loop": "yes"}}, store=store, segment="1s", storage=["reserve: 1MB"])
         report(wait_for(lambda: len(listed(store)) > 14, 40), "it records on a small disk", nvrd.log()[-800:])
         nvrd.stop()
-        before = sorted(listed(store))
+        before = sorted(disk.files(store))
         fill(place.place)
+        report(not (store / "nvrd.db-shm").exists(), "the catalogue needs room to be opened")
         report(os.statvfs(store).f_bavail == 0, "somebody fills it to the last block", os.statvfs(store))
         nvrd.start()
         report(nvrd.process.poll() is None, "it starts all the same", nvrd.log()[-800:])
