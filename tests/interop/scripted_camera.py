@@ -7,9 +7,11 @@ one event loop in a thread of its own; hooks run there, tests only read the reco
 import asyncio
 import base64
 import collections
+import errno
 import functools
 import hashlib
 import inspect
+import random
 import re
 import socket
 import struct
@@ -458,9 +460,18 @@ class ScriptedCamera:
         on_loop(self._listen())
 
     async def _listen(self):
-        if not self.server:
-            self.server = await asyncio.start_server(self._on_connection, self.host, self.port, reuse_address=True)
-            self.port = self.server.sockets[0].getsockname()[1]
+        if self.server:
+            return
+        # a camera comes back to its port: none that a client's socket may be given meanwhile
+        ports = [self.port] if self.port else random.sample(range(20000, 30000), 50)
+        for port in ports:
+            try:
+                self.server = await asyncio.start_server(self._on_connection, self.host, port, reuse_address=True)
+                self.port = port
+                return
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or port == ports[-1]:
+                    raise
 
     def refuse(self):
         """Stops listening: connections are refused until listen()."""
