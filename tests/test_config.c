@@ -148,6 +148,61 @@ static void a_camera_may_have_nothing_but_uploads(void **state)
 	config_free(config);
 }
 
+static void volumes_are_a_list(void **state)
+{
+	struct config *config = parse("storage:\n"
+				      "  path: /srv/hot/\n"
+				      "  volumes:\n"
+				      "    - {path: /srv/hot, keep: 2d}\n"
+				      "    - {path: /mnt/warm//, max_size: 4TB}\n"
+				      "    - path: /mnt/cold\n");
+	const struct config_volume *hot = TAILQ_FIRST(&config->storage.volumes);
+	const struct config_volume *warm = config_find_volume(config, "/mnt/warm");
+	struct config *other;
+	char *restart;
+
+	(void)state;
+	assert_string_equal(config->storage.path, "/srv/hot");
+	assert_ptr_equal(hot, config_find_volume(config, "/srv/hot"));
+	assert_true(hot->keep_us == 2 * 86400 * SECOND && hot->max_bytes == 0);
+	assert_ptr_equal(TAILQ_NEXT(hot, entry), warm);
+	assert_true(warm->keep_us == CONFIG_KEEP_FOREVER);
+	assert_true(warm->max_bytes == UINT64_C(4000000000000));
+	assert_string_equal(
+		TAILQ_LAST(&config->storage.volumes, config_volumes)->path, "/mnt/cold");
+	assert_null(config_find_volume(config, "/mnt"));
+	config_free(config);
+	config = parse("storage: {volumes: []}");
+	assert_true(TAILQ_EMPTY(&config->storage.volumes));
+	other = parse("storage: {volumes: [{path: /x, keep: 1d}]}");
+	restart = config_needs_restart(config, other);
+	assert_string_equal(restart, "storage.volumes");
+	config_free(config);
+	config = parse("storage: {volumes: [{path: /x, max_size: 1TB}]}");
+	assert_null(config_needs_restart(config, other));
+	config_free(config);
+	config_free(other);
+	free(restart);
+	expect_errors("storage: {volumes: /mnt/warm}",
+		"nvrd.yaml:1: storage.volumes: expected a list such as [{path: /mnt/warm, keep: 90d}]\n");
+	expect_errors("storage:\n  volumes:\n    - /mnt/warm\n",
+		"nvrd.yaml:3: storage.volumes: expected 'key: value' lines below it\n");
+	expect_errors("storage:\n  'volumes[]': {path: /x}\n",
+		"nvrd.yaml:2: storage.volumes[]: unknown key\n");
+	expect_errors("storage:\n  volumes:\n    - {pth: /mnt/warm, keep: 0}\n",
+		"nvrd.yaml:3: storage.volumes.pth: unknown key (did you mean path?)\n"
+		"nvrd.yaml:3: storage.volumes.keep: expected a duration that is not 0, or forever, not \"0\"\n"
+		"nvrd.yaml:3: storage.volumes.path: must be given\n");
+	expect_errors(
+		"storage:\n  path: /a\n  volumes:\n    - path: /b\n    - path: /a\n    - path: /b/\n",
+		"nvrd.yaml:5: storage.volumes: storage.path must be the first volume\n"
+		"nvrd.yaml:6: storage.volumes: a path is given twice, first in line 4\n");
+	expect_errors(
+		"storage: {volumes: [{path: /1}, {path: /2}, {path: /3}, {path: /4}, {path: /5},"
+		" {path: /6}, {path: /7}, {path: /8}, {path: /9}]}",
+		"nvrd.yaml:1: storage.volumes: has more than 8 volumes\n");
+}
+
 static void a_listener_left_out_of_listen_is_off(void **state)
 {
 	static const struct {
@@ -754,10 +809,11 @@ static void the_example_file_has_the_defaults(void **state)
 
 	(void)state;
 	for (const struct config_option *o = config_options; o->key; o++) {
-		if (!strchr(o->key, '*') && !config_option_equal(o, example, standard))
+		if (!strpbrk(o->key, "*[") && !config_option_equal(o, example, standard))
 			fail_msg("%s differs", o->key);
 	}
 	assert_true(TAILQ_EMPTY(&example->cameras));
+	assert_true(TAILQ_EMPTY(&example->storage.volumes));
 	config_free(example);
 	config_free(standard);
 	free(text);
@@ -779,6 +835,7 @@ static void the_commented_examples_are_right_too(void **state)
 	struct config *config = parse(text);
 	assert_non_null(config_find_camera(config, "porch"));
 	assert_non_null(config_find_camera(config, "picture"));
+	assert_non_null(config_find_volume(config, "/mnt/warm"));
 	assert_non_null(auth_find(&config->users, "anna", 4));
 	assert_non_null(auth_find(&config->users, "nas", 3));
 	config_free(config);
@@ -815,6 +872,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(an_empty_file_gives_the_defaults),
 		cmocka_unit_test(a_full_file_is_read),
 		cmocka_unit_test(a_camera_may_have_nothing_but_uploads),
+		cmocka_unit_test(volumes_are_a_list),
 		cmocka_unit_test(a_listener_left_out_of_listen_is_off),
 		cmocka_unit_test(mistakes_are_named_with_file_line_and_path),
 		cmocka_unit_test(no_message_shows_a_secret),

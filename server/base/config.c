@@ -109,6 +109,7 @@ static struct config *config_new(const char *file)
 	config->file = xstrdup(file);
 	TAILQ_INIT(&config->users);
 	TAILQ_INIT(&config->cameras);
+	TAILQ_INIT(&config->storage.volumes);
 	config_options_set_defaults("listen.", config);
 	config_options_set_defaults("storage.", config);
 	config_options_set_defaults("log.", config);
@@ -123,6 +124,16 @@ void *config_add_user(struct config *config, const char *name, int line)
 	config_options_set_defaults("users.*.", user);
 	TAILQ_INSERT_TAIL(&config->users, user, entry);
 	return user;
+}
+
+void *config_add_volume(struct config *config, int line)
+{
+	struct config_volume *volume = xcalloc(1, sizeof(*volume));
+
+	volume->line = line;
+	config_options_set_defaults("storage.volumes[].", volume);
+	TAILQ_INSERT_TAIL(&config->storage.volumes, volume, entry);
+	return volume;
 }
 
 void *config_add_camera(struct config *config, const char *name, int line)
@@ -159,9 +170,15 @@ void config_free(struct config *config)
 {
 	struct auth_user *user;
 	struct config_camera *camera;
+	struct config_volume *volume;
 
 	if (!config)
 		return;
+	while ((volume = TAILQ_FIRST(&config->storage.volumes))) {
+		TAILQ_REMOVE(&config->storage.volumes, volume, entry);
+		config_options_clear("storage.volumes[].", volume);
+		free(volume);
+	}
 	while ((user = TAILQ_FIRST(&config->users))) {
 		TAILQ_REMOVE(&config->users, user, entry);
 		auth_user_free(user);
@@ -247,6 +264,22 @@ struct config_camera *config_find_camera(const struct config *config, const char
 	return NULL;
 }
 
+const struct config_volume *config_find_volume(const struct config *config, const char *path)
+{
+	const struct config_volume *volume;
+
+	TAILQ_FOREACH (volume, &config->storage.volumes, entry) {
+		if (strcmp(volume->path, path) == 0)
+			return volume;
+	}
+	return NULL;
+}
+
+uint64_t config_share_bytes(const struct config_share *share, uint64_t size_bytes)
+{
+	return share->percent ? size_bytes / 100 * share->percent : share->bytes;
+}
+
 bool config_has_secrets(const struct config *config)
 {
 	return config->has_secrets;
@@ -280,6 +313,26 @@ bool config_shared_equal(const struct config *a, const struct config *b)
 	return true;
 }
 
+static bool volumes_equal(const struct config *a, const struct config *b)
+{
+	const struct config_volume *one = TAILQ_FIRST(&a->storage.volumes);
+	const struct config_volume *two = TAILQ_FIRST(&b->storage.volumes);
+
+	while (one && two && strcmp(one->path, two->path) == 0) {
+		one = TAILQ_NEXT(one, entry);
+		two = TAILQ_NEXT(two, entry);
+	}
+	return !one && !two;
+}
+
+static char *add_name(char *names, const char *name)
+{
+	char *more = xasprintf("%s%s%s", names ? names : "", names ? ", " : "", name);
+
+	free(names);
+	return more;
+}
+
 char *config_needs_restart(const struct config *before, const struct config *after)
 {
 	char *names = NULL;
@@ -287,11 +340,10 @@ char *config_needs_restart(const struct config *before, const struct config *aft
 	for (const struct config_option *o = config_options; o->key; o++) {
 		bool is_fixed = o->applies == APPLIES_PROCESS || o->applies == APPLIES_LISTENER;
 
-		if (!is_fixed || config_option_equal(o, before, after))
-			continue;
-		char *more = xasprintf("%s%s%s", names ? names : "", names ? ", " : "", o->key);
-		free(names);
-		names = more;
+		if (is_fixed && !strpbrk(o->key, "*[") && !config_option_equal(o, before, after))
+			names = add_name(names, o->key);
 	}
+	if (!volumes_equal(before, after))
+		names = add_name(names, "storage.volumes");
 	return names;
 }

@@ -49,6 +49,20 @@ struct config_recording {
 
 #define CONFIG_KEEP_FOREVER INT64_MAX
 
+/* How long recordings stay on a volume, and how many. The first one is storage.path. */
+struct config_volume {
+	TAILQ_ENTRY(config_volume) entry;
+	char *path;
+	int64_t keep_us;    /* or CONFIG_KEEP_FOREVER */
+	uint64_t max_bytes; /* 0: no limit */
+	int line;           /* where it stands in the file */
+};
+TAILQ_HEAD(config_volumes, config_volume);
+
+enum {
+	CONFIG_VOLUMES = 8 /* at most so many in storage.volumes */
+};
+
 /* Space of a volume: bytes, or a share of all of it; the other is 0. */
 struct config_share {
 	uint64_t bytes;
@@ -91,6 +105,8 @@ struct config {
 		uint64_t max_bytes; /* 0: no limit */
 		struct config_share reserve;
 		uint64_t queue_bytes; /* of all recorders */
+		struct config_volumes
+			volumes; /* hot to warm; storage.path may be the first of them */
 	} storage;
 	struct {
 		enum log_level level;
@@ -121,8 +137,12 @@ struct config *config_demo(const char *store);
 #define CONFIG_SOURCE_UPLOAD "upload:"
 /* Whether the camera is enabled and has something to pull. */
 bool config_camera_is_pulled(const struct config_camera *camera);
+/* So much of a volume of this size. */
+uint64_t config_share_bytes(const struct config_share *share, uint64_t size_bytes);
 
 struct config_camera *config_find_camera(const struct config *config, const char *name);
+/* What storage.volumes says of the volume with this path, or NULL. */
+const struct config_volume *config_find_volume(const struct config *config, const char *path);
 /* A copy of its own, for whoever outlives a reload; the caller frees it. */
 struct config_camera *config_camera_copy(const struct config_camera *camera) MUST_CHECK;
 void config_camera_free(struct config_camera *camera); /* NULL is fine */

@@ -191,6 +191,7 @@ static const char *check_schedule(const char *text)
 #define IN_CONFIG(field) offsetof(struct config, field)
 #define IN_USER(field) offsetof(struct auth_user, field)
 #define IN_CAMERA(field) offsetof(struct config_camera, field)
+#define IN_VOLUME(field) offsetof(struct config_volume, field)
 
 // clang-format off
 const struct config_option config_options[] = {
@@ -217,7 +218,7 @@ const struct config_option config_options[] = {
 		.standard = "/var/lib/nvrd",
 		.applies = APPLIES_PROCESS,
 		.check = check_path,
-		.help = "The folder of the recordings and the catalogue.",
+		.help = "The folder of the recordings and the catalogue; the first volume.",
 	},
 	{
 		.key = "storage.segment",
@@ -265,8 +266,37 @@ const struct config_option config_options[] = {
 		.offset = IN_CONFIG(storage.reserve),
 		.standard = "5%",
 		.applies = APPLIES_NOTHING,
-		.help = "How much of the file system stays free, so that recording never stops. To that end the "
-			"oldest recordings of all are deleted.",
+		.help = "How much of each volume's file system stays free, so that recording never stops. To that end "
+			"the oldest recordings of all are deleted, or moved to the next volume.",
+	},
+	{
+		.key = "storage.volumes[].path",
+		.type = OPTION_STRING,
+		.offset = IN_VOLUME(path),
+		.required = true,
+		.applies = APPLIES_PROCESS,
+		.check = check_path,
+		.help = "A folder on another disk, which takes over what the volume before it has no more room for. "
+			"The first volume is storage.path, where everything is recorded; it may stand "
+			"first in the list, for its own keep and max_size. A folder must be there already.",
+	},
+	{
+		.key = "storage.volumes[].keep",
+		.type = OPTION_KEEP,
+		.offset = IN_VOLUME(keep_us),
+		.standard = "forever",
+		.applies = APPLIES_NOTHING,
+		.help = "How old recordings may be on this volume. Then they are moved to the next one, and deleted "
+			"from the last.",
+	},
+	{
+		.key = "storage.volumes[].max_size",
+		.type = OPTION_SIZE,
+		.offset = IN_VOLUME(max_bytes),
+		.standard = "none",
+		.applies = APPLIES_NOTHING,
+		.help = "How much the recordings on this volume may take. What is too much is moved to the next one, "
+			"the oldest first, and deleted from the last.",
 	},
 	{
 		.key = "storage.queue",
@@ -529,7 +559,9 @@ static const char *const type_names[] = {
 
 bool config_option_has_prefix(const struct config_option *option, const char *prefix)
 {
-	return strncmp(option->key, prefix, strlen(prefix)) == 0;
+	size_t n = strlen(prefix);
+
+	return strncmp(option->key, prefix, n) == 0 && !strpbrk(option->key + n, "*[");
 }
 
 const struct config_option *config_option_find(const char *prefix, const char *name)

@@ -83,7 +83,8 @@ struct config_word {
 };
 
 struct config_option {
-	const char *key; /* "storage.path", or "cameras.*.source" for a field of each camera */
+	const char *
+		key; /* "storage.path"; "cameras.*.source" for a field of each camera; "storage.volumes[].path" for one of a list's entries */
 	enum config_type type;
 	size_t offset;        /* in struct config, struct auth_user or struct config_camera */
 	const char *standard; /* the default as text; NULL: none */
@@ -100,6 +101,7 @@ extern const struct config_option config_options[]; /* ends with a NULL key */
 
 /* The row "<prefix><name>", such as "cameras.*." and "source"; NULL when there is none. */
 const struct config_option *config_option_find(const char *prefix, const char *name);
+/* Whether the row is of that section itself, and of nothing in it that there may be several of. */
 bool config_option_has_prefix(const struct config_option *option, const char *prefix);
 
 /*
@@ -137,9 +139,10 @@ enum {
 };
 const char *config_show(char ret[CONFIG_SHOWN_BYTES], const char *text);
 
-/* Appends a user, a camera, with defaults. */
+/* Appends a user, a camera, a volume, with defaults. */
 void *config_add_user(struct config *config, const char *name, int line);
 void *config_add_camera(struct config *config, const char *name, int line);
+void *config_add_volume(struct config *config, int line);
 
 /* Puts the tree into the configuration, which holds its defaults. */
 void config_read(struct config *config, const struct config_node *root, bool may_resolve,

@@ -300,13 +300,44 @@ static void check_required(
 /* Whether there is a section of that name below a section: rows `prefix`name.*; its prefix in ret. */
 static bool find_subsection(char ret[CONFIG_KEY_BYTES], const char *prefix, const char *name)
 {
-	if (snprintf(ret, CONFIG_KEY_BYTES, "%s%s.", prefix, name) >= CONFIG_KEY_BYTES)
+	if (strpbrk(name, "*[") ||
+		snprintf(ret, CONFIG_KEY_BYTES, "%s%s.", prefix, name) >= CONFIG_KEY_BYTES)
 		return false;
 	for (const struct config_option *o = config_options; o->key; o++) {
 		if (config_option_has_prefix(o, ret))
 			return true;
 	}
 	return false;
+}
+
+static void read_options(struct loading *l, const char *prefix, void *object,
+	const struct config_node *map, const char *path);
+
+/* storage.volumes: a list of mappings. */
+static void read_volumes(struct loading *l, const struct config_node *list, const char *path)
+{
+	static const char prefix[] = "storage.volumes[].";
+	const struct config_node *item;
+	size_t n = 0;
+
+	if (list->kind != NODE_LIST) {
+		if (!is_empty(list))
+			config_fail(l->errors, list->line, path,
+				"expected a list such as [{path: /mnt/warm, keep: 90d}]");
+		return;
+	}
+	TAILQ_FOREACH (item, &list->children, entry) {
+		if (++n > CONFIG_VOLUMES) {
+			config_fail(l->errors, item->line, path, "has more than %d volumes",
+				CONFIG_VOLUMES);
+			return;
+		}
+		if (check_map(l, item, path)) {
+			read_options(
+				l, prefix, config_add_volume(l->config, item->line), item, path);
+			check_required(l, prefix, item, path);
+		}
+	}
 }
 
 /* Reads a mapping's options, the rows `prefix`*, into object. */
@@ -323,7 +354,9 @@ static void read_options(struct loading *l, const char *prefix, void *object,
 			strchr(child->key, '.') ? NULL : config_option_find(prefix, child->key);
 
 		join(shown, path, child->key);
-		if (option) {
+		if (object == l->config && strcmp(shown, "storage.volumes") == 0) {
+			read_volumes(l, child, shown);
+		} else if (option) {
 			read_option(l, option, object, child, shown);
 		} else if (!find_subsection(below, prefix, child->key)) {
 			fail_unknown(l, child, shown, suggest(prefix, child->key, meant));
@@ -454,6 +487,35 @@ static void check_user_cameras(struct loading *l, const struct auth_user *user)
 	}
 }
 
+static void cut_slashes(char *path)
+{
+	for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
+		path[n - 1] = '\0';
+}
+
+/* The same folder twice, or the first one elsewhere than first. */
+static void check_volumes(struct loading *l)
+{
+	struct config_volume *volume, *other;
+
+	cut_slashes(l->config->storage.path);
+	TAILQ_FOREACH (volume, &l->config->storage.volumes, entry) {
+		if (!volume->path)
+			continue; /* said already */
+		cut_slashes(volume->path);
+		if (strcmp(volume->path, l->config->storage.path) == 0 &&
+			volume != TAILQ_FIRST(&l->config->storage.volumes))
+			config_fail(l->errors, volume->line, "storage.volumes",
+				"storage.path must be the first volume");
+		other = volume;
+		while ((other = TAILQ_PREV(other, config_volumes, entry))) {
+			if (other->path && strcmp(volume->path, other->path) == 0)
+				config_fail(l->errors, volume->line, "storage.volumes",
+					"a path is given twice, first in line %d", other->line);
+		}
+	}
+}
+
 void config_read(struct config *config, const struct config_node *root, bool may_resolve,
 	struct config_errors *errors)
 {
@@ -461,6 +523,7 @@ void config_read(struct config *config, const struct config_node *root, bool may
 	const struct auth_user *user;
 
 	read_root(&l, root);
+	check_volumes(&l);
 	TAILQ_FOREACH (user, &config->users, entry) {
 		if (errors->count < CONFIG_ERRORS)
 			check_user_cameras(&l, user);
