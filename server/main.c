@@ -42,6 +42,7 @@
 #include "storage/tree.h"
 #include "storage/upload.h"
 #include "storage/volume.h"
+#include "storage/volume_list.h"
 
 enum {
 	STOP_US = 4500000,
@@ -240,6 +241,7 @@ static void nvrd_on_recovered(void *arg, const struct recovery_counts *counts)
 
 	(void)counts;
 	nvrd->recovered = true;
+	retention_let_move(nvrd->retention);
 	nvrd_redate(nvrd);
 	uploads_start(nvrd->uploads);
 }
@@ -267,6 +269,13 @@ static void nvrd_on_store(void *arg, bool there)
 		catalogue_leave(nvrd->catalogue);
 }
 
+/* A volume behind the first: what is on it may have changed meanwhile. */
+static void nvrd_on_volume(void *arg, bool there)
+{
+	if (there)
+		nvrd_on_stale(arg);
+}
+
 static int nvrd_open_storage(struct nvrd *nvrd)
 {
 	const char *path = nvrd->config->storage.path;
@@ -290,11 +299,14 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	free(file);
 	if (!nvrd->catalogue)
 		return -1;
+	(void)volume_list_open(nvrd->volume, nvrd->config, nvrd->catalogue);
 	nvrd->redate = redate_new(nvrd->volume, nvrd->catalogue);
 	nvrd->uploads = uploads_new(nvrd->volume, nvrd->catalogue);
 	uploads_apply(nvrd->uploads, nvrd->config);
 	catalogue_watch(nvrd->catalogue, nvrd_on_stale, nvrd);
 	volume_watch(nvrd->volume, nvrd_on_store, nvrd);
+	for (struct volume *v = volume_next(nvrd->volume); v; v = volume_next(v))
+		volume_watch(v, nvrd_on_volume, nvrd);
 	nvrd->retention = retention_new(nvrd->volume, nvrd->catalogue);
 	wall_clock_watch(nvrd_on_clock_set, nvrd);
 	nvrd->tree = tree_new(nvrd->catalogue, nvrd->volume);

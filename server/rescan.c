@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/base/log.h"
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
 #include "storage/recovery.h"
+#include "storage/volume_list.h"
 
 static void rescan_done(void *arg, const struct recovery_counts *counts)
 {
@@ -25,6 +27,24 @@ static void rescan_volume(struct volume *volume, struct catalogue *catalogue)
 	recovery_free(recovery);
 	printf("recordings: %u, of them cut off and closed now: %u; files left alone: %u\n",
 		counts.adopted, counts.closed, counts.unusable);
+	if (counts.doubled)
+		printf("second copies, removed: %u\n", counts.doubled);
+}
+
+/* What is on a volume that is not there would be forgotten. */
+static bool all_are_there(const struct config *config)
+{
+	const struct config_volume *row;
+	bool there = true;
+
+	TAILQ_FOREACH (row, &config->storage.volumes, entry) {
+		if (strcmp(row->path, config->storage.path) == 0 || volume_list_read_id(row->path))
+			continue;
+		log_error(NULL, "storage.volumes: %s: it has no " VOLUME_MARKER ": is it mounted?",
+			row->path);
+		there = false;
+	}
+	return there;
 }
 
 int rescan(const struct config *config)
@@ -39,14 +59,14 @@ int rescan(const struct config *config)
 	volume = volume_open(path, config->storage.sync_us, &why);
 	if (!volume) {
 		log_error(NULL, "storage.path %s: %s", path, why);
-	} else {
+	} else if (all_are_there(config)) {
 		catalogue = catalogue_open_without_segments(file, &why);
 		if (!catalogue)
 			log_error(NULL, "catalogue %s: %s", file, why);
 	}
 	if (catalogue) {
+		done = volume_list_open(volume, config, catalogue) == 0;
 		rescan_volume(volume, catalogue);
-		done = true;
 	}
 	volume_close(volume);
 	catalogue_close(catalogue);

@@ -98,6 +98,51 @@ static const char *const upgrades[CATALOGUE_SCHEMA_VERSION] = {
 	"  segments = segments - 1 WHERE camera = old.camera;"
 	" DELETE FROM totals WHERE camera = old.camera AND segments = 0;"
 	"END;",
+	/* several volumes: totals of each, and what lies on each by age */
+	"DROP INDEX segments_by_path;"
+	"CREATE UNIQUE INDEX segments_by_path ON segments (path, volume);"
+	"DROP INDEX segments_by_folder;"
+	"CREATE INDEX segments_by_folder ON segments (camera, folder, volume);"
+	"CREATE INDEX segments_by_volume_age ON segments (volume, camera, start_us)"
+	" WHERE state = 1 AND boot_us = 0 AND " CATALOGUE_IS_FOOTAGE ";"
+	"CREATE INDEX segments_by_volume_order ON segments (volume, camera)"
+	" WHERE state = 1 AND boot_us <> 0 AND " CATALOGUE_IS_FOOTAGE ";"
+	"DROP TRIGGER segments_count_added; DROP TRIGGER segments_count_changed;"
+	"DROP TRIGGER segments_count_removed; DROP TABLE totals;"
+	"CREATE TABLE totals ("
+	" camera TEXT NOT NULL,"
+	" volume INTEGER NOT NULL,"
+	" bytes INTEGER NOT NULL," /* an open segment has none yet, time-lapses none at all */
+	" segments INTEGER NOT NULL,"
+	" PRIMARY KEY (camera, volume)) WITHOUT ROWID;"
+	"INSERT INTO totals SELECT camera, volume, sum((" CATALOGUE_IS_FOOTAGE
+	") * bytes), count(*)"
+	" FROM segments GROUP BY camera, volume;"
+	"CREATE TRIGGER segments_count_added AFTER INSERT ON segments BEGIN"
+	" INSERT INTO totals VALUES (new.camera, new.volume, (new." CATALOGUE_IS_FOOTAGE
+	") * new.bytes, 1)"
+	"  ON CONFLICT (camera, volume) DO UPDATE SET bytes = bytes + excluded.bytes, segments = segments + 1;"
+	"END;"
+	"CREATE TRIGGER segments_count_changed AFTER UPDATE OF bytes ON segments"
+	" WHEN new." CATALOGUE_IS_FOOTAGE " BEGIN"
+	" UPDATE totals SET bytes = bytes + new.bytes - old.bytes"
+	"  WHERE camera = old.camera AND volume = old.volume;"
+	"END;"
+	"CREATE TRIGGER segments_count_moved AFTER UPDATE OF volume ON segments BEGIN"
+	" UPDATE totals SET bytes = bytes - (old." CATALOGUE_IS_FOOTAGE
+	") * old.bytes, segments = segments - 1"
+	"  WHERE camera = old.camera AND volume = old.volume;"
+	" DELETE FROM totals WHERE camera = old.camera AND volume = old.volume AND segments = 0;"
+	" INSERT INTO totals VALUES (new.camera, new.volume, (new." CATALOGUE_IS_FOOTAGE
+	") * new.bytes, 1)"
+	"  ON CONFLICT (camera, volume) DO UPDATE SET bytes = bytes + excluded.bytes, segments = segments + 1;"
+	"END;"
+	"CREATE TRIGGER segments_count_removed AFTER DELETE ON segments BEGIN"
+	" UPDATE totals SET bytes = bytes - (old." CATALOGUE_IS_FOOTAGE
+	") * old.bytes, segments = segments - 1"
+	"  WHERE camera = old.camera AND volume = old.volume;"
+	" DELETE FROM totals WHERE camera = old.camera AND volume = old.volume AND segments = 0;"
+	"END;",
 };
 
 void catalogue_segment_free(struct catalogue_segment *segment)

@@ -24,6 +24,7 @@ enum catalogue_state {
 struct catalogue_segment {
 	int64_t id;
 	char *camera, *stream; /* "porch", "main" */
+	int64_t volume;        /* volume_id() */
 	char *path;            /* on the volume: "recordings/porch/2026-11-20/14-30-00+0100.mp4" */
 	int64_t start_us, end_us; /* end: of the last whole fragment */
 	uint64_t bytes; /* up to the last whole fragment; once closed, of the whole file */
@@ -98,6 +99,16 @@ void catalogue_add_gap(struct catalogue *catalogue, const char *camera, int64_t 
  */
 void catalogue_redate(struct catalogue *catalogue, int64_t id, const char *path, int64_t later_us);
 
+typedef void catalogue_set_volume_fn(void *arg, int error);
+/*
+ * The file of a closed segment, at that path, is on volume `to` now instead of `from`. error -ESTALE: no row says so
+ * any more. Returns 0 or -EAGAIN, done is not called then; done may be NULL.
+ */
+int catalogue_set_volume(struct catalogue *catalogue, int64_t id, const char *path, int64_t from,
+	int64_t to, catalogue_set_volume_fn *done, void *arg) MUST_CHECK;
+/* The volumes with recordings, at most so many. Blocks: at start only, before anything else is asked. Returns how many. */
+size_t catalogue_volumes(struct catalogue *catalogue, int64_t *ret, size_t most);
+
 /* --- asking --- */
 
 struct catalogue_query; /* one in flight */
@@ -117,7 +128,7 @@ struct catalogue_query *catalogue_list(struct catalogue *catalogue, const char *
 /* The segments in one folder ("recordings/porch/2026-11-20"), by name, at most `limit` after the name `after`. */
 struct catalogue_query *catalogue_list_folder(struct catalogue *catalogue, const char *folder,
 	const char *after, size_t limit, catalogue_segments_fn *done, void *arg) MUST_CHECK;
-/* The segment with that path: one row, or none (n = 0). */
+/* The segment with that path, on whichever volume: one row, or none (n = 0). */
 struct catalogue_query *catalogue_find(struct catalogue *catalogue, const char *path,
 	catalogue_segments_fn *done, void *arg) MUST_CHECK;
 
@@ -140,12 +151,12 @@ struct catalogue_query *catalogue_newest(struct catalogue *catalogue, const char
  */
 struct catalogue_query *catalogue_interrupted(struct catalogue *catalogue, int64_t after,
 	catalogue_segments_fn *done, void *arg) MUST_CHECK;
-/* All rows of a folder by name, also of those that are being made. */
+/* All rows of a folder by name, on all volumes, also of those that are being made. */
 struct catalogue_query *catalogue_folder_rows(struct catalogue *catalogue, const char *folder,
 	catalogue_segments_fn *done, void *arg) MUST_CHECK;
 /*
- * Takes a closed segment with its index, as a file says it (copied): a new one (id 0, unless its path has a
- * row already), or what a row should say. boot_id goes with boot_us, NULL is fine.
+ * Takes a closed segment with its index, as a file says it (copied): a new one (id 0, unless its path on that
+ * volume has a row already), or what a row should say. boot_id goes with boot_us, NULL is fine.
  */
 void catalogue_adopt(struct catalogue *catalogue, const struct catalogue_segment *segment,
 	const char *boot_id, const struct catalogue_fragment *fragments, size_t n);
@@ -157,9 +168,9 @@ typedef void catalogue_names_fn(void *arg, int error, const char *const *names, 
 struct catalogue_query *catalogue_names(struct catalogue *catalogue, const char *camera,
 	catalogue_names_fn *done, void *arg) MUST_CHECK;
 
-/* The folders that have rows: "recordings/porch/2026-11-20". */
-struct catalogue_query *catalogue_folders(
-	struct catalogue *catalogue, catalogue_names_fn *done, void *arg) MUST_CHECK;
+/* The folders that have rows of a volume: "recordings/porch/2026-11-20". */
+struct catalogue_query *catalogue_folders(struct catalogue *catalogue, int64_t volume,
+	catalogue_names_fn *done, void *arg) MUST_CHECK;
 
 typedef void catalogue_index_fn(
 	void *arg, int error, const struct catalogue_fragment *fragments, size_t n);

@@ -8,7 +8,7 @@
 #include "storage/catalogue_private.h"
 
 #define ROW \
-	"SELECT id, camera, stream, path, start_us, end_us, bytes, codecs, width, height, state, boot_us FROM segments "
+	"SELECT id, camera, stream, path, start_us, end_us, bytes, codecs, width, height, state, boot_us, volume FROM segments "
 
 struct catalogue_query {
 	struct worker_job job;
@@ -53,6 +53,7 @@ static struct catalogue_segment *query_read_row(
 	row->height = sqlite3_column_int(statement, 9);
 	row->state = sqlite3_column_int(statement, 10) ? SEGMENT_CLOSED : SEGMENT_OPEN;
 	row->boot_us = sqlite3_column_int64(statement, 11);
+	row->volume = sqlite3_column_int64(statement, 12);
 	open = row->state == SEGMENT_OPEN ? catalogue_find_open(catalogue, row->id) : NULL;
 	if (open) {
 		row->end_us = open->end_us;
@@ -244,8 +245,8 @@ struct catalogue_query *catalogue_list(struct catalogue *catalogue, const char *
 struct catalogue_query *catalogue_list_folder(struct catalogue *catalogue, const char *folder,
 	const char *after, size_t limit, catalogue_segments_fn *done, void *arg)
 {
-	struct catalogue_query *query = query_new(
-		catalogue, ROW "WHERE volume = 0 AND path > ?1 AND path < ?2 ORDER BY path", arg);
+	struct catalogue_query *query =
+		query_new(catalogue, ROW "WHERE path > ?1 AND path < ?2 ORDER BY path", arg);
 
 	/* '0' comes right after '/': between them stands all that is in the folder */
 	query->on_segments = done;
@@ -259,10 +260,11 @@ struct catalogue_query *catalogue_find(
 	struct catalogue *catalogue, const char *path, catalogue_segments_fn *done, void *arg)
 {
 	struct catalogue_query *query =
-		query_new(catalogue, ROW "WHERE volume = 0 AND path = ?1", arg);
+		query_new(catalogue, ROW "WHERE path = ?1 ORDER BY volume", arg);
 
 	query->on_segments = done;
 	query->texts[0] = xstrdup(path);
+	query->limit = 1;
 	return query_post(query);
 }
 
@@ -308,8 +310,8 @@ struct catalogue_query *catalogue_interrupted(
 struct catalogue_query *catalogue_folder_rows(
 	struct catalogue *catalogue, const char *folder, catalogue_segments_fn *done, void *arg)
 {
-	struct catalogue_query *query = query_new(
-		catalogue, ROW "WHERE volume = 0 AND path > ?1 AND path < ?2 ORDER BY path", arg);
+	struct catalogue_query *query =
+		query_new(catalogue, ROW "WHERE path > ?1 AND path < ?2 ORDER BY path", arg);
 
 	query->on_segments = done;
 	query->texts[0] = xasprintf("%s/", folder);
@@ -319,19 +321,21 @@ struct catalogue_query *catalogue_folder_rows(
 }
 
 struct catalogue_query *catalogue_folders(
-	struct catalogue *catalogue, catalogue_names_fn *done, void *arg)
+	struct catalogue *catalogue, int64_t volume, catalogue_names_fn *done, void *arg)
 {
-	struct catalogue_query *query =
-		query_new(catalogue, "SELECT DISTINCT folder FROM segments ORDER BY folder", arg);
+	struct catalogue_query *query = query_new(catalogue,
+		"SELECT DISTINCT folder FROM segments INDEXED BY segments_by_folder WHERE volume = ?3 ORDER BY folder",
+		arg);
 
 	query->on_names = done;
+	query->numbers[0] = volume;
 	return query_post(query);
 }
 
 struct catalogue_query *catalogue_names(
 	struct catalogue *catalogue, const char *camera, catalogue_names_fn *done, void *arg)
 {
-	static const char cameras[] = "SELECT camera FROM totals ORDER BY camera";
+	static const char cameras[] = "SELECT DISTINCT camera FROM totals ORDER BY camera";
 	static const char days[] =
 		"SELECT DISTINCT substr(folder, length('recordings/' || ?1 || '/') + 1)"
 		" FROM segments WHERE camera = ?1 ORDER BY folder";

@@ -16,8 +16,8 @@ static int64_t adopt_insert(struct catalogue_job *job)
 	int64_t id = catalogue_new_id(catalogue, job->ticket);
 	sqlite3_stmt *insert = catalogue_prepare(catalogue,
 		"INSERT INTO segments (id, camera, stream, path, folder, start_us, end_us, bytes, codecs,"
-		" width, height, state) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, '', 0, 0, 0"
-		" WHERE NOT EXISTS (SELECT 1 FROM segments WHERE volume = 0 AND path = ?4)");
+		" width, height, state, volume) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, '', 0, 0, 0, ?7"
+		" WHERE NOT EXISTS (SELECT 1 FROM segments WHERE volume = ?7 AND path = ?4)");
 
 	if (!insert)
 		return -EIO;
@@ -27,6 +27,7 @@ static int64_t adopt_insert(struct catalogue_job *job)
 	sqlite3_bind_text(insert, 4, s->path, -1, SQLITE_STATIC);
 	sqlite3_bind_text(insert, 5, s->path, slash ? (int)(slash - s->path) : 0, SQLITE_STATIC);
 	sqlite3_bind_int64(insert, 6, s->start_us);
+	sqlite3_bind_int64(insert, 7, s->volume);
 	if (catalogue_finish_statement(catalogue, insert) < 0)
 		return -EIO;
 	if (sqlite3_changes(catalogue->db) == 0)

@@ -16,13 +16,20 @@
 /* A leap of the clock is believed after so much, or half of what a camera keeps. */
 #define LEAP_US (24 * 60 * 60 * INT64_C(1000000))
 
-#define ROW "SELECT id, path, start_us, end_us, bytes FROM segments "
+#define ROW "SELECT id, path, start_us, end_us, bytes, volume FROM segments "
 /* By time; and those of before the clock was set, by id: the order in which they were recorded. */
 #define DATED                                                                            \
 	ROW "INDEXED BY segments_by_age WHERE camera = ?1 AND state = 1 AND boot_us = 0" \
 	    " AND " CATALOGUE_IS_FOOTAGE
 #define UNDATED                                                                             \
 	ROW "INDEXED BY segments_by_order WHERE camera = ?1 AND state = 1 AND boot_us <> 0" \
+	    " AND " CATALOGUE_IS_FOOTAGE " ORDER BY id"
+/* The same of one volume. */
+#define VOLUME_DATED                                                                                            \
+	ROW "INDEXED BY segments_by_volume_age WHERE camera = ?1 AND volume = ?2 AND state = 1 AND boot_us = 0" \
+	    " AND " CATALOGUE_IS_FOOTAGE " ORDER BY start_us"
+#define VOLUME_UNDATED                                                                                             \
+	ROW "INDEXED BY segments_by_volume_order WHERE camera = ?1 AND volume = ?2 AND state = 1 AND boot_us <> 0" \
 	    " AND " CATALOGUE_IS_FOOTAGE " ORDER BY id"
 #define NEWEST                                                                      \
 	"SELECT end_us FROM segments INDEXED BY segments_by_time WHERE camera = ?1" \
@@ -35,6 +42,9 @@ struct cursor {
 	bool any, ended;  /* it had a row; it has no more */
 	int64_t first_us; /* when its first row starts */
 	struct catalogue_expired row;
+	const struct cursor
+		*before;      /* of the walk before: what that passed is taken already; or NULL */
+	uint64_t taken_bytes; /* of those */
 };
 
 /* A camera: what it has, and what of it comes next. */
@@ -48,12 +58,16 @@ struct camera_walk {
 	struct cursor dated, undated;
 };
 
+/* Over all recordings by their own limits; then over those of the volume by its limits. */
 struct walk {
 	struct catalogue *catalogue;
 	const struct catalogue_rules *rules;
+	const struct walk *before;      /* the first one, when this is the second */
+	uint64_t max_bytes, free_bytes; /* of all together, or 0; to be freed */
 	struct camera_walk *cameras;
 	size_t n;
-	uint64_t bytes, freed; /* of all cameras: not taken yet, taken */
+	uint64_t bytes; /* of all cameras, not taken yet */
+	uint64_t freed; /* taken from the volume */
 	int64_t held_us;
 	bool any_dated;
 	int error;
@@ -131,6 +145,25 @@ static bool walk_is_spared(const struct walk *walk, const char *path)
 	return false;
 }
 
+/* Time tells which of two is older; where one has none, the order in which they came does. */
+static bool is_older(const struct cursor *a, const struct cursor *b)
+{
+	if (a->is_dated && b->is_dated && a->row.start_us != b->row.start_us)
+		return a->row.start_us < b->row.start_us;
+	return a->row.id < b->row.id;
+}
+
+/* Whether the walk before has passed this row; notes how much that was. */
+static bool cursor_is_taken(struct cursor *cursor)
+{
+	const struct cursor *before = cursor->before;
+
+	if (!before || (!before->ended && !is_older(cursor, before)))
+		return false;
+	cursor->taken_bytes += cursor->row.bytes;
+	return true;
+}
+
 /* Moves to the next row that is not spared. */
 static void cursor_next(struct walk *walk, struct cursor *cursor)
 {
@@ -147,16 +180,19 @@ static void cursor_next(struct walk *walk, struct cursor *cursor)
 		row->start_us = sqlite3_column_int64(cursor->statement, 2);
 		row->end_us = sqlite3_column_int64(cursor->statement, 3);
 		row->bytes = (uint64_t)sqlite3_column_int64(cursor->statement, 4);
+		row->volume = sqlite3_column_int64(cursor->statement, 5);
 		if (!cursor->any)
 			cursor->first_us = row->start_us;
 		cursor->any = true;
-	} while (walk_is_spared(walk, row->path));
+	} while (walk_is_spared(walk, row->path) || cursor_is_taken(cursor));
 }
 
 static void cursor_open(
 	struct walk *walk, struct cursor *cursor, const char *sql, const struct camera_walk *camera)
 {
 	cursor->statement = walk_prepare(walk, sql, camera->camera);
+	if (cursor->statement && walk->before)
+		sqlite3_bind_int64(cursor->statement, 2, walk->rules->volume);
 	cursor->row.camera = camera->camera;
 	cursor_next(walk, cursor);
 }
@@ -184,6 +220,10 @@ static void camera_set_rule(const struct walk *walk, struct camera_walk *camera)
 {
 	const struct catalogue_rules *rules = walk->rules;
 
+	if (walk->before) {
+		camera->keep_us = rules->volume_keep_us ? rules->volume_keep_us : RULE_FOREVER;
+		return;
+	}
 	camera->keep_us = rules->keep_us;
 	for (size_t i = 0; i < rules->n_cameras; i++) {
 		if (strcmp(rules->cameras[i].camera, camera->camera) != 0)
@@ -191,6 +231,24 @@ static void camera_set_rule(const struct walk *walk, struct camera_walk *camera)
 		camera->keep_us = rules->cameras[i].keep_us;
 		camera->max_bytes = rules->cameras[i].max_bytes;
 	}
+}
+
+/* What of it is on the volume and was not taken before; new files are on the first volume. */
+static void camera_open_volume(struct walk *walk, struct camera_walk *camera)
+{
+	for (size_t i = 0; i < walk->before->n; i++) {
+		const struct camera_walk *before = &walk->before->cameras[i];
+
+		if (strcmp(before->camera, camera->camera) != 0)
+			continue;
+		camera->dated.before = &before->dated;
+		camera->undated.before = &before->undated;
+	}
+	if (!walk->rules->volume)
+		camera_add_open(walk, camera);
+	cursor_open(walk, &camera->dated, VOLUME_DATED, camera);
+	cursor_open(walk, &camera->undated, VOLUME_UNDATED, camera);
+	camera->bytes -= camera->dated.taken_bytes + camera->undated.taken_bytes;
 }
 
 static void walk_add_camera(struct walk *walk, const char *name, int64_t bytes)
@@ -201,16 +259,20 @@ static void walk_add_camera(struct walk *walk, const char *name, int64_t bytes)
 	camera = &walk->cameras[walk->n++];
 	*camera = (struct camera_walk){ .camera = xstrdup(name), .bytes = (uint64_t)bytes };
 	camera_set_rule(walk, camera);
-	camera->newest_us = walk_number(walk, walk_prepare(walk, NEWEST, camera->camera));
-	camera_add_open(walk, camera);
-	if (camera->newest_us == INT64_MIN) { /* it has time-lapses alone */
-		free(camera->camera);
-		walk->n--;
-		return;
-	}
 	camera->dated.is_dated = true;
-	cursor_open(walk, &camera->dated, DATED " ORDER BY start_us", camera);
-	cursor_open(walk, &camera->undated, UNDATED, camera);
+	if (walk->before) {
+		camera_open_volume(walk, camera);
+	} else {
+		camera->newest_us = walk_number(walk, walk_prepare(walk, NEWEST, camera->camera));
+		camera_add_open(walk, camera);
+		if (camera->newest_us == INT64_MIN) { /* it has time-lapses alone */
+			free(camera->camera);
+			walk->n--;
+			return;
+		}
+		cursor_open(walk, &camera->dated, DATED " ORDER BY start_us", camera);
+		cursor_open(walk, &camera->undated, UNDATED, camera);
+	}
 	walk->bytes += camera->bytes;
 	walk->any_dated = walk->any_dated || camera->dated.any;
 }
@@ -220,12 +282,13 @@ static void walk_add_camera(struct walk *walk, const char *name, int64_t bytes)
 /* When the newest recording of any camera ended that had begun at an instant; INT64_MIN: none. */
 static int64_t walk_newest_at(struct walk *walk, int64_t at_us)
 {
+	const struct walk *all = walk->before ? walk->before : walk;
 	int64_t newest_us = INT64_MIN;
 
-	for (size_t i = 0; i < walk->n; i++) {
+	for (size_t i = 0; i < all->n; i++) {
 		sqlite3_stmt *statement = walk_prepare(walk,
 			DATED " AND start_us <= ?2 ORDER BY start_us DESC LIMIT 1",
-			walk->cameras[i].camera);
+			all->cameras[i].camera);
 		int64_t end_us = INT64_MIN;
 
 		if (statement)
@@ -283,14 +346,6 @@ static void walk_set_cutoffs(struct walk *walk)
 
 /* --- the order --- */
 
-/* Time tells which of two is older; where one has none, the order in which they came does. */
-static bool is_older(const struct cursor *a, const struct cursor *b)
-{
-	if (a->is_dated && b->is_dated && a->row.start_us != b->row.start_us)
-		return a->row.start_us < b->row.start_us;
-	return a->row.id < b->row.id;
-}
-
 /* What the camera loses next; NULL when there is nothing left. */
 static struct cursor *camera_head(struct camera_walk *camera)
 {
@@ -338,10 +393,10 @@ static struct camera_walk *walk_choose(struct walk *walk, enum catalogue_reason 
 	if (due)
 		return due;
 	*reason = EXPIRED_MAX_SIZE;
-	if (walk->rules->max_bytes && walk->bytes > walk->rules->max_bytes)
+	if (walk->max_bytes && walk->bytes > walk->max_bytes)
 		return oldest;
 	*reason = EXPIRED_RESERVE;
-	return walk->freed < walk->rules->free_bytes ? oldest : NULL;
+	return walk->freed < walk->free_bytes ? oldest : NULL;
 }
 
 /* Hands out what is to go, and looks at what comes after it. */
@@ -355,28 +410,63 @@ static bool walk_next(struct walk *walk, catalogue_expired_fn *on_row, void *arg
 		return false;
 	head = camera_head(camera);
 	head->row.reason = reason;
+	head->row.by_volume = walk->before;
 	camera->bytes -= head->row.bytes;
 	walk->bytes -= head->row.bytes;
-	walk->freed += head->row.bytes;
-	on_row(arg, &head->row);
+	if (head->row.volume == walk->rules->volume) {
+		walk->freed += head->row.bytes;
+		on_row(arg, &head->row);
+	}
 	cursor_next(walk, head);
 	return !walk->error;
 }
 
 /* --- a walk as a whole --- */
 
-static void walk_open(
-	struct walk *walk, struct catalogue *catalogue, const struct catalogue_rules *rules)
+static void walk_begin(struct walk *walk)
 {
-	sqlite3_stmt *statement =
-		catalogue_prepare(catalogue, "SELECT camera, bytes FROM totals ORDER BY camera");
+	sqlite3_stmt *statement = catalogue_prepare(walk->catalogue,
+		walk->before ? "SELECT camera, bytes FROM totals WHERE volume = ?1 ORDER BY camera"
+			     : "SELECT camera, sum(bytes) FROM totals GROUP BY camera");
 
-	*walk = (struct walk){ .catalogue = catalogue, .rules = rules };
+	if (statement && walk->before)
+		sqlite3_bind_int64(statement, 1, walk->rules->volume);
 	while (walk_step(walk, statement))
 		walk_add_camera(walk, (const char *)sqlite3_column_text(statement, 0),
 			sqlite3_column_int64(statement, 1));
 	sqlite3_finalize(statement);
+	if (walk->before)
+		walk->any_dated = walk->before->any_dated;
 	walk_set_cutoffs(walk);
+}
+
+static void walk_open(
+	struct walk *walk, struct catalogue *catalogue, const struct catalogue_rules *rules)
+{
+	*walk = (struct walk){
+		.catalogue = catalogue,
+		.rules = rules,
+		.max_bytes = rules->max_bytes,
+	};
+	walk_begin(walk);
+}
+
+/* The second walk, as long as the first is open. */
+static void walk_open_volume(struct walk *walk, const struct walk *before)
+{
+	const struct catalogue_rules *rules = before->rules;
+
+	*walk = (struct walk){
+		.catalogue = before->catalogue,
+		.rules = rules,
+		.before = before,
+		.max_bytes = rules->volume_max_bytes,
+		.free_bytes = rules->free_bytes,
+		.freed = before->freed,
+		.error = before->error,
+	};
+	if (rules->volume_keep_us || rules->volume_max_bytes || walk->freed < walk->free_bytes)
+		walk_begin(walk);
 }
 
 static void walk_close(struct walk *walk)
@@ -392,15 +482,19 @@ static void walk_close(struct walk *walk)
 int catalogue_walk_expired(struct catalogue *catalogue, const struct catalogue_rules *rules,
 	catalogue_expired_fn *on_row, void *arg, int64_t *ret_held_us)
 {
-	struct walk walk;
+	struct walk walk, volume;
 
 	walk_open(&walk, catalogue, rules);
 	while (walk_next(&walk, on_row, arg))
 		;
+	walk_open_volume(&volume, &walk);
+	while (walk_next(&volume, on_row, arg))
+		;
+	walk_close(&volume);
 	walk_close(&walk);
-	if (!walk.error)
+	if (!volume.error)
 		*ret_held_us = walk.held_us;
-	return walk.error;
+	return volume.error;
 }
 
 /* --- the plan, as a job --- */
@@ -443,20 +537,43 @@ static void plan_add_cameras(struct catalogue_plan *plan, const struct walk *wal
 	}
 }
 
+static uint64_t volume_bytes(struct walk *walk)
+{
+	sqlite3_stmt *statement = catalogue_prepare(
+		walk->catalogue, "SELECT coalesce(sum(bytes), 0) FROM totals WHERE volume = ?1");
+	const struct open_segment *open;
+	uint64_t bytes;
+
+	if (statement)
+		sqlite3_bind_int64(statement, 1, walk->rules->volume);
+	bytes = (uint64_t)walk_number(walk, statement);
+	LIST_FOREACH (open, &walk->catalogue->open, entry)
+		bytes += walk->rules->volume ? 0 : open->bytes;
+	return bytes;
+}
+
 static void plan_run(struct worker_job *worker_job)
 {
 	struct plan_job *job = CONTAINER_OF(worker_job, struct plan_job, job);
 	struct catalogue_plan *plan = &job->plan;
-	struct walk walk;
+	struct walk walk, volume;
 
 	catalogue_follow(job->catalogue);
 	walk_open(&walk, job->catalogue, job->rules);
 	plan_add_cameras(plan, &walk);
 	plan->age_held_us = walk.held_us;
+	plan->volume_bytes = volume_bytes(&walk);
 	plan->rows = xcalloc(job->limit, sizeof(*plan->rows));
 	while (plan->n < job->limit && walk_next(&walk, plan_add_row, plan))
 		;
 	job->error = walk.error;
+	if (plan->n < job->limit) {
+		walk_open_volume(&volume, &walk);
+		while (plan->n < job->limit && walk_next(&volume, plan_add_row, plan))
+			;
+		job->error = volume.error;
+		walk_close(&volume);
+	}
 	walk_close(&walk);
 	catalogue_mend(job->catalogue);
 }
@@ -510,7 +627,7 @@ struct forget_job {
 	struct catalogue *catalogue;
 	size_t n;
 	struct {
-		int64_t id;
+		int64_t id, volume;
 		char *path;
 	} rows[];
 };
@@ -524,13 +641,14 @@ static void forget_run(struct worker_job *worker_job)
 	bool failed;
 
 	catalogue_follow(catalogue);
-	statement = catalogue_prepare(
-		catalogue, "DELETE FROM segments WHERE id = ?1 AND path = ?2 AND state = 1");
+	statement = catalogue_prepare(catalogue,
+		"DELETE FROM segments WHERE id = ?1 AND path = ?2 AND volume = ?3 AND state = 1");
 	failed = !statement || catalogue_exec(catalogue, "BEGIN IMMEDIATE") < 0;
 
 	for (size_t i = 0; !failed && i < job->n; i++) {
 		sqlite3_bind_int64(statement, 1, job->rows[i].id);
 		sqlite3_bind_text(statement, 2, job->rows[i].path, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(statement, 3, job->rows[i].volume);
 		failed = sqlite3_step(statement) != SQLITE_DONE;
 		forgotten += sqlite3_changes(catalogue->db);
 		sqlite3_reset(statement);
@@ -563,6 +681,7 @@ int catalogue_forget_expired(
 	job->n = n;
 	for (size_t i = 0; i < n; i++) {
 		job->rows[i].id = rows[i].id;
+		job->rows[i].volume = rows[i].volume;
 		job->rows[i].path = xstrdup(rows[i].path);
 	}
 	if (worker_post(catalogue->worker, &job->job) == 0)

@@ -8,9 +8,9 @@
 #include "storage/catalogue.h"
 
 /*
- * Which recordings are to go, and why. Only closed ones are named, each camera's from its oldest on;
+ * Which recordings are to go from a volume, and why. Only closed ones are named, each camera's from its oldest on;
  * what is in common (max_size, reserve) takes the oldest of all, so that all cameras keep equally much
- * history.
+ * history. First by the limits of recordings, wherever they are, then by those of the volume.
  */
 
 #define RULE_FOREVER INT64_MAX
@@ -25,9 +25,13 @@ struct catalogue_rule {
 struct catalogue_rules {
 	struct catalogue_rule *cameras;
 	size_t n_cameras;
-	int64_t keep_us;     /* of cameras without a rule; RULE_FOREVER: no limit */
-	uint64_t max_bytes;  /* of all together; 0: no limit */
-	uint64_t free_bytes; /* so much has to go for the volume's reserve */
+	int64_t keep_us;    /* of cameras without a rule; RULE_FOREVER: no limit */
+	uint64_t max_bytes; /* of all together; 0: no limit */
+	/* what is on this volume, and no other, is named; and these are its own limits */
+	int64_t volume;
+	int64_t volume_keep_us;    /* 0: no limit */
+	uint64_t volume_max_bytes; /* 0: no limit */
+	uint64_t free_bytes;       /* so much has to go for its reserve */
 	/*
 	 * Age is counted from now_us. As long as the clock has not gone steadily for steady_us, it is
 	 * believed only as far as recordings bear it out; and while nobody has set it, not at all
@@ -56,7 +60,9 @@ struct catalogue_expired {
 	char *camera, *path;
 	int64_t start_us, end_us;
 	uint64_t bytes;
+	int64_t volume;
 	enum catalogue_reason reason;
+	bool by_volume; /* it is the volume's limit: where there is another one it moves there */
 };
 
 /* What a camera has. */
@@ -71,6 +77,7 @@ struct catalogue_plan {
 	size_t n;
 	struct catalogue_history *cameras; /* all that have recordings, by name */
 	size_t n_cameras;
+	uint64_t volume_bytes; /* of the recordings on the volume, the open ones included */
 	/* By so much is age counted from an earlier instant than now_us; INT64_MAX: it is not judged. */
 	int64_t age_held_us;
 };
@@ -84,7 +91,10 @@ typedef void catalogue_plan_fn(void *arg, int error, const struct catalogue_plan
 int catalogue_expired(struct catalogue *catalogue, struct catalogue_rules *rules, size_t limit,
 	catalogue_plan_fn *done, void *arg) MUST_CHECK;
 
-/* Deletes rows of which the files are gone, in one transaction; rows that have got another path stay. 0 or -EAGAIN. */
+/*
+ * Deletes rows of which the files are gone, in one transaction; rows that have got another path or volume stay.
+ * Returns 0 or -EAGAIN.
+ */
 int catalogue_forget_expired(
 	struct catalogue *catalogue, const struct catalogue_expired *rows, size_t n) MUST_CHECK;
 

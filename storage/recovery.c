@@ -1,4 +1,4 @@
-/* The catalogue made to agree with the disk: first what was cut off, then folder by folder. */
+/* The catalogue made to agree with the disks: first what was cut off, then volume by volume, folder by folder. */
 #include "storage/recovery.h"
 
 #include <errno.h>
@@ -19,6 +19,13 @@ struct recovery_task {
 	int64_t id;    /* of its row; 0: it has none */
 	bool was_open; /* when the last process ended */
 	char *path;
+	struct volume *volume;
+	struct volume
+		*twin; /* the row has it there; NULL: that is not there, or there is no other */
+	int64_t twin_id;
+	struct volume_hold hold; /* on the twin, while they are compared */
+	bool is_twin;            /* there is a row, for another volume */
+	bool is_missing;         /* there is a row, and there was no file */
 };
 
 enum recovery_step {
@@ -34,7 +41,8 @@ enum {
 };
 
 struct recovery {
-	struct volume *volume;
+	struct volume *first;  /* of all */
+	struct volume *volume; /* the one at hand */
 	struct catalogue *catalogue;
 	void (*done)(void *arg, const struct recovery_counts *counts);
 	void *arg;
@@ -54,6 +62,14 @@ struct recovery {
 	STAILQ_HEAD(, recovery_task) tasks;
 };
 
+/* What is to become of a file while a row names one of that path on another volume. */
+enum recovery_twin {
+	TWIN_STAYS,   /* one of them is being written, or this one is gone */
+	TWIN_OTHER,   /* they are two files: it is left alone */
+	TWIN_NAMED,   /* it is the only one: the row gets its volume */
+	TWIN_REMOVED, /* they were the same */
+};
+
 /* What the worker does; one at a time. */
 struct recovery_job {
 	struct worker_job job;
@@ -64,6 +80,8 @@ struct recovery_job {
 	struct segment_scan scan;
 	uint64_t bytes;
 	bool closed;
+	unsigned halves;
+	enum recovery_twin twin;
 };
 
 static void recovery_next(struct recovery *recovery);
@@ -94,6 +112,32 @@ static void recovery_add_task(
 
 	task->id = id;
 	task->path = xasprintf("%s/%s", folder, name);
+	task->volume = recovery->volume;
+	STAILQ_INSERT_TAIL(&recovery->tasks, task, entry);
+}
+
+static void recovery_add_missing(struct recovery *recovery, const struct catalogue_segment *row)
+{
+	struct recovery_task *task = xcalloc(1, sizeof(*task));
+
+	task->id = row->id;
+	task->path = xstrdup(row->path);
+	task->volume = recovery->volume;
+	task->is_missing = true;
+	STAILQ_INSERT_TAIL(&recovery->tasks, task, entry);
+}
+
+/* A file of which a row says that it is on another volume. */
+static void recovery_add_twin(struct recovery *recovery, const struct catalogue_segment *row)
+{
+	struct recovery_task *task = xcalloc(1, sizeof(*task));
+
+	task->id = row->id;
+	task->path = xstrdup(row->path);
+	task->volume = recovery->volume;
+	task->twin = volume_find(recovery->first, row->volume);
+	task->twin_id = row->volume;
+	task->is_twin = true;
 	STAILQ_INSERT_TAIL(&recovery->tasks, task, entry);
 }
 
@@ -103,7 +147,7 @@ static void read_run(struct worker_job *worker_job)
 {
 	struct recovery_job *job = CONTAINER_OF(worker_job, struct recovery_job, job);
 
-	job->error = recovery_read(job->recovery->volume, job->task->path, &job->recovery->log,
+	job->error = recovery_read(job->task->volume, job->task->path, &job->recovery->log,
 		&job->scan, &job->bytes, &job->closed);
 }
 
@@ -115,13 +159,14 @@ static char *camera_of(const char *path)
 	return xasprintf("%.*s", (int)strcspn(begin, "/"), begin);
 }
 
-void recovery_add_row(struct catalogue *catalogue, int64_t id, const char *path,
+void recovery_add_row(struct catalogue *catalogue, int64_t id, int64_t volume, const char *path,
 	const struct segment_scan *scan, uint64_t bytes)
 {
 	struct catalogue_segment row = {
 		.id = id,
 		.camera = camera_of(path),
 		.stream = xstrdup(scan->timelapse ? CATALOGUE_TIMELAPSE : "main"),
+		.volume = volume,
 		.path = xstrdup(path),
 		.start_us = scan->start_us,
 		.end_us = scan->end_us,
@@ -144,7 +189,8 @@ static void recovery_adopt(struct recovery *recovery, const struct recovery_job 
 {
 	const struct recovery_task *task = job->task;
 
-	recovery_add_row(recovery->catalogue, task->id, task->path, &job->scan, job->bytes);
+	recovery_add_row(recovery->catalogue, task->id, volume_id(task->volume), task->path,
+		&job->scan, job->bytes);
 	recovery->counts.closed += job->closed;
 	recovery->counts.adopted += !task->id;
 	recovery->counts.corrected += task->id && !task->was_open;
@@ -178,6 +224,90 @@ static void read_done(struct worker_job *worker_job)
 	recovery_next(recovery);
 }
 
+static bool recovery_do_task(struct recovery *recovery);
+
+/* --- two files of one recording --- */
+
+/* What the row names stays. Nothing is removed unless every byte of it is there as well. */
+static void twin_run(struct worker_job *worker_job)
+{
+	struct recovery_job *job = CONTAINER_OF(worker_job, struct recovery_job, job);
+	const struct recovery_task *task = job->task;
+
+	job->twin = TWIN_OTHER;
+	if (volume_is_writing(task->twin, task->path) ||
+		volume_is_writing(task->volume, task->path) ||
+		!recovery_has(task->volume, task->path))
+		job->twin = TWIN_STAYS;
+	else if (!recovery_has(task->twin, task->path))
+		job->twin = TWIN_NAMED;
+	else if (volume_compare(task->twin, task->volume, task->path) == 1 &&
+		 recovery_remove(task->volume, task->path) == 0)
+		job->twin = TWIN_REMOVED;
+}
+
+static void twin_done(struct worker_job *worker_job)
+{
+	struct recovery_job *job = CONTAINER_OF(worker_job, struct recovery_job, job);
+	struct recovery *recovery = job->recovery;
+	struct recovery_task *task = job->task;
+
+	switch (job->twin) {
+	case TWIN_STAYS:
+		break;
+	case TWIN_OTHER:
+		log_warn(&recovery->log, "%s/%s: another file of that name is on %s: left alone",
+			volume_path(task->volume), task->path, volume_path(task->twin));
+		recovery->counts.unusable++;
+		break;
+	case TWIN_NAMED:
+		(void)!catalogue_set_volume(recovery->catalogue, task->id, task->path,
+			task->twin_id, volume_id(task->volume), NULL, NULL);
+		recovery->counts.corrected++;
+		break;
+	case TWIN_REMOVED:
+		recovery->counts.doubled++;
+		break;
+	}
+	volume_release(&task->hold);
+	task_free(task);
+	free(job);
+	recovery_next(recovery);
+}
+
+/* What is being moved, or read where it was, has two copies for a good reason; where one is not there nobody can tell. */
+static bool recovery_do_twin(struct recovery *recovery, struct recovery_task *task)
+{
+	if (!task->twin || volume_is_moving(task->twin, task->path) ||
+		volume_is_held(task->volume, task->path)) {
+		task_free(task);
+		return recovery_do_task(recovery);
+	}
+	volume_hold(task->twin, &task->hold, task->path);
+	recovery_post(recovery, task, twin_run, twin_done);
+	return true;
+}
+
+/* A file that was not there when its folder was read may have been made or moved there since. */
+static void missing_run(struct worker_job *worker_job)
+{
+	struct recovery_job *job = CONTAINER_OF(worker_job, struct recovery_job, job);
+
+	job->error = recovery_has(job->task->volume, job->task->path) ? 0 : -ENOENT;
+}
+
+static void missing_done(struct worker_job *worker_job)
+{
+	struct recovery_job *job = CONTAINER_OF(worker_job, struct recovery_job, job);
+	struct recovery *recovery = job->recovery;
+
+	if (job->error)
+		recovery_forget(recovery, job->task->id);
+	task_free(job->task);
+	free(job);
+	recovery_next(recovery);
+}
+
 static bool recovery_do_task(struct recovery *recovery)
 {
 	struct recovery_task *task = STAILQ_FIRST(&recovery->tasks);
@@ -185,6 +315,12 @@ static bool recovery_do_task(struct recovery *recovery)
 	if (!task)
 		return false;
 	STAILQ_REMOVE_HEAD(&recovery->tasks, entry);
+	if (task->is_twin)
+		return recovery_do_twin(recovery, task);
+	if (task->is_missing) {
+		recovery_post(recovery, task, missing_run, missing_done);
+		return true;
+	}
 	recovery_post(recovery, task, read_run, read_done);
 	return true;
 }
@@ -202,7 +338,12 @@ static void recovery_on_interrupted(
 		recovery->step = STEP_DAYS;
 	} else {
 		recovery->interrupted = rows[0].id;
+		if (!volume_find(recovery->first, rows[0].volume)) {
+			recovery_next(recovery);
+			return;
+		}
 		task = xcalloc(1, sizeof(*task));
+		task->volume = volume_find(recovery->first, rows[0].volume);
 		task->id = rows[0].id;
 		task->was_open = true;
 		task->path = xstrdup(rows[0].path);
@@ -213,31 +354,64 @@ static void recovery_on_interrupted(
 
 /* --- one folder --- */
 
-/* Two sorted lists side by side: a row's file, a row without a file, a file without a row. */
+/* The rows of one path, which are `n` from here on; returns the one of this volume, or NULL. */
+static const struct catalogue_segment *row_here(
+	const struct recovery *recovery, const struct catalogue_segment *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (rows[i].volume == volume_id(recovery->volume))
+			return &rows[i];
+	}
+	return NULL;
+}
+
+static size_t rows_of_path(const struct catalogue_segment *rows, size_t n)
+{
+	size_t same = 1;
+
+	while (same < n && strcmp(rows[same].path, rows[0].path) == 0)
+		same++;
+	return same;
+}
+
+/* A path: its file, if there is one here, and its rows, on whichever volume. */
+static void recovery_compare(struct recovery *recovery, const struct recovery_entry *file,
+	const struct catalogue_segment *rows, size_t n)
+{
+	const char *folder = recovery->folders.entries[recovery->folder].name;
+	const struct catalogue_segment *row = row_here(recovery, rows, n);
+
+	if (!n)
+		recovery_add_task(recovery, 0, folder, file->name);
+	else if (!row && file)
+		recovery_add_twin(recovery, &rows[0]);
+	else if (!row || row->state != SEGMENT_CLOSED)
+		;
+	else if (!file)
+		recovery_add_missing(recovery, row);
+	else if (file->bytes != row->bytes)
+		recovery_add_task(recovery, row->id, folder, file->name);
+}
+
+/* Two sorted lists side by side. */
 static void recovery_on_rows(void *arg, int error, const struct catalogue_segment *rows, size_t n)
 {
 	struct recovery *recovery = arg;
 	const struct recovery_list *files = &recovery->files;
-	const char *folder = recovery->folders.entries[recovery->folder].name;
 	size_t file = 0, row = 0;
 
 	recovery->query = NULL;
 	while (!error && (file < files->n || row < n)) {
-		const char *name = row < n ? strrchr(rows[row].path, '/') + 1 : NULL;
 		int order = file == files->n ? 1
 			    : row == n       ? -1
-					     : strcmp(files->entries[file].name, name);
+					     : strcmp(files->entries[file].name,
+						       strrchr(rows[row].path, '/') + 1);
+		size_t same = order < 0 ? 0 : rows_of_path(rows + row, n - row);
 
-		if (order < 0) {
-			recovery_add_task(recovery, 0, folder, files->entries[file].name);
-		} else if (rows[row].state == SEGMENT_CLOSED && order > 0) {
-			recovery_forget(recovery, rows[row].id);
-		} else if (rows[row].state == SEGMENT_CLOSED &&
-			   files->entries[file].bytes != rows[row].bytes) {
-			recovery_add_task(recovery, rows[row].id, folder, name);
-		}
+		recovery_compare(
+			recovery, order > 0 ? NULL : &files->entries[file], rows + row, same);
 		file += order <= 0;
-		row += order >= 0;
+		row += same;
 	}
 	recovery_list_fini(&recovery->files);
 	recovery->folder++;
@@ -250,8 +424,8 @@ static void files_run(struct worker_job *worker_job)
 	struct recovery_job *job = CONTAINER_OF(worker_job, struct recovery_job, job);
 	const struct recovery *recovery = job->recovery;
 
-	job->error = recovery_list_files(
-		recovery->volume, recovery->folders.entries[recovery->folder].name, &job->list);
+	job->error = recovery_list_files(recovery->volume,
+		recovery->folders.entries[recovery->folder].name, &job->list, &job->halves);
 }
 
 static void files_done(struct worker_job *worker_job)
@@ -261,6 +435,7 @@ static void files_done(struct worker_job *worker_job)
 	const char *folder = recovery->folders.entries[recovery->folder].name;
 
 	recovery->files = job->list;
+	recovery->counts.doubled += job->halves;
 	if (job->error) { /* what cannot be read is not gone */
 		log_warn(&recovery->log, "%s: %s", folder, strerror(-job->error));
 		recovery_list_fini(&recovery->files);
@@ -285,7 +460,8 @@ static void recovery_on_folders(void *arg, int error, const char *const *names, 
 	recovery->query = NULL;
 	if (n && !on_disk) { /* perhaps nothing is mounted there */
 		log_error(&recovery->log,
-			"there are no recordings, but the catalogue knows some: nothing is forgotten");
+			"%s holds no recordings, but the catalogue knows some: nothing is forgotten",
+			volume_path(recovery->volume));
 		n = 0;
 	}
 	for (size_t i = 0; !error && i < n; i++) {
@@ -324,9 +500,19 @@ static void days_done(struct worker_job *worker_job)
 
 /* --- one after the other --- */
 
+static struct volume *last_volume(const struct recovery *recovery)
+{
+	struct volume *volume = recovery->first;
+
+	while (volume_next(volume))
+		volume = volume_next(volume);
+	return volume;
+}
+
 static void recovery_restart(struct recovery *recovery)
 {
 	recovery_list_fini(&recovery->folders);
+	recovery->volume = last_volume(recovery);
 	recovery->counts = (struct recovery_counts){ 0 };
 	recovery->step = STEP_INTERRUPTED;
 	recovery->interrupted = 0;
@@ -340,15 +526,36 @@ static void recovery_finish(struct recovery *recovery)
 	const struct recovery_counts *c = &recovery->counts;
 
 	recovery->stopped = true;
-	if (c->closed || c->adopted || c->corrected || c->forgotten || c->unusable)
+	if (c->closed || c->adopted || c->corrected || c->forgotten || c->doubled || c->unusable)
 		log_info(&recovery->log,
 			"%u recordings closed that were cut off, %u found without a row, %u rows corrected,"
-			" %u without a file forgotten, %u files left alone",
-			c->closed, c->adopted, c->corrected, c->forgotten, c->unusable);
+			" %u without a file forgotten, %u second copies removed, %u files left alone",
+			c->closed, c->adopted, c->corrected, c->forgotten, c->doubled, c->unusable);
 	if (recovery->again)
 		recovery_restart(recovery);
 	else
 		recovery->done(recovery->arg, c);
+}
+
+/*
+ * From the last volume to the first: what has moved, with a row that a power cut set back, is found where it is
+ * before it is missed where it was.
+ */
+static void recovery_next_volume(struct recovery *recovery)
+{
+	struct volume *volume = recovery->first;
+
+	if (recovery->volume == recovery->first) {
+		recovery_finish(recovery);
+		return;
+	}
+	while (volume_next(volume) != recovery->volume)
+		volume = volume_next(volume);
+	recovery->volume = volume;
+	recovery_list_fini(&recovery->folders);
+	recovery->folder = 0;
+	recovery->step = STEP_DAYS;
+	recovery_next(recovery);
 }
 
 static void recovery_next(struct recovery *recovery)
@@ -366,13 +573,14 @@ static void recovery_next(struct recovery *recovery)
 		recovery_post(recovery, NULL, days_run, days_done);
 		return;
 	case STEP_FOLDERS:
-		recovery->query = catalogue_folders(catalogue, recovery_on_folders, recovery);
+		recovery->query = catalogue_folders(
+			catalogue, volume_id(recovery->volume), recovery_on_folders, recovery);
 		break;
 	case STEP_FILES:
 		if (recovery->folder < recovery->folders.n)
 			recovery_post(recovery, NULL, files_run, files_done);
 		else
-			recovery_finish(recovery);
+			recovery_next_volume(recovery);
 		return;
 	case STEP_ROWS:
 		recovery->query = catalogue_folder_rows(catalogue,
@@ -395,7 +603,8 @@ struct recovery *recovery_new(struct volume *volume, struct catalogue *catalogue
 {
 	struct recovery *recovery = xcalloc(1, sizeof(*recovery));
 
-	recovery->volume = volume;
+	recovery->first = volume;
+	recovery->volume = last_volume(recovery);
 	recovery->catalogue = catalogue;
 	recovery->done = done;
 	recovery->arg = arg;

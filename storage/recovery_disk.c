@@ -83,6 +83,21 @@ static bool is_recording(const char *name)
 	return end && strcmp(end, ".mp4") == 0;
 }
 
+/* What a move leaves when it is interrupted: the name of a recording with VOLUME_PART behind it. */
+static bool is_part(const char *name)
+{
+	const char *end = strstr(name, VOLUME_PART);
+	char *whole;
+	bool is;
+
+	if (!end || strcmp(end, VOLUME_PART) != 0)
+		return false;
+	whole = xasprintf("%.*s", (int)(end - name), name);
+	is = is_recording(whole);
+	free(whole);
+	return is;
+}
+
 /* Calls for each entry of a folder with that form of name. Returns 0 or -errno. */
 static int each_entry(const struct volume *volume, const char *folder,
 	bool (*is_wanted)(const char *name),
@@ -146,13 +161,46 @@ static void add_file(const struct volume *volume, const char *folder, int fd, co
 		recovery_list_add(list, xstrdup(name), (uint64_t)st.st_size);
 }
 
-int recovery_list_files(const struct volume *volume, const char *folder, struct recovery_list *ret)
+int recovery_remove(const struct volume *volume, const char *path)
 {
+	char *folder = xasprintf("%.*s", (int)(strrchr(path, '/') - path), path);
+	int fd = volume_open_beneath(volume, folder, O_RDONLY | O_DIRECTORY, 0);
+	int error = fd < 0 ? fd : unlinkat(fd, strrchr(path, '/') + 1, 0) < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	free(folder);
+	return error;
+}
+
+bool recovery_has(const struct volume *volume, const char *path)
+{
+	int fd = volume_open_beneath(volume, path, O_RDONLY | O_NONBLOCK, 0);
+
+	if (fd >= 0)
+		close(fd);
+	return fd != -ENOENT;
+}
+
+int recovery_list_files(const struct volume *volume, const char *folder, struct recovery_list *ret,
+	unsigned *halves)
+{
+	struct recovery_list parts = { 0 };
 	int error;
 
 	*ret = (struct recovery_list){ 0 };
+	*halves = 0;
 	error = each_entry(volume, folder, is_recording, add_file, ret);
 	list_sort(ret);
+	if (!error)
+		(void)!each_entry(volume, folder, is_part, add_file, &parts);
+	for (size_t i = 0; i < parts.n; i++) {
+		char *path = xasprintf("%s/%s", folder, parts.entries[i].name);
+
+		*halves += recovery_remove(volume, path) == 0;
+		free(path);
+	}
+	recovery_list_fini(&parts);
 	return error == -ENOENT || error == -ENOTDIR ? 0 : error;
 }
 

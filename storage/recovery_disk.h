@@ -26,9 +26,17 @@ void recovery_list_fini(struct recovery_list *list);
 
 /* The folders of days that there are: "recordings/porch/2026-11-20". Returns 0 or -errno. */
 int recovery_list_days(const struct volume *volume, struct recovery_list *ret) MUST_CHECK;
-/* The files in such a folder that are named like recordings. Returns 0 or -errno; none when it is not there. */
-int recovery_list_files(
-	const struct volume *volume, const char *folder, struct recovery_list *ret) MUST_CHECK;
+/*
+ * The files in such a folder that are named like recordings. Returns 0 or -errno; none when it is not there. Removes
+ * what is left of interrupted moves to here: *halves says how many.
+ */
+int recovery_list_files(const struct volume *volume, const char *folder, struct recovery_list *ret,
+	unsigned *halves) MUST_CHECK;
+
+/* Removes a file. Returns 0 or -errno. */
+int recovery_remove(const struct volume *volume, const char *path) MUST_CHECK;
+/* Whether there is such a file. */
+bool recovery_has(const struct volume *volume, const char *path);
 
 /*
  * Reads a file, after closing it where it was cut off: *closed says whether that was so. Returns 0, and

@@ -18,7 +18,9 @@ enum {
 };
 
 struct redate {
-	struct volume *volume;
+	struct volume *first;  /* of all volumes */
+	struct volume *volume; /* of the one at hand */
+	struct volume_hold hold;
 	struct catalogue *catalogue;
 	struct log_name log;
 	struct event *timer;
@@ -57,6 +59,8 @@ static void redate_fini(void *object)
 static void redate_settle(struct redate *redate, int error, const char *path)
 {
 	redate->waiting = false;
+	if (!redate->freed)
+		volume_release(&redate->hold);
 	if (error) {
 		log_error(&redate->log, "%s cannot get its true time: %s", redate->from,
 			strerror(-error));
@@ -106,11 +110,13 @@ static void redate_begin(struct redate *redate, const struct catalogue_segment *
 	free(redate->to);
 	redate->from = xstrdup(row->path);
 	redate->to = xstrdup(path);
-	if (volume_redate(redate->volume, redate->from, redate->later_us, redate_on_file, redate) ==
-		0)
-		redate->waiting = true;
-	else
+	if (volume_redate(redate->volume, redate->from, redate->later_us, redate_on_file, redate) <
+		0) {
 		redate_sleep(redate);
+		return;
+	}
+	redate->waiting = true;
+	volume_hold(redate->volume, &redate->hold, redate->from);
 }
 
 static void redate_on_row(void *arg, int error, const struct catalogue_segment *row, size_t n)
@@ -122,10 +128,15 @@ static void redate_on_row(void *arg, int error, const struct catalogue_segment *
 		redate_sleep(redate);
 		return;
 	}
-	redate->found = true;
 	redate->id = row->id;
+	redate->volume = volume_find(redate->first, row->volume);
+	if (!redate->volume) { /* it is not there: they are dated when it is, or not at all */
+		redate_look(redate);
+		return;
+	}
+	redate->found = true;
 	redate->later_us = wall_clock_boot_us(wall_clock_correction_us()) - row->boot_us;
-	if (row->state == SEGMENT_OPEN)
+	if (row->state == SEGMENT_OPEN || volume_is_moving(redate->volume, row->path))
 		redate_look(redate);
 	else
 		redate_begin(redate, row);
@@ -148,7 +159,7 @@ struct redate *redate_new(struct volume *volume, struct catalogue *catalogue)
 {
 	struct redate *redate = xcalloc(1, sizeof(*redate));
 
-	redate->volume = volume;
+	redate->first = volume;
 	redate->catalogue = catalogue;
 	redate->log = (struct log_name){ .kind = "redate" };
 	redate->timer = reactor_timer_new(redate_on_timer, redate);
@@ -168,6 +179,8 @@ void redate_free(struct redate *redate)
 	catalogue_cancel(redate->query);
 	reactor_timer_free(&redate->timer);
 	redate->freed = true;
-	if (!redate->waiting)
+	if (redate->waiting)
+		volume_release(&redate->hold);
+	else
 		reactor_free_later(&redate->dead, redate_fini, redate);
 }

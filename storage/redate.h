@@ -13,6 +13,7 @@
  */
 struct redate;
 
+/* On that volume and those behind it. */
 struct redate *redate_new(struct volume *volume, struct catalogue *catalogue) MUST_CHECK;
 /* The clock is set: begins, and goes on until no such recording is left. */
 void redate_start(struct redate *redate);

@@ -9,12 +9,14 @@
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
 #include "server/base/wall_clock.h"
+#include "storage/tier.h"
 
 enum {
 	LOOK_US = 2000000,
 	PLAN_US = 10000000,   /* age goes on without anything happening */
 	STUCK_US = 600000000, /* what could not be deleted is tried again */
 	MARGIN_US = 10000000, /* so much recording must fit beside the reserve */
+	EARLIER = 5,          /* so many times that more, and recordings are moved */
 	UNSEEN_US = 30000000, /* some file systems free space late */
 	STEP_US = 60000000,   /* a clock that moves by more has leapt */
 	BATCH_ROWS = 256,
@@ -35,10 +37,15 @@ enum retention_state {
 };
 
 struct retention {
+	struct retention *behind; /* of the next volume */
+	struct volume *first;     /* of all volumes */
 	struct volume *volume;
 	struct catalogue *catalogue;
 	const struct config *config; /* in force; NULL: not begun */
 	struct log_name log;
+	struct tier *tier; /* NULL: there is nothing to move to */
+	bool shares;       /* the file system with the volume behind */
+	bool may_move;
 	struct event *timer;
 	enum retention_state state;
 	bool freed;
@@ -47,6 +54,7 @@ struct retention {
 	bool changed;       /* the configuration, since the last plan */
 	bool due;           /* the next plan, without waiting for its time */
 	uint64_t finished;  /* segments at the last plan */
+	uint64_t arrived;   /* bytes written then, on a volume that is not recorded to */
 	int64_t planned_us; /* monotonic */
 	bool held_back;     /* age was, at the last plan */
 
@@ -54,6 +62,7 @@ struct retention {
 	struct volume_space space;
 	uint64_t margin_bytes; /* written in MARGIN_US */
 	uint64_t wanted_bytes; /* so much is missing of reserve and margin */
+	uint64_t moving_bytes; /* so much is to move on, that this does not happen */
 
 	int64_t steady_us; /* monotonic: since when the clock goes steadily, ... */
 	int64_t offset_us; /* ... and by how much it is ahead of the monotonic one */
@@ -101,11 +110,19 @@ struct catalogue_rules *retention_rules(const struct config *config)
 	return rules;
 }
 
+void retention_add_volume_rules(
+	struct catalogue_rules *rules, const struct config *config, const char *path, int64_t id)
+{
+	const struct config_volume *limits = config_find_volume(config, path);
+
+	rules->volume = id;
+	rules->volume_keep_us = limits ? limits->keep_us : 0;
+	rules->volume_max_bytes = limits ? limits->max_bytes : 0;
+}
+
 uint64_t retention_reserve(const struct config *config, uint64_t size_bytes)
 {
-	const struct config_share *reserve = &config->storage.reserve;
-
-	return reserve->percent ? size_bytes / 100 * reserve->percent : reserve->bytes;
+	return config_share_bytes(&config->storage.reserve, size_bytes);
 }
 
 /* --- life --- */
@@ -296,8 +313,16 @@ static void retention_on_plan(void *arg, int error, const struct catalogue_plan 
 		return;
 	}
 	reserve = retention_reserve(retention->config, retention->space.size_bytes);
-	retention_tell_metrics(retention, plan);
-	retention_tell_age(retention, plan->age_held_us);
+	metric_set(metric_get(METRIC_VOLUME_BYTES, volume_path(retention->volume)),
+		(double)plan->volume_bytes);
+	if (retention->volume == retention->first) { /* of all volumes */
+		retention_tell_metrics(retention, plan);
+		retention_tell_age(retention, plan->age_held_us);
+	}
+	if (plan->n && plan->rows[plan->n - 1].by_volume && !volume_is_last(retention->volume))
+		log_write_repeated(&retention->space_again, LOG_WARN, &retention->log,
+			"%s has no room left and recordings do not move on (fast enough): the oldest are deleted",
+			volume_path(retention->volume));
 	if (!plan->n && retention->space.free_bytes < reserve)
 		log_write_repeated(&retention->space_again, LOG_WARN, &retention->log,
 			"%.1f MB free, which is less than the reserve, and no recording may go",
@@ -326,24 +351,57 @@ static void retention_on_plan(void *arg, int error, const struct catalogue_plan 
 
 static void retention_spare(struct retention *retention, struct catalogue_rules *rules)
 {
+	struct volume *volume;
+
 	rules->spared = xcalloc(SPARED_MOST + STUCK_MOST, sizeof(char *));
-	rules->n_spared = volume_held(retention->volume, rules->spared, SPARED_MOST);
+	for (volume = retention->first; volume; volume = volume_next(volume))
+		rules->n_spared += volume_held(
+			volume, rules->spared + rules->n_spared, SPARED_MOST - rules->n_spared);
 	for (size_t i = 0; i < retention->n_stuck; i++)
 		rules->spared[rules->n_spared++] = xstrdup(retention->stuck[i]);
 }
 
-static void retention_plan(struct retention *retention)
+static struct catalogue_rules *retention_rules_now(struct retention *retention)
 {
 	struct catalogue_rules *rules = retention_rules(retention->config);
 
+	retention_add_volume_rules(rules, retention->config, volume_path(retention->volume),
+		volume_id(retention->volume));
 	rules->now_us = reactor_now_us();
 	rules->steady_us = retention->looked_us - retention->steady_us;
 	rules->clock_is_set = wall_clock_is_set();
-	rules->free_bytes = retention->wanted_bytes;
 	retention_spare(retention, rules);
+	return rules;
+}
+
+/* Moves what the volume has no more room for; what cannot move stays as long as there is any. */
+static void retention_move(struct retention *retention)
+{
+	struct catalogue_rules *rules;
+
+	if (!retention->tier || !retention->may_move || !tier_is_idle(retention->tier) ||
+		retention->space.empty)
+		return;
+	rules = retention_rules_now(retention);
+	rules->free_bytes = retention->moving_bytes;
+	tier_run(retention->tier, rules, (double)retention->margin_bytes * 1e6 / MARGIN_US,
+		&retention->config->storage.reserve);
+}
+
+static void retention_plan(struct retention *retention)
+{
+	struct catalogue_rules *rules = retention_rules_now(retention);
+	uint64_t expected = volume_expected(retention->volume);
+
+	if (!volume_is_last(retention->volume))
+		rules->volume_keep_us = rules->volume_max_bytes = 0;
+	if (rules->volume_max_bytes > expected)
+		rules->volume_max_bytes -= expected;
+	rules->free_bytes = retention->wanted_bytes;
 	retention->changed = retention->due = false;
 	retention->planned_us = retention->looked_us;
 	retention->finished = catalogue_finished(retention->catalogue);
+	retention->arrived = retention->space.written_bytes;
 	retention->state = RETENTION_PLANS;
 	if (catalogue_expired(
 		    retention->catalogue, rules, BATCH_ROWS, retention_on_plan, retention) < 0)
@@ -398,23 +456,50 @@ static void retention_watch_clock(struct retention *retention, int64_t now_us)
 
 static bool retention_is_due(const struct retention *retention, int64_t now_us)
 {
-	return retention->wanted_bytes || retention->changed || retention->due ||
+	return retention->wanted_bytes || retention->moving_bytes || retention->changed ||
+	       retention->due || (retention->tier && tier_wants_more(retention->tier)) ||
 	       retention->finished != catalogue_finished(retention->catalogue) ||
+	       (retention->volume != retention->first &&
+		       retention->arrived != retention->space.written_bytes) ||
 	       now_us - retention->planned_us >= PLAN_US;
 }
 
-static uint64_t retention_catalogue_margin(const struct volume_space *space)
+/* The catalogue is on the first volume. */
+static uint64_t retention_catalogue_margin(
+	const struct retention *retention, const struct volume_space *space)
 {
 	uint64_t share = space->size_bytes / CATALOGUE_SHARE;
 
+	if (retention->volume != retention->first)
+		return 0;
 	return share < CATALOGUE_BYTES ? share : CATALOGUE_BYTES;
+}
+
+/*
+ * What is missing of what must be free. Moving takes its time and begins earlier. Where the volume behind is
+ * on the same file system it frees nothing: there the oldest go, and here only when that is not enough.
+ */
+static void retention_set_wanted(
+	struct retention *retention, const struct volume_space *space, uint64_t there)
+{
+	uint64_t target = retention_reserve(retention->config, space->size_bytes);
+	uint64_t early;
+
+	if (!retention->shares)
+		target += retention->margin_bytes + retention_catalogue_margin(retention, space) +
+			  volume_expected(retention->volume);
+	early = target + EARLIER * retention->margin_bytes +
+		retention_catalogue_margin(retention, space);
+	retention->wanted_bytes = target > there ? target - there : 0;
+	retention->moving_bytes =
+		retention->tier && !retention->shares && early > there ? early - there : 0;
 }
 
 static void retention_on_look(void *arg, int error, const struct volume_space *space)
 {
 	struct retention *retention = arg;
 	int64_t now_us = reactor_monotonic_us();
-	uint64_t target, there;
+	uint64_t there;
 
 	if (error || retention->freed) {
 		retention_rest(retention);
@@ -422,18 +507,18 @@ static void retention_on_look(void *arg, int error, const struct volume_space *s
 	}
 	retention_watch_clock(retention, now_us);
 	retention_set_margin(retention, now_us, space);
-	target = retention_reserve(retention->config, space->size_bytes) + retention->margin_bytes +
-		 retention_catalogue_margin(space);
 	there = space->free_bytes + retention_unseen(retention, now_us, space);
-	retention->wanted_bytes = target > there ? target - there : 0;
+	retention_set_wanted(retention, space, there);
 	retention->space = *space;
 	retention->looked_us = now_us;
 	if (retention->n_stuck && now_us - retention->stuck_us > STUCK_US)
 		retention_forget_stuck(retention);
-	if (retention_is_due(retention, now_us))
-		retention_plan(retention);
-	else
+	if (!retention_is_due(retention, now_us)) {
 		retention_rest(retention);
+		return;
+	}
+	retention_move(retention);
+	retention_plan(retention);
 }
 
 static void retention_look(struct retention *retention)
@@ -449,29 +534,59 @@ static void retention_on_timer(evutil_socket_t fd, short what, void *arg)
 	retention_look(arg);
 }
 
-struct retention *retention_new(struct volume *volume, struct catalogue *catalogue)
+static struct retention *retention_new_of(
+	struct volume *first, struct volume *volume, struct catalogue *catalogue)
 {
 	struct retention *retention = xcalloc(1, sizeof(*retention));
+	struct volume *target = volume_target(volume), *next = volume_next(volume);
 
+	retention->first = first;
 	retention->volume = volume;
 	retention->catalogue = catalogue;
 	retention->log = (struct log_name){ .kind = "retention" };
 	retention->timer = reactor_timer_new(retention_on_timer, retention);
+	if (target) {
+		retention->tier = tier_new(volume, catalogue);
+		retention->shares = volume_shares(volume, target);
+	}
+	if (next)
+		retention->behind = retention_new_of(first, next, catalogue);
 	return retention;
+}
+
+struct retention *retention_new(struct volume *volume, struct catalogue *catalogue)
+{
+	return retention_new_of(volume, volume, catalogue);
 }
 
 void retention_apply(struct retention *retention, const struct config *config)
 {
-	retention->config = config;
-	retention->changed = true;
-	if (retention->state == RETENTION_IDLE)
-		reactor_timer_start(retention->timer, 0);
+	for (; retention; retention = retention->behind) {
+		retention->config = config;
+		retention->changed = true;
+		if (retention->tier)
+			tier_stop(retention->tier);
+		if (retention->state == RETENTION_IDLE)
+			reactor_timer_start(retention->timer, 0);
+	}
+}
+
+void retention_let_move(struct retention *retention)
+{
+	for (; retention; retention = retention->behind) {
+		retention->may_move = retention->due = true;
+		if (retention->state == RETENTION_IDLE)
+			reactor_timer_start(retention->timer, 0);
+	}
 }
 
 void retention_free(struct retention *retention)
 {
 	if (!retention)
 		return;
+	retention_free(retention->behind);
+	tier_free(retention->tier);
+	retention->tier = NULL;
 	reactor_timer_free(&retention->timer);
 	retention->freed = true;
 	if (retention->state == RETENTION_IDLE)

@@ -50,6 +50,7 @@ struct tree_request {
 	struct catalogue_query *query;
 	struct volume_reader *reader;
 	struct catalogue_segment *segment; /* being opened */
+	bool again;                        /* its file was not where the row had it */
 	struct event *answer_timer;        /* for answers that need no query */
 	struct reactor_dead dead;
 };
@@ -455,6 +456,21 @@ struct tree_request *tree_list(struct tree *tree, const char *path, const char *
 
 /* --- open --- */
 
+static void open_on_segments(void *arg, int error, const struct catalogue_segment *rows, size_t n);
+
+/* Between the look-up and the opening it may have moved to another volume. */
+static bool open_again(struct tree_request *request)
+{
+	if (request->again)
+		return false;
+	request->again = true;
+	catalogue_segment_free(request->segment);
+	request->segment = NULL;
+	request->query = catalogue_find(
+		request->tree->catalogue, request_volume_path(request), open_on_segments, request);
+	return request->query;
+}
+
 static void open_on_file(void *arg, int error, uint64_t bytes, int64_t modified_us)
 {
 	struct tree_request *request = arg;
@@ -464,7 +480,8 @@ static void open_on_file(void *arg, int error, uint64_t bytes, int64_t modified_
 	(void)modified_us;
 	if (error) {
 		request->reader = NULL;
-		request_fail(request, error);
+		if (error != -ENOENT || !open_again(request))
+			request_fail(request, error);
 		return;
 	}
 	if (request->segment->bytes > bytes)
@@ -480,6 +497,7 @@ static void open_on_file(void *arg, int error, uint64_t bytes, int64_t modified_
 static void open_on_segments(void *arg, int error, const struct catalogue_segment *rows, size_t n)
 {
 	struct tree_request *request = arg;
+	struct volume *volume;
 
 	request->query = NULL;
 	if (error || n == 0) {
@@ -487,9 +505,10 @@ static void open_on_segments(void *arg, int error, const struct catalogue_segmen
 		return;
 	}
 	request->segment = catalogue_segment_copy(&rows[0]);
-	request->reader =
-		volume_reader_new(request->tree->volume, rows[0].path, open_on_file, request);
-	if (!request->reader)
+	volume = volume_find(request->tree->volume, rows[0].volume);
+	if (volume)
+		request->reader = volume_reader_new(volume, rows[0].path, open_on_file, request);
+	if (!request->reader) /* busy, or the volume is not there now */
 		request_fail(request, -EAGAIN);
 }
 

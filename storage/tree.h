@@ -19,6 +19,7 @@ struct evbuffer;
  */
 struct tree;
 
+/* Reads from that volume and those behind it. */
 struct tree *tree_new(struct catalogue *catalogue, struct volume *volume);
 void tree_free(struct tree *tree);
 

@@ -341,7 +341,8 @@ static void uploads_on_moved(void *arg, int error, const char *path)
 
 	if (!error) {
 		job->recording = xstrdup(path);
-		recovery_add_row(uploads->catalogue, 0, path, &conversion->scan, conversion->bytes);
+		recovery_add_row(uploads->catalogue, 0, volume_id(uploads->volume), path,
+			&conversion->scan, conversion->bytes);
 	}
 	if (uploads->freed) { /* the next process finds that it is the same */
 		job_free(job);

@@ -352,11 +352,7 @@ static bool is_same_file(int a, int b, const _Atomic bool *stop)
 	return n == 0 && m == 0;
 }
 
-/*
- * Whether this very recording is there already: from before a crash, or because the upload was made twice. A
- * recording of the same upload is the same to the last byte.
- */
-static bool output_is_known(const struct output *output)
+static bool output_is_on(const struct output *output, const struct volume *volume)
 {
 	struct upload_conversion *conversion = output->conversion;
 	bool known = false;
@@ -364,7 +360,7 @@ static bool output_is_known(const struct output *output)
 
 	for (int i = 1; i <= VOLUME_SUFFIX_MOST && !known; i++) {
 		char *path = volume_suffixed(conversion->target, i);
-		int fd = volume_open_beneath(conversion->volume, path, O_RDONLY, 0);
+		int fd = volume_open_beneath(volume, path, O_RDONLY, 0);
 
 		if (fd >= 0) {
 			known = fstat(fd, &st) == 0 && (uint64_t)st.st_size == conversion->bytes &&
@@ -374,6 +370,20 @@ static bool output_is_known(const struct output *output)
 		free(path);
 	}
 	return known;
+}
+
+/*
+ * Whether this very recording is there already: from before a crash, or because the upload was made twice. A
+ * recording of the same upload is the same to the last byte. It may be on its way to a volume further behind, but then
+ * it is there before it is gone here.
+ */
+static bool output_is_known(const struct output *output)
+{
+	const struct volume *volume = output->conversion->volume;
+
+	while (volume && !output_is_on(output, volume))
+		volume = volume_next(volume);
+	return volume;
 }
 
 /* Closes the recording as the recorder's are closed, and reads what it says of itself. */

@@ -90,7 +90,7 @@ int volume_measure(struct volume *volume)
 		return -errno;
 	volume->space.free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
 	volume->space.size_bytes = (uint64_t)st.f_blocks * st.f_frsize;
-	metric_set(metric_get(METRIC_VOLUME_FREE), (double)volume->space.free_bytes);
+	metric_set(metric_get(METRIC_VOLUME_FREE, volume->path), (double)volume->space.free_bytes);
 	return 0;
 }
 
@@ -108,6 +108,12 @@ static void volume_fini(struct volume *volume)
 }
 
 struct volume *volume_open(const char *path, int64_t sync_us, char **why)
+{
+	return volume_open_as(path, sync_us, "volume", "reader", why);
+}
+
+struct volume *volume_open_as(
+	const char *path, int64_t sync_us, const char *writer, const char *reader, char **why)
 {
 	struct volume *volume = xcalloc(1, sizeof(*volume));
 	int error;
@@ -132,8 +138,8 @@ struct volume *volume_open(const char *path, int64_t sync_us, char **why)
 		*why = NULL;
 	}
 	(void)!volume_measure(volume);
-	volume->writer = worker_new("volume", WRITER_JOBS, VOLUME_QUEUE_BYTES);
-	volume->reader = worker_new("reader", READER_JOBS, READER_BYTES);
+	volume->writer = worker_new(writer, WRITER_JOBS, VOLUME_QUEUE_BYTES);
+	volume->reader = worker_new(reader, READER_JOBS, READER_BYTES);
 	return volume;
 }
 
@@ -142,6 +148,7 @@ void volume_close(struct volume *volume)
 	if (!volume)
 		return;
 	volume->on_change = NULL;
+	volume_close(volume->next);
 	worker_free(volume->writer);
 	worker_free(volume->reader);
 	reactor_timer_free(&volume->watch_timer);

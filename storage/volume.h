@@ -16,6 +16,8 @@ struct evbuffer;
  */
 struct volume;
 
+#define VOLUME_MARKER "nvrd.store" /* the file in its folder that says which one it is */
+
 enum {
 	VOLUME_QUEUE_BYTES = 64 << 20
 }; /* of fragments waiting for the disk; when full they are refused */
@@ -35,7 +37,7 @@ typedef void volume_change_fn(void *arg, bool there);
  */
 void volume_watch(struct volume *volume, volume_change_fn *on_change, void *arg);
 void volume_set_sync(struct volume *volume, int64_t sync_us);
-/* Waits for the queues; all callbacks have been called when it returns. */
+/* With all behind it. Waits for the queues; all callbacks have been called when it returns. */
 void volume_close(struct volume *volume);
 const char *volume_path(const struct volume *volume);
 
@@ -105,6 +107,47 @@ typedef void volume_redate_fn(void *arg, int error);
 int volume_redate(struct volume *volume, const char *path, int64_t later_us, volume_redate_fn *done,
 	void *arg) MUST_CHECK;
 
+/* --- several volumes, hot to warm: storage/volume_list.h opens them --- */
+
+/* As rows of the catalogue name it: 0 is the first one. */
+int64_t volume_id(const struct volume *volume);
+/* The one behind it; NULL: none. */
+struct volume *volume_next(const struct volume *volume);
+/* Where recordings move on to: the one behind it, unless one in between is not there. */
+struct volume *volume_target(const struct volume *volume);
+/* Whether no volume is to come after it, there or not. */
+bool volume_is_last(const struct volume *volume);
+/* The one with that id, of those from `first` on; NULL: it is not there. */
+struct volume *volume_find(struct volume *first, int64_t id);
+/* Whether both are folders on one file system. */
+bool volume_shares(const struct volume *a, const struct volume *b);
+/* So many bytes are about to be written by somebody who is no recorder: retention makes room for them. */
+void volume_expect(struct volume *volume, uint64_t bytes);
+uint64_t volume_expected(const struct volume *volume);
+
+/* --- from one volume to the next --- */
+
+struct volume_copy;
+/* `finished`: it is whole under its name, synced. Or error < 0 (-ENOENT: `from` has no such file): it begins anew. */
+typedef void volume_copy_fn(void *arg, int error, bool finished);
+/*
+ * Copies a closed file to the same path on another volume, piece by piece, on that volume's writer thread. Until it
+ * is whole it has VOLUME_PART behind its name. A file of that name that is there stays: -EEXIST, unless it is
+ * the same byte for byte, and then it is the copy.
+ */
+struct volume_copy *volume_copy_new(
+	struct volume *from, struct volume *to, const char *path) MUST_CHECK;
+/* Goes on for so many bytes. One call at a time. Returns 0 or -EAGAIN, done is not called then. */
+int volume_copy_step(
+	struct volume_copy *copy, size_t bytes, volume_copy_fn *done, void *arg) MUST_CHECK;
+/* No callback comes after this. What is half done stays, and begins anew the next time. NULL is fine. */
+void volume_copy_free(struct volume_copy *copy);
+
+#define VOLUME_PART ".nvrd-part"
+
+/* Whether two volumes have the same bytes at a path: 1 or 0; or -errno. Blocks: for a worker. */
+int volume_compare(const struct volume *a, const struct volume *b, const char *path) MUST_CHECK;
+
 /* Whether that path is a file that is being written. Any thread. */
 bool volume_is_writing(struct volume *volume, const char *path);
 
@@ -114,10 +157,13 @@ bool volume_is_writing(struct volume *volume, const char *path);
 struct volume_hold {
 	LIST_ENTRY(volume_hold) entry;
 	const char *path; /* the owner's */
+	bool moves;       /* it goes to another volume, so that nobody may change it */
 };
 void volume_hold(struct volume *volume, struct volume_hold *hold, const char *path);
 void volume_release(struct volume_hold *hold);
 bool volume_is_held(const struct volume *volume, const char *path);
+/* Whether somebody holds it who moves it. */
+bool volume_is_moving(const struct volume *volume, const char *path);
 /* Copies of the paths that are held, at most so many; the caller frees them. Returns how many. */
 size_t volume_held(const struct volume *volume, char **ret, size_t most);
 

@@ -31,7 +31,7 @@ int volume_open_folder_of(const struct volume *volume, const char *path, const c
 }
 
 /* Some file systems know no RENAME_NOREPLACE; this thread alone makes names here. */
-static int rename_to_free_name(int from, const char *old, int to, const char *new)
+int volume_rename(int from, const char *old, int to, const char *new)
 {
 	struct stat st;
 
@@ -52,7 +52,7 @@ static int move_between(struct move_job *job, int from, const char *old, int to)
 	for (int i = 1; error == -EEXIST && i <= VOLUME_SUFFIX_MOST; i++) {
 		free(job->to);
 		job->to = volume_suffixed(wanted, i);
-		error = rename_to_free_name(from, old, to, strrchr(job->to, '/') + 1);
+		error = volume_rename(from, old, to, strrchr(job->to, '/') + 1);
 	}
 	free(wanted);
 	if (!error && (fsync(to) < 0 || fsync(from) < 0))

@@ -43,6 +43,11 @@ struct volume {
 	struct event *watch_timer;
 	volume_change_fn *on_change;
 	void *on_change_arg;
+	/* one of several: constant after the start, but for expected_bytes */
+	int64_t number; /* volume_id() */
+	struct volume *next;
+	bool target_missing; /* one between this and `next` is not there, or one behind the last */
+	uint64_t expected_bytes;
 	/* writer */
 	int64_t measured_us; /* when free space was last looked at, monotonic */
 	struct volume_space space;
@@ -53,6 +58,10 @@ struct volume {
 	struct log_repeated again;
 };
 
+/* As volume_open(), with the names of its threads (static). */
+struct volume *volume_open_as(const char *path, int64_t sync_us, const char *writer,
+	const char *reader, char **why) MUST_CHECK;
+
 /* --- volume_store.c: whether the store is there --- */
 
 /*
@@ -60,6 +69,8 @@ struct volume {
  * to be used. Writer, and the start.
  */
 int volume_enter(struct volume *volume, char **why) MUST_CHECK;
+/* What the marker in a folder says. Returns 0, -ENOENT when there is none (or a torn one), or -errno. */
+int volume_read_marker(int folder, char ret[2 * VOLUME_ID_BYTES + 1]) MUST_CHECK;
 /* What nobody but a person can put right. */
 bool volume_is_misconfigured(int error);
 /* Changes what metrics say of it. Writer, and the start. */
@@ -70,3 +81,6 @@ int volume_measure(struct volume *volume) MUST_CHECK;
 
 /* A path's folder, opened; *name is what stands after it. Or -errno. Any thread. */
 int volume_open_folder_of(const struct volume *volume, const char *path, const char **name);
+
+/* Gives a file another name, unless that is taken. Returns 0, -EEXIST or -errno. Writer. */
+int volume_rename(int from, const char *old, int to, const char *new);

@@ -16,6 +16,7 @@
 void volume_hold(struct volume *volume, struct volume_hold *hold, const char *path)
 {
 	hold->path = path;
+	hold->moves = false;
 	LIST_INSERT_HEAD(&volume->holds, hold, entry);
 }
 
@@ -30,6 +31,17 @@ bool volume_is_held(const struct volume *volume, const char *path)
 
 	LIST_FOREACH (hold, &volume->holds, entry) {
 		if (!strcmp(hold->path, path))
+			return true;
+	}
+	return false;
+}
+
+bool volume_is_moving(const struct volume *volume, const char *path)
+{
+	const struct volume_hold *hold;
+
+	LIST_FOREACH (hold, &volume->holds, entry) {
+		if (hold->moves && !strcmp(hold->path, path))
 			return true;
 	}
 	return false;

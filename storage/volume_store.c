@@ -20,7 +20,7 @@
 #include "server/base/reactor.h"
 #include "storage/volume_private.h"
 
-#define MARKER "nvrd.store"
+#define MARKER VOLUME_MARKER
 
 enum {
 	WATCH_US = 2000000,
@@ -39,9 +39,9 @@ void volume_set_state(struct volume *volume, enum volume_state state)
 		return;
 	volume->state = state;
 	for (enum volume_state i = 0; i < VOLUME_STATES; i++)
-		metric_set(metric_get(METRIC_VOLUME_STATE, names[i]), i == state);
+		metric_set(metric_get(METRIC_VOLUME_STATE, volume->path, names[i]), i == state);
 	if (state == VOLUME_GONE)
-		metric_set(metric_get(METRIC_VOLUME_FREE), 0);
+		metric_set(metric_get(METRIC_VOLUME_FREE, volume->path), 0);
 }
 
 bool volume_is_misconfigured(int error)
@@ -123,8 +123,7 @@ static char *find_unmounted(const char *path)
 
 /* --- the marker --- */
 
-/* Returns 0, -ENOENT when there is none (or a torn one), or -errno. */
-static int marker_read(int folder, char ret[2 * VOLUME_ID_BYTES + 1])
+int volume_read_marker(int folder, char ret[2 * VOLUME_ID_BYTES + 1])
 {
 	char text[2 * VOLUME_ID_BYTES + 1] = "";
 	int fd = openat(folder, MARKER, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -166,7 +165,7 @@ static bool marker_write(int folder, const char *id)
 static int check_marker(struct volume *volume, int folder, char **why)
 {
 	char id[2 * VOLUME_ID_BYTES + 1];
-	int error = marker_read(folder, id);
+	int error = volume_read_marker(folder, id);
 
 	if (*volume->id) {
 		if (!error && strcmp(id, volume->id) == 0)
@@ -220,6 +219,12 @@ static int check_folder(struct volume *volume, int folder, char **why)
 	return error;
 }
 
+/* What does not happen without it. */
+static const char *volume_loss(const struct volume *volume)
+{
+	return volume->number ? "nothing moves there" : "nothing is recorded";
+}
+
 /* What opens its files goes over to this folder; those of another instance get no more. */
 static void volume_take(struct volume *volume, int folder)
 {
@@ -230,7 +235,7 @@ static void volume_take(struct volume *volume, int folder)
 	if (faccessat(folder, ".", W_OK, AT_EACCESS) == 0)
 		return;
 	volume_set_state(volume, VOLUME_FAILING);
-	log_error(&volume->log, "cannot be written: %s; nothing is recorded", strerror(errno));
+	log_error(&volume->log, "cannot be written: %s; %s", strerror(errno), volume_loss(volume));
 }
 
 int volume_enter(struct volume *volume, char **why)
@@ -301,10 +306,11 @@ static void watch_run(struct worker_job *worker_job)
 	if (job->left && !job->came)
 		volume_leave(volume);
 	if (job->came)
-		log_warn(&volume->log, "the store is there: recording goes on");
+		log_warn(&volume->log, "the store is there: %s",
+			volume->number ? "moving goes on" : "recording goes on");
 	else if (job->left)
-		log_error(&volume->log,
-			"the store is gone: %s; nothing is recorded until it is back", why);
+		log_error(&volume->log, "the store is gone: %s; %s until it is back", why,
+			volume_loss(volume));
 	else
 		log_write_repeated(
 			&volume->again, LOG_ERROR, &volume->log, "the store is not there: %s", why);

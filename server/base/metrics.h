@@ -83,10 +83,18 @@ struct evbuffer;
 		"Failed disk operations (open, write, sync, read, close, remove).")                  \
 	X(METRIC_VOLUME_SYNC, HISTOGRAM, "nvrd_volume_sync_seconds", "",                             \
 		"How long it took to sync a file to the disk while it was written.")                 \
-	X(METRIC_VOLUME_STATE, GAUGE, "nvrd_volume_state", "state",                                  \
-		"1 for the state of the storage volume: ready, failing (it refuses writes), gone.")  \
-	X(METRIC_VOLUME_FREE, GAUGE, "nvrd_volume_free_bytes", "",                                   \
-		"Free space on the storage volume.")                                                 \
+	X(METRIC_VOLUME_STATE, GAUGE, "nvrd_volume_state", "volume,state",                           \
+		"1 for the state of a volume: ready, failing (it refuses writes), gone.")            \
+	X(METRIC_VOLUME_FREE, GAUGE, "nvrd_volume_free_bytes", "volume",                             \
+		"Free space on a volume's file system.")                                             \
+	X(METRIC_VOLUME_BYTES, GAUGE, "nvrd_volume_recorded_bytes", "volume",                        \
+		"Bytes of the recordings on a volume.")                                              \
+	X(METRIC_VOLUME_MOVED, COUNTER, "nvrd_volume_moved_files_total", "volume",                   \
+		"Recordings that were moved to a volume.")                                           \
+	X(METRIC_VOLUME_MOVED_BYTES, COUNTER, "nvrd_volume_moved_bytes_total", "volume",             \
+		"Bytes of recordings that were moved to a volume.")                                  \
+	X(METRIC_VOLUME_MOVE_ERRORS, COUNTER, "nvrd_volume_move_errors_total", "volume",             \
+		"Recordings that could not be moved to a volume, for now.")                          \
 	X(METRIC_CATALOGUE_SEGMENTS, GAUGE, "nvrd_catalogue_segments", "",                           \
 		"Recordings known to the catalogue.")                                                \
 	X(METRIC_CATALOGUE_OPEN, GAUGE, "nvrd_catalogue_open", "",                                   \

@@ -25,7 +25,7 @@ def fragments(nvrd, camera="porch"):
 
 
 def state(nvrd):
-    return next((s for s in ("ready", "failing", "gone") if nvrd.metric(f'nvrd_volume_state{{state="{s}"}}')), None)
+    return next((s for s in ("ready", "failing", "gone") if nvrd.metric(f'nvrd_volume_state{{volume="{nvrd.store}",state="{s}"}}')), None)
 
 
 def records(nvrd, seconds=20):
