@@ -18,6 +18,7 @@ static const struct {
 	const char *words;
 } http_statuses[] = {
 	{200,  "OK"			     },
+	{ 201, "Created"                        },
 	{ 204, "No Content"                     },
 	{ 206, "Partial Content"                },
 	{ 207, "Multi-Status"                   },
@@ -40,9 +41,13 @@ static const struct {
 	{ 415, "Unsupported Media Type"         },
 	{ 416, "Range Not Satisfiable"          },
 	{ 421, "Misdirected Request"            },
+	{ 422, "Unprocessable Content"          },
+	{ 423, "Locked"			 },
+	{ 424, "Failed Dependency"              },
 	{ 431, "Request Header Fields Too Large"},
 	{ 500, "Internal Server Error"          },
 	{ 501, "Not Implemented"                },
+	{ 502, "Bad Gateway"                    },
 	{ 503, "Service Unavailable"            },
 	{ 505, "HTTP Version Not Supported"     },
 	{ 507, "Insufficient Storage"           },
@@ -107,6 +112,8 @@ void http_start(struct http_request *request, int status, const char *content_ty
 	char date[HTTP_DATE_BYTES];
 
 	assert(request->phase == HTTP_NOT_STARTED);
+	if (!request->body_whole)
+		http_connection_leave_body(c);
 	request->phase = HTTP_STARTED;
 	request->status = status;
 	http_count(request, status);

@@ -18,6 +18,9 @@ enum {
 	HTTP_TARGET_BYTES = 4096,
 	HTTP_UNSENT_BYTES = 64 << 10, /* the next request waits until no more is unsent */
 	HTTP_FIELD_BYTES = 2048,      /* the longest value of a field that we send */
+	HTTP_INPUT_BYTES = 2 * MESSAGE_HEAD_BYTES,
+	HTTP_RECEIVE_BYTES = 256 << 10, /* of a body that a handler takes as it comes */
+	HTTP_TRICKLE_BYTES = 1024,      /* so much of it must come in HTTP_STALLED_US */
 };
 
 #define HTTP_KEEPALIVE_US (INT64_C(60) * 1000000)
@@ -30,6 +33,7 @@ enum http_state {
 	HTTP_WAITING,    /* for a request's first byte */
 	HTTP_READING,    /* a head */
 	HTTP_COLLECTING, /* a body */
+	HTTP_RECEIVING,  /* a handler has the request and takes its body */
 	HTTP_ANSWERING,  /* a handler has the request */
 	HTTP_DRAINING,   /* the answer is written, the peer has yet to take it */
 	HTTP_LINGERING,  /* our end is shut; what the peer still sends is dropped */
@@ -60,9 +64,11 @@ struct http_connection {
 	size_t seen;                  /* of the input, searched for a head's end */
 	bool stepping;                /* http_step() runs further up the stack */
 	bool paused;
+	bool body_paused; /* by the handler that takes it */
 	bool close_after; /* no further request is read */
 	bool linger;      /* unread bytes may be on their way */
 	uint64_t taken;   /* of the answer, when the timer last looked */
+	uint64_t came;    /* of a body that is received, when the timer last looked */
 	bool stalled;
 };
 
@@ -70,6 +76,7 @@ struct http_connection {
 struct http_method_row {
 	const char *name;
 	unsigned bit; /* of enum http_method, or 0 */
+	bool streams; /* its handler takes the body as it comes */
 };
 
 enum http_phase {
@@ -93,7 +100,12 @@ struct http_request {
 	bool is_chunked;
 	bool has_body;
 	struct http_chunked chunked;
-	uint64_t body_left;
+	uint64_t body_left;  /* chunked: what came */
+	uint64_t body_limit; /* of a chunked one */
+	bool body_whole;
+	bool owes_continue; /* the client waits for "100 Continue" */
+	http_body_fn *on_body;
+	uint64_t received; /* of what on_body got */
 
 	/* the verdict: who handles it, or why nobody does */
 	const struct auth_user *user; /* during handle() only */
@@ -133,6 +145,8 @@ int http_request_read_body(
 	struct http_request *request, struct evbuffer *input, const char **why) MUST_CHECK;
 /* Whether the client waits for "100 Continue" before it sends the body. */
 bool http_request_expects_continue(const struct http_request *request);
+/* Whether the body goes to the handler as it comes. */
+bool http_request_streams(const struct http_request *request);
 
 /* --- http_route.c --- */
 
@@ -150,3 +164,5 @@ const char *http_status_words(int status);
 /* The request's answer is complete. */
 void http_connection_answered(struct http_connection *c);
 void http_connection_set_low_water(struct http_connection *c, size_t low_water);
+/* The answer begins before the body has come: what is left of it is dropped, and the connection ends. */
+void http_connection_leave_body(struct http_connection *c);

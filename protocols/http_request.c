@@ -131,8 +131,10 @@ static int http_check_framing(struct http_request *request, const char **why)
 		request->is_chunked = true;
 	}
 	request->has_body = request->is_chunked || request->body_left > 0;
+	request->body_whole = !request->has_body;
+	request->body_limit = HTTP_BODY_BYTES;
 	*why = "the body is too large";
-	return request->body_left > HTTP_BODY_BYTES ? 413 : 0;
+	return request->body_left > HTTP_BODY_BYTES && !http_request_streams(request) ? 413 : 0;
 }
 
 int http_request_read_head(struct http_request *request, const char *p, size_t n, const char **why)
@@ -159,6 +161,11 @@ bool http_request_expects_continue(const struct http_request *request)
 {
 	return request->has_body && !request->is_old &&
 	       message_text_is(message_find(&request->message, "Expect"), "100-continue");
+}
+
+bool http_request_streams(const struct http_request *request)
+{
+	return request->method && request->method->streams;
 }
 
 /* A refused request's body is read only to find its end. */
@@ -194,7 +201,7 @@ static int http_read_chunked(struct http_request *request, struct evbuffer *inpu
 		if (used < 0)
 			return -400;
 		request->body_left += data.n; /* counts up here */
-		if (request->body_left > HTTP_BODY_BYTES) {
+		if (request->body_left > request->body_limit) {
 			*why = "the body is too large";
 			return -413;
 		}
@@ -206,8 +213,11 @@ static int http_read_chunked(struct http_request *request, struct evbuffer *inpu
 
 int http_request_read_body(struct http_request *request, struct evbuffer *input, const char **why)
 {
-	return request->is_chunked ? http_read_chunked(request, input, why)
-				   : http_read_counted(request, input);
+	int result = request->is_chunked ? http_read_chunked(request, input, why)
+					 : http_read_counted(request, input);
+
+	request->body_whole = result > 0;
+	return result;
 }
 
 enum http_method http_method(const struct http_request *request)
@@ -248,6 +258,11 @@ const struct log_name *http_log(const struct http_request *request)
 struct evbuffer *http_body(struct http_request *request)
 {
 	return request->body;
+}
+
+uint64_t http_body_bytes(const struct http_request *request)
+{
+	return request->is_chunked ? HTTP_UNKNOWN : request->body_left;
 }
 
 void http_set_context(struct http_request *request, void *context, void (*on_gone)(void *context))

@@ -15,11 +15,14 @@
 /* clang-format off */
 /* Methods that HTTP and WebDAV define; of another one we cannot say whether a path takes it. */
 static const struct http_method_row http_methods[] = {
-	{ "GET", HTTP_GET }, { "HEAD", HTTP_HEAD }, { "OPTIONS", HTTP_OPTIONS },
-	{ "PROPFIND", HTTP_PROPFIND }, { "PROPPATCH", 0 }, { "MKCOL", 0 }, { "COPY", 0 },
-	{ "MOVE", 0 }, { "LOCK", 0 }, { "UNLOCK", 0 }, { "SEARCH", 0 }, { "REPORT", 0 },
-	{ "POST", 0 }, { "PUT", 0 }, { "DELETE", 0 }, { "PATCH", 0 }, { "TRACE", 0 },
-	{ "CONNECT", 0 },
+	{ "GET", HTTP_GET, false }, { "HEAD", HTTP_HEAD, false },
+	{ "OPTIONS", HTTP_OPTIONS, false }, { "PROPFIND", HTTP_PROPFIND, false },
+	{ "PROPPATCH", HTTP_PROPPATCH, false }, { "MKCOL", HTTP_MKCOL, false },
+	{ "COPY", HTTP_COPY, false }, { "MOVE", HTTP_MOVE, false },
+	{ "LOCK", HTTP_LOCK, false }, { "UNLOCK", HTTP_UNLOCK, false },
+	{ "SEARCH", 0, false }, { "REPORT", 0, false }, { "POST", 0, false },
+	{ "PUT", HTTP_PUT, true }, { "DELETE", HTTP_DELETE, false },
+	{ "PATCH", HTTP_PATCH, false }, { "TRACE", 0, false }, { "CONNECT", 0, false },
 };
 /* clang-format on */
 
@@ -95,7 +98,7 @@ static const struct http_route *http_route_find(
 
 static void http_add_allow(struct http_request *request, unsigned allowed)
 {
-	char list[64] = "OPTIONS";
+	char list[160] = "OPTIONS";
 
 	for (size_t i = 0; i < ARRAY_LENGTH(http_methods); i++) {
 		unsigned bit = http_methods[i].bit;
@@ -191,7 +194,7 @@ static void http_judge_options(
 {
 	http_add_allow(request, allowed);
 	if (allowed & HTTP_PROPFIND) {
-		http_add_field(request, "DAV", "1");
+		http_add_field(request, "DAV", "1, 2, 3");
 		http_add_field(request, "MS-Author-Via", "DAV");
 	}
 	request->handle = route ? route->handle : http_answer_options;

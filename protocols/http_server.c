@@ -25,6 +25,7 @@ static const struct {
 	[HTTP_WAITING]    = { "waiting",    HTTP_KEEPALIVE_US },
 	[HTTP_READING]    = { "head",       HTTP_HEAD_US },
 	[HTTP_COLLECTING] = { "body",       HTTP_BODY_US },
+	[HTTP_RECEIVING]  = { "receiving",  HTTP_STALLED_US },
 	[HTTP_ANSWERING]  = { "answering",  HTTP_STALLED_US },
 	[HTTP_DRAINING]   = { "draining",   HTTP_STALLED_US },
 	[HTTP_LINGERING]  = { "lingering",  HTTP_LINGER_US },
@@ -56,6 +57,17 @@ static void http_connection_resume(struct http_connection *c)
 		return;
 	c->paused = false;
 	connection_resume(c->socket, PAUSE_BUSY); /* calls on_data for what came meanwhile */
+}
+
+static void http_connection_set_body_paused(struct http_connection *c, bool paused)
+{
+	if (c->body_paused == paused)
+		return;
+	c->body_paused = paused;
+	if (paused)
+		connection_pause(c->socket, PAUSE_SLOW);
+	else
+		connection_resume(c->socket, PAUSE_SLOW);
 }
 
 /* --- the end of an answer, and of a connection --- */
@@ -101,6 +113,9 @@ void http_connection_answered(struct http_connection *c)
 {
 	bool more = !c->close_after && evbuffer_get_length(connection_input(c->socket)) > 0;
 
+	http_connection_set_body_paused(c, false);
+	if (c->request->on_body)
+		connection_set_input_limit(c->socket, HTTP_INPUT_BYTES);
 	http_request_end(c->request);
 	http_connection_set_low_water(c, more ? HTTP_UNSENT_BYTES : 0);
 	http_connection_enter(c, HTTP_DRAINING);
@@ -155,6 +170,21 @@ static void http_connection_fail(struct http_connection *c, int status, const ch
 	http_answer_error(c->request, status, "%s", why);
 }
 
+void http_connection_leave_body(struct http_connection *c)
+{
+	c->close_after = true;
+	c->linger = true;
+}
+
+/* The body comes so slowly that it only keeps a place occupied. */
+static bool http_connection_trickles(struct http_connection *c)
+{
+	uint64_t came = c->request->received - c->came;
+
+	c->came = c->request->received;
+	return !c->body_paused && came < HTTP_TRICKLE_BYTES;
+}
+
 static void http_connection_on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_connection *c = arg;
@@ -168,6 +198,12 @@ static void http_connection_on_timer(evutil_socket_t fd, short what, void *arg)
 	case HTTP_READING:
 	case HTTP_COLLECTING:
 		http_connection_fail(c, 408, "the request did not come in time");
+		break;
+	case HTTP_RECEIVING:
+		if (http_connection_trickles(c))
+			http_connection_fail(c, 408, "the body did not come in time");
+		else
+			reactor_timer_start(c->timer, HTTP_STALLED_US);
 		break;
 	case HTTP_ANSWERING:
 	case HTTP_DRAINING:
@@ -212,8 +248,13 @@ static void http_connection_on_head(struct http_connection *c)
 		message_text_has_token(message_find(&request->message, "Connection"), "close"))
 		c->close_after = true;
 	http_request_judge(request);
-	if (!request->has_body) {
+	if (!request->has_body || (http_request_streams(request) && !request->refused)) {
+		request->owes_continue = http_request_expects_continue(request);
 		http_connection_dispatch(c);
+		return;
+	}
+	if (request->body_left > HTTP_BODY_BYTES) {
+		http_connection_fail(c, request->refused, request->why);
 		return;
 	}
 	if (http_request_expects_continue(request)) {
@@ -277,6 +318,63 @@ static bool http_connection_read_body(struct http_connection *c)
 	return true;
 }
 
+/* Gives the handler what has come. */
+static bool http_connection_receive(struct http_connection *c)
+{
+	struct http_request *request = c->request;
+	const char *why = NULL;
+	int result;
+
+	if (c->body_paused)
+		return false;
+	result = http_request_read_body(request, connection_input(c->socket), &why);
+	if (result < 0) {
+		http_connection_fail(c, -result, why);
+		return true;
+	}
+	request->received += evbuffer_get_length(request->body);
+	if (result > 0)
+		http_connection_enter(c, HTTP_ANSWERING);
+	if (result > 0 || evbuffer_get_length(request->body) > 0)
+		request->on_body(request->context, request->body, result > 0);
+	if (c->state == HTTP_ANSWERING && c->request == request)
+		http_connection_pause(c);
+	return c->state != HTTP_RECEIVING && c->state != HTTP_ANSWERING;
+}
+
+void http_receive(struct http_request *request, uint64_t limit_bytes, http_body_fn *on_body)
+{
+	struct http_connection *c = request->client;
+
+	request->on_body = on_body;
+	request->body_limit = limit_bytes;
+	if (!request->is_chunked && request->body_left > limit_bytes) {
+		http_answer_error(request, 413, "the body is too large");
+		return;
+	}
+	if (!request->has_body) {
+		on_body(request->context, request->body, true);
+		return;
+	}
+	if (request->owes_continue)
+		connection_write(c->socket, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+	request->owes_continue = false;
+	c->came = 0;
+	connection_set_input_limit(c->socket, HTTP_RECEIVE_BYTES);
+	http_connection_enter(c, HTTP_RECEIVING);
+	http_connection_resume(c);
+}
+
+void http_pause_body(struct http_request *request)
+{
+	http_connection_set_body_paused(request->client, true);
+}
+
+void http_resume_body(struct http_request *request)
+{
+	http_connection_set_body_paused(request->client, false);
+}
+
 /* One step of a connection's life; true: look again. */
 static bool http_connection_step(struct http_connection *c)
 {
@@ -286,6 +384,8 @@ static bool http_connection_step(struct http_connection *c)
 		return http_connection_read_head(c);
 	case HTTP_COLLECTING:
 		return http_connection_read_body(c);
+	case HTTP_RECEIVING:
+		return http_connection_receive(c);
 	case HTTP_LINGERING:
 		(void)evbuffer_drain(connection_input(c->socket),
 			evbuffer_get_length(connection_input(c->socket)));
@@ -387,7 +487,7 @@ static void http_server_on_accept(void *arg, int fd, const struct sockaddr *peer
 		fd, peer, peer_bytes, "http", &server->log, &http_connection_events, c);
 	c->peer = xstrdup(connection_peer(c->socket));
 	c->log = (struct log_name){ .parent = &server->log, .kind = "client", .name = c->peer };
-	connection_set_input_limit(c->socket, 2 * MESSAGE_HEAD_BYTES);
+	connection_set_input_limit(c->socket, HTTP_INPUT_BYTES);
 	TAILQ_INSERT_TAIL(&server->connections, c, entry);
 	server->n_connections++;
 	http_connection_enter(c, HTTP_WAITING);

@@ -24,6 +24,15 @@ enum http_method {
 	HTTP_HEAD = 1 << 1,
 	HTTP_OPTIONS = 1 << 2,
 	HTTP_PROPFIND = 1 << 3,
+	HTTP_PROPPATCH = 1 << 4,
+	HTTP_MKCOL = 1 << 5,
+	HTTP_PUT = 1 << 6, /* its handler takes the body as it comes: http_receive() */
+	HTTP_DELETE = 1 << 7,
+	HTTP_COPY = 1 << 8,
+	HTTP_MOVE = 1 << 9,
+	HTTP_LOCK = 1 << 10,
+	HTTP_UNLOCK = 1 << 11,
+	HTTP_PATCH = 1 << 12,
 };
 
 /*
@@ -31,7 +40,7 @@ enum http_method {
  * matched whole, the methods it takes and the least role. A '*' in it stands for one path segment,
  * such as a camera's name. The longest prefix wins; rows with the same prefix and different methods
  * are allowed. A known path with another method gets 405 with Allow; OPTIONS is answered by the
- * server for routes that do not list it (with the union of the methods of the path; DAV: 1 where
+ * server for routes that do not list it (with the union of the methods of the path; DAV: 1, 2, 3 where
  * PROPFIND is among them).
  * Whatever the rows say, what follows "/live/" and "/recordings/" is a camera, which the user must
  * be allowed to see (else 404).
@@ -61,11 +70,25 @@ struct message_text http_field(const struct http_request *request, const char *n
 /* NULL when no users are configured. Valid during handle() only; later use auth_user_copy(). */
 const struct auth_user *http_user(const struct http_request *request);
 const struct log_name *http_log(const struct http_request *request);
-/* The request's body, read whole before handle() (limit HTTP_BODY_BYTES; larger: 413). */
+/* The request's body, read whole before handle() (limit HTTP_BODY_BYTES; larger: 413); but that of PUT. */
 enum {
 	HTTP_BODY_BYTES = 1 << 20
 };
 struct evbuffer *http_body(struct http_request *request);
+
+/*
+ * The body of a PUT, as it comes, once its handler has found nothing against it: only now is the client told
+ * "100 Continue". on_body is called with what came, all of which it drains, and `last` with the end of it;
+ * perhaps before this returns. One that is larger than limit_bytes gets 413. When a handler answers without
+ * this, or before the end, the connection is closed after it.
+ */
+typedef void http_body_fn(void *context, struct evbuffer *data, bool last);
+void http_receive(struct http_request *request, uint64_t limit_bytes, http_body_fn *on_body);
+/* Nothing more is read until it is resumed: who takes the body is behind. */
+void http_pause_body(struct http_request *request);
+void http_resume_body(struct http_request *request);
+/* How long the body is, as its head says, or HTTP_UNKNOWN; before http_receive(). */
+uint64_t http_body_bytes(const struct http_request *request);
 
 /* What the handler keeps with the request. on_gone comes exactly once, when the request ends for
  * whatever reason, after which nothing of it may be touched. */

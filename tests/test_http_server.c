@@ -367,7 +367,7 @@ static void test_options_names_the_methods(void **state)
 {
 	static const struct conversation cases[] = {
 		{"OPTIONS /dav/x HTTP/1.1\r\n" H LAST,    200,
-                 { "\r\nAllow: OPTIONS, GET, HEAD, PROPFIND\r\n", "\r\nDAV: 1\r\n",
+                 { "\r\nAllow: OPTIONS, GET, HEAD, PROPFIND\r\n", "\r\nDAV: 1, 2, 3\r\n",
 				"\r\nMS-Author-Via: DAV\r\n", "\r\nContent-Length: 0\r\n" }},
 		{ "OPTIONS /hello HTTP/1.1\r\n" H LAST,   200,
                  { "\r\nAllow: OPTIONS, GET, HEAD\r\n", "!DAV" }                           },
