@@ -143,6 +143,23 @@ static const char *const upgrades[CATALOGUE_SCHEMA_VERSION] = {
 	"  WHERE camera = old.camera AND volume = old.volume;"
 	" DELETE FROM totals WHERE camera = old.camera AND volume = old.volume AND segments = 0;"
 	"END;",
+	/* what people attach to names of the tree: catalogue_resource.c */
+	"CREATE TABLE locks ("
+	" token TEXT PRIMARY KEY,"
+	" path TEXT NOT NULL,"
+	" user TEXT NOT NULL,"
+	" owner TEXT NOT NULL,"
+	" exclusive INTEGER NOT NULL,"
+	" deep INTEGER NOT NULL,"
+	" expires_us INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE properties ("
+	" path TEXT NOT NULL,"
+	" space TEXT NOT NULL,"
+	" name TEXT NOT NULL,"
+	" folder TEXT NOT NULL," /* the path's */
+	" value TEXT NOT NULL,"
+	" PRIMARY KEY (path, space, name)) WITHOUT ROWID;"
+	"CREATE INDEX properties_by_folder ON properties (folder, path);",
 };
 
 void catalogue_segment_free(struct catalogue_segment *segment)

@@ -1,4 +1,4 @@
-/* The tree of names: /recordings/<camera>/<date>/<time>.mp4, from the catalogue. */
+/* The tree of names: /recordings/<camera>/<date>/<time>.mp4, from the catalogue, and /uploads/, a plain folder. */
 #include "storage/tree.h"
 
 #include <errno.h>
@@ -8,57 +8,22 @@
 
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
+#include "storage/tree_private.h"
 
 enum {
-	BATCH = 500,
-	CAMERA_BYTES = 64,
-	DATE_BYTES = 11
+	BATCH = 500
 };
-
-struct tree {
-	struct catalogue *catalogue;
-	struct volume *volume;
-};
-
-/* What a path means, by its form alone. */
-enum tree_place {
-	PLACE_NONE,
-	PLACE_ROOT,
-	PLACE_RECORDINGS,
-	PLACE_CAMERA,
-	PLACE_DAY,
-	PLACE_FILE
-};
-
-struct tree_path {
-	enum tree_place place;
-	char camera[CAMERA_BYTES];
-	char day[DATE_BYTES];
-};
-
-/* One look-up, listing or opening on its way. */
-struct tree_request {
-	struct tree *tree;
-	struct tree_path path;
-	char *text;              /* the path as asked for */
-	char *after;             /* listings: names up to this one are left out */
-	struct auth_user *user;  /* a copy: who may see what */
-	tree_entry_fn *on_entry; /* which of the three is set says what is asked for */
-	tree_list_fn *on_list;
-	tree_open_fn *on_open;
-	void *arg;
-	struct catalogue_query *query;
-	struct volume_reader *reader;
-	struct catalogue_segment *segment; /* being opened */
-	bool again;                        /* its file was not where the row had it */
-	struct event *answer_timer;        /* for answers that need no query */
-	struct reactor_dead dead;
-};
-
 struct tree_file {
 	struct volume_reader *reader;
 	uint64_t bytes;
 };
+
+static void tree_on_created(void *arg, const char *path)
+{
+	const struct tree *tree = arg;
+
+	catalogue_forget_properties(tree->catalogue, path);
+}
 
 struct tree *tree_new(struct catalogue *catalogue, struct volume *volume)
 {
@@ -66,12 +31,31 @@ struct tree *tree_new(struct catalogue *catalogue, struct volume *volume)
 
 	tree->catalogue = catalogue;
 	tree->volume = volume;
+	tree->uploads = tree_folder_new(volume, TREE_UPLOADS, tree_on_created, tree);
+	tree->locks = locks_new(catalogue, volume);
+	tree->log = (struct log_name){ .kind = "tree" };
 	return tree;
 }
 
 void tree_free(struct tree *tree)
 {
-	free(tree);
+	if (!tree)
+		return;
+	tree_folder_free(tree->uploads);
+	locks_free(tree->locks);
+	tree->freed = true;
+	if (!tree->removing)
+		free(tree);
+}
+
+struct locks *tree_locks(struct tree *tree)
+{
+	return tree->locks;
+}
+
+void tree_set_reserve(struct tree *tree, const struct config_share *reserve)
+{
+	tree_folder_set_reserve(tree->uploads, reserve);
 }
 
 /* --- paths --- */
@@ -125,12 +109,26 @@ static bool tree_is_file(const char *name)
 		       tree_matches(name + stem, n, "_dd.mp4"));
 }
 
-static struct tree_path tree_parse(const char *text)
+static bool tree_is_upload(const char *text)
+{
+	static const char uploads[] = "/" TREE_UPLOADS;
+
+	return !strcmp(text, uploads) ||
+	       (tree_name_is_within(text, uploads) &&
+		       tree_name_path_is_fine(text + sizeof(uploads), TREE_FOLDER_DEPTH));
+}
+
+struct tree_path tree_parse(const char *text)
 {
 	static const char recordings[] = "/recordings";
 	struct tree_path path = { .place = PLACE_NONE };
 	const char *at, *slash;
 	size_t n;
+
+	if (tree_is_upload(text)) {
+		path.place = PLACE_UPLOADS;
+		return path;
+	}
 
 	if (!strcmp(text, "/"))
 		path.place = PLACE_ROOT;
@@ -159,6 +157,21 @@ static struct tree_path tree_parse(const char *text)
 	else if (tree_is_file(slash + 1))
 		path.place = PLACE_FILE;
 	return path;
+}
+
+/* Whether the user may see what is in that part of the tree, be it there or not. */
+bool tree_may_see(const struct tree_path *path, const char *text, const struct auth_user *user)
+{
+	char name[TREE_NAME_BYTES + 1];
+	const char *top;
+
+	if (path->place != PLACE_UPLOADS)
+		return !path->camera[0] || auth_may_see(user, path->camera);
+	if (!strcmp(text, "/" TREE_UPLOADS))
+		return true;
+	top = text + strlen("/" TREE_UPLOADS "/");
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(top, "/"), top);
+	return auth_may_see(user, name);
 }
 
 /* --- entries --- */
@@ -200,12 +213,15 @@ static void request_fini(void *object)
 	reactor_timer_free(&request->answer_timer);
 	auth_user_free(request->user);
 	catalogue_segment_free(request->segment);
+	free(request->entry);
+	free(request->entries);
+	free(request->to);
 	free(request->text);
 	free(request->after);
 	free(request);
 }
 
-static void request_end(struct tree_request *request)
+void tree_request_end(struct tree_request *request)
 {
 	if (request->answer_timer)
 		reactor_timer_stop(request->answer_timer);
@@ -216,18 +232,28 @@ void tree_cancel(struct tree_request *request)
 {
 	if (!request)
 		return;
+	if (request->changing) {
+		request->cancelled = true;
+		return;
+	}
 	catalogue_cancel(request->query);
+	tree_folder_cancel(request->folder);
+	catalogue_resource_cancel(request->resource);
 	volume_reader_free(request->reader);
-	request_end(request);
+	tree_request_end(request);
 }
 
-static void request_fail(struct tree_request *request, int error)
+void tree_request_fail(struct tree_request *request, int error)
 {
-	request_end(request);
+	tree_request_end(request);
+	if (request->cancelled)
+		return;
 	if (request->on_entry)
 		request->on_entry(request->arg, error, NULL);
 	else if (request->on_list)
 		request->on_list(request->arg, error, NULL, 0, false);
+	else if (request->on_changed)
+		request->on_changed(request->arg, error, false);
 	else
 		request->on_open(request->arg, error, NULL, NULL);
 }
@@ -237,18 +263,20 @@ static void request_on_fail_timer(evutil_socket_t fd, short what, void *arg)
 	struct tree_request *request = arg;
 
 	(void)fd, (void)what;
-	request_fail(request, request->path.place == PLACE_NONE ? -ENOENT : -EAGAIN);
+	if (!request->error)
+		request->error = request->path.place == PLACE_NONE ? -ENOENT : -EAGAIN;
+	tree_request_fail(request, request->error);
 }
 
 /* Answers "not there" or "busy" without asking anybody, but not before the caller has returned. */
-static void request_fail_soon(struct tree_request *request)
+void tree_request_fail_soon(struct tree_request *request)
 {
 	request->answer_timer = reactor_timer_new(request_on_fail_timer, request);
 	reactor_timer_start(request->answer_timer, 0);
 }
 
 /* A request with its path understood. What the user may not see is PLACE_NONE. */
-static struct tree_request *request_new(
+struct tree_request *tree_request_new(
 	struct tree *tree, const char *path, const struct auth_user *user, void *arg)
 {
 	struct tree_request *request = xcalloc(1, sizeof(*request));
@@ -258,21 +286,21 @@ static struct tree_request *request_new(
 	request->path = tree_parse(path);
 	request->user = auth_user_copy(user);
 	request->arg = arg;
-	if (request->path.camera[0] && !auth_may_see(user, request->path.camera))
+	if (!tree_may_see(&request->path, path, user))
 		request->path.place = PLACE_NONE;
 	return request;
 }
 
 /* The query may have been refused because the catalogue's queue is full. */
-static struct tree_request *request_started(struct tree_request *request)
+struct tree_request *tree_request_started(struct tree_request *request)
 {
-	if (!request->query && !request->answer_timer)
-		request_fail_soon(request);
+	if (!request->query && !request->folder && !request->answer_timer)
+		tree_request_fail_soon(request);
 	return request;
 }
 
 /* The path on the volume: without the leading slash. */
-static const char *request_volume_path(const struct tree_request *request)
+const char *tree_request_volume_path(const struct tree_request *request)
 {
 	return request->text + 1;
 }
@@ -285,10 +313,10 @@ static void find_on_segments(void *arg, int error, const struct catalogue_segmen
 	struct tree_entry entry;
 
 	if (error || n == 0) {
-		request_fail(request, error ? error : -ENOENT);
+		tree_request_fail(request, error ? error : -ENOENT);
 		return;
 	}
-	request_end(request);
+	tree_request_end(request);
 	entry_of_segment(&entry, &rows[0]);
 	request->on_entry(request->arg, 0, &entry);
 }
@@ -300,7 +328,7 @@ static void find_tell_collection(struct tree_request *request)
 	entry_of_collection(&entry, "/", request->text + 1);
 	if (request->path.place == PLACE_ROOT)
 		snprintf(entry.path, sizeof(entry.path), "/");
-	request_end(request);
+	tree_request_end(request);
 	request->on_entry(request->arg, 0, &entry);
 }
 
@@ -316,7 +344,7 @@ static void find_on_names(void *arg, int error, const char *const *names, size_t
 			return;
 		}
 	}
-	request_fail(request, error ? error : -ENOENT);
+	tree_request_fail(request, error ? error : -ENOENT);
 }
 
 static void find_on_timer(evutil_socket_t fd, short what, void *arg)
@@ -325,10 +353,67 @@ static void find_on_timer(evutil_socket_t fd, short what, void *arg)
 	find_tell_collection(arg);
 }
 
+/* Both are sorted by path. */
+static void upload_on_properties(
+	void *arg, int error, const struct catalogue_property *properties, size_t n)
+{
+	struct tree_request *request = arg;
+	size_t at = 0;
+
+	if (error) {
+		tree_request_fail(request, error);
+		return;
+	}
+	for (size_t i = 0; i < request->n; i++) {
+		struct tree_entry *entry = &request->entries[i];
+
+		while (at < n && strcmp(properties[at].path, entry->path) < 0)
+			at++;
+		entry->properties = properties + at;
+		while (at < n && !strcmp(properties[at].path, entry->path))
+			entry->n_properties++, at++;
+	}
+	tree_request_end(request);
+	if (request->on_entry)
+		request->on_entry(request->arg, 0, request->entries);
+	else
+		request->on_list(request->arg, 0, request->entries, request->n, request->more);
+}
+
+/* Uploads have been found; what people have said of them is in the catalogue. */
+static void uploads_on_entries(
+	void *arg, int error, const struct tree_entry *entries, size_t n, bool more)
+{
+	struct tree_request *request = arg;
+	bool is_list = request->on_list;
+
+	request->folder = NULL;
+	if (error || n == 0) {
+		tree_request_end(request);
+		if (is_list)
+			request->on_list(request->arg, error, NULL, 0, false);
+		else
+			request->on_entry(request->arg, error, NULL);
+		return;
+	}
+	request->entries = xcalloc(n, sizeof(*entries));
+	request->n = n;
+	request->more = more;
+	for (size_t i = 0; i < n; i++) {
+		request->entries[i] = entries[i];
+		request->entries[i].name = strrchr(request->entries[i].path, '/') + 1;
+	}
+	request->resource = catalogue_properties(request->tree->catalogue, request->text,
+		is_list ? request->entries[0].name : NULL, request->entries[n - 1].name,
+		upload_on_properties, request);
+	if (!request->resource)
+		tree_request_fail(request, -EAGAIN);
+}
+
 struct tree_request *tree_find(struct tree *tree, const char *path, const struct auth_user *user,
 	tree_entry_fn *done, void *arg)
 {
-	struct tree_request *request = request_new(tree, path, user, arg);
+	struct tree_request *request = tree_request_new(tree, path, user, arg);
 	const char *camera = request->path.camera;
 
 	request->on_entry = done;
@@ -347,11 +432,15 @@ struct tree_request *tree_find(struct tree *tree, const char *path, const struct
 		request->query = catalogue_names(tree->catalogue, camera, find_on_names, request);
 		break;
 	case PLACE_FILE:
-		request->query = catalogue_find(
-			tree->catalogue, request_volume_path(request), find_on_segments, request);
+		request->query = catalogue_find(tree->catalogue, tree_request_volume_path(request),
+			find_on_segments, request);
+		break;
+	case PLACE_UPLOADS:
+		request->folder =
+			tree_folder_find(tree->uploads, path, uploads_on_entries, request);
 		break;
 	}
-	return request_started(request);
+	return tree_request_started(request);
 }
 
 /* --- list --- */
@@ -359,7 +448,7 @@ struct tree_request *tree_find(struct tree *tree, const char *path, const struct
 static void list_tell(
 	struct tree_request *request, const struct tree_entry *entries, size_t n, bool more)
 {
-	request_end(request);
+	tree_request_end(request);
 	request->on_list(request->arg, 0, entries, n, more);
 }
 
@@ -369,7 +458,7 @@ static void list_on_segments(void *arg, int error, const struct catalogue_segmen
 	struct tree_entry *entries;
 
 	if (error || (n == 0 && !request->after)) { /* a day without recordings does not exist */
-		request_fail(request, error ? error : -ENOENT);
+		tree_request_fail(request, error ? error : -ENOENT);
 		return;
 	}
 	entries = xcalloc(n, sizeof(*entries));
@@ -388,7 +477,7 @@ static void list_on_names(void *arg, int error, const char *const *names, size_t
 	bool more = false;
 
 	if (error || (n == 0 && !cameras)) {
-		request_fail(request, error ? error : -ENOENT);
+		tree_request_fail(request, error ? error : -ENOENT);
 		return;
 	}
 	entries = xcalloc(n < BATCH ? n : BATCH, sizeof(*entries));
@@ -406,25 +495,30 @@ static void list_on_names(void *arg, int error, const char *const *names, size_t
 
 static void list_on_root(evutil_socket_t fd, short what, void *arg)
 {
+	static const char *const names[] = { "recordings", TREE_UPLOADS };
+	struct tree_entry entries[ARRAY_LENGTH(names)];
 	struct tree_request *request = arg;
-	struct tree_entry entry;
+	size_t n = 0;
 
 	(void)fd, (void)what;
-	entry_of_collection(&entry, "/", "recordings");
-	list_tell(request, &entry, request->after ? 0 : 1, false);
+	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+		if (!request->after || strcmp(names[i], request->after) > 0)
+			entry_of_collection(&entries[n++], "/", names[i]);
+	}
+	list_tell(request, entries, n, false);
 }
 
 static void list_on_file(void *arg, int error, const struct catalogue_segment *rows, size_t n)
 {
 	(void)rows;
-	request_fail(arg, error ? error : n ? -ENOTDIR : -ENOENT);
+	tree_request_fail(arg, error ? error : n ? -ENOTDIR : -ENOENT);
 }
 
 struct tree_request *tree_list(struct tree *tree, const char *path, const char *after,
 	const struct auth_user *user, tree_list_fn *done, void *arg)
 {
-	struct tree_request *request = request_new(tree, path, user, arg);
-	const char *volume_path = request_volume_path(request);
+	struct tree_request *request = tree_request_new(tree, path, user, arg);
+	const char *volume_path = tree_request_volume_path(request);
 
 	request->on_list = done;
 	request->after = after ? xstrdup(after) : NULL;
@@ -450,8 +544,12 @@ struct tree_request *tree_list(struct tree *tree, const char *path, const char *
 		request->query =
 			catalogue_find(tree->catalogue, volume_path, list_on_file, request);
 		break;
+	case PLACE_UPLOADS:
+		request->folder = tree_folder_list(
+			tree->uploads, path, after, BATCH, user, uploads_on_entries, request);
+		break;
 	}
-	return request_started(request);
+	return tree_request_started(request);
 }
 
 /* --- open --- */
@@ -466,8 +564,8 @@ static bool open_again(struct tree_request *request)
 	request->again = true;
 	catalogue_segment_free(request->segment);
 	request->segment = NULL;
-	request->query = catalogue_find(
-		request->tree->catalogue, request_volume_path(request), open_on_segments, request);
+	request->query = catalogue_find(request->tree->catalogue, tree_request_volume_path(request),
+		open_on_segments, request);
 	return request->query;
 }
 
@@ -481,7 +579,7 @@ static void open_on_file(void *arg, int error, uint64_t bytes, int64_t modified_
 	if (error) {
 		request->reader = NULL;
 		if (error != -ENOENT || !open_again(request))
-			request_fail(request, error);
+			tree_request_fail(request, error);
 		return;
 	}
 	if (request->segment->bytes > bytes)
@@ -490,7 +588,7 @@ static void open_on_file(void *arg, int error, uint64_t bytes, int64_t modified_
 	file->reader = request->reader;
 	file->bytes = request->segment->bytes;
 	entry_of_segment(&entry, request->segment);
-	request_end(request);
+	tree_request_end(request);
 	request->on_open(request->arg, 0, &entry, file);
 }
 
@@ -501,7 +599,7 @@ static void open_on_segments(void *arg, int error, const struct catalogue_segmen
 
 	request->query = NULL;
 	if (error || n == 0) {
-		request_fail(request, error ? error : -ENOENT);
+		tree_request_fail(request, error ? error : -ENOENT);
 		return;
 	}
 	request->segment = catalogue_segment_copy(&rows[0]);
@@ -509,21 +607,68 @@ static void open_on_segments(void *arg, int error, const struct catalogue_segmen
 	if (volume)
 		request->reader = volume_reader_new(volume, rows[0].path, open_on_file, request);
 	if (!request->reader) /* busy, or the volume is not there now */
-		request_fail(request, -EAGAIN);
+		tree_request_fail(request, -EAGAIN);
+}
+
+/* The reader's thread finds the file by its name once more: it must still be the one. */
+static void open_on_upload_file(void *arg, int error, uint64_t bytes, int64_t modified_us)
+{
+	struct tree_request *request = arg;
+	struct tree_file *file;
+
+	if (!error &&
+		(bytes != request->entry->bytes || modified_us != request->entry->modified_us)) {
+		volume_reader_free(request->reader);
+		error = -EAGAIN;
+	}
+	if (error) {
+		request->reader = NULL;
+		tree_request_fail(request, error);
+		return;
+	}
+	file = xcalloc(1, sizeof(*file));
+	file->reader = request->reader;
+	file->bytes = bytes;
+	tree_request_end(request);
+	request->on_open(request->arg, 0, request->entry, file);
+}
+
+static void open_on_upload(
+	void *arg, int error, const struct tree_entry *entries, size_t n, bool more)
+{
+	struct tree_request *request = arg;
+
+	(void)n, (void)more;
+	request->folder = NULL;
+	if (!error && entries->kind != TREE_FILE)
+		error = -ENOENT;
+	if (error) {
+		tree_request_fail(request, error);
+		return;
+	}
+	request->entry = xmalloc(sizeof(*request->entry));
+	*request->entry = *entries;
+	request->entry->name = strrchr(request->entry->path, '/') + 1;
+	request->reader = volume_reader_new(request->tree->volume,
+		tree_request_volume_path(request), open_on_upload_file, request);
+	if (!request->reader)
+		tree_request_fail(request, -EAGAIN);
 }
 
 struct tree_request *tree_open(struct tree *tree, const char *path, const struct auth_user *user,
 	tree_open_fn *done, void *arg)
 {
-	struct tree_request *request = request_new(tree, path, user, arg);
+	struct tree_request *request = tree_request_new(tree, path, user, arg);
 
 	request->on_open = done;
 	if (request->path.place == PLACE_FILE)
-		request->query = catalogue_find(
-			tree->catalogue, request_volume_path(request), open_on_segments, request);
+		request->query = catalogue_find(tree->catalogue, tree_request_volume_path(request),
+			open_on_segments, request);
+	else if (request->path.place == PLACE_UPLOADS)
+		request->folder = tree_folder_find(tree->uploads, path, open_on_upload, request);
 	else
 		request->path.place = PLACE_NONE; /* nothing that can be opened */
-	return request_started(request);
+	return tree_request_started(request);
 }
 
 int tree_file_read(struct tree_file *file, uint64_t offset, size_t n,

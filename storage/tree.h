@@ -6,14 +6,16 @@
 
 #include "server/base/attributes.h"
 #include "server/base/auth.h"
-#include "storage/catalogue.h"
+#include "server/base/config.h"
+#include "storage/catalogue_resource.h"
+#include "storage/locks.h"
 #include "storage/volume.h"
 
 struct evbuffer;
 
 /*
  * The one tree of names (DESIGN section 5) under every protocol that names things: look-up, listing,
- * reading. Only recordings exist in it yet. Paths are decoded, start with '/', have no dot segments and no
+ * reading, changing. Recordings and uploads are in it. Paths are decoded, start with '/', have no dot segments and no
  * trailing '/' but for the root. Asynchronous: callbacks on the reactor, never before the call returned.
  * What a user may not see does not exist for him.
  */
@@ -22,6 +24,10 @@ struct tree;
 /* Reads from that volume and those behind it. */
 struct tree *tree_new(struct catalogue *catalogue, struct volume *volume);
 void tree_free(struct tree *tree);
+/* Who has locked what: to be asked (locks_forbid()) before anything is changed. */
+struct locks *tree_locks(struct tree *tree);
+/* What stays free on the file system: writing ends there. */
+void tree_set_reserve(struct tree *tree, const struct config_share *reserve);
 
 enum tree_kind {
 	TREE_COLLECTION,
@@ -38,6 +44,10 @@ struct tree_entry {
 	char etag[64]; /* with its quotes; "" for collections. Changes only with the content. */
 	const char *content_type;
 	const struct catalogue_segment *segment; /* recordings; NULL otherwise */
+	bool has_space; /* collections: what may still be written into them, and what is taken */
+	uint64_t free_bytes, used_bytes;
+	const struct catalogue_property *properties; /* uploads: what people have said of it */
+	size_t n_properties;
 };
 
 struct tree_request;                            /* one in flight */
@@ -67,3 +77,61 @@ struct tree_request *tree_open(struct tree *tree, const char *path, const struct
 int tree_file_read(struct tree_file *file, uint64_t offset, size_t n,
 	volume_reader_data_fn *on_data, void *arg) MUST_CHECK;
 void tree_file_close(struct tree_file *file); /* NULL is fine */
+
+/* --- changing: by operators and admins --- */
+
+/*
+ * Whether this user may change what is at a path, whether or not it is there: 0; -EACCES: his role; -EPERM: it never
+ * changes, as recordings do not, or is not ours to change; -ENOENT: there is nothing for him; -EINVAL: no such name
+ * can be given. To delete a recording is another question.
+ */
+int tree_may_change(
+	const struct tree *tree, const char *path, const struct auth_user *user) MUST_CHECK;
+int tree_may_delete(
+	const struct tree *tree, const char *path, const struct auth_user *user) MUST_CHECK;
+
+/*
+ * error: as tree_may_change() says; -ENOENT: what is to be changed is not there; -ENOTDIR: the collection that it
+ * shall be put into is not there; -EEXIST; -ENOSPC; -EBUSY: somebody reads or writes it; -EXDEV: recordings and
+ * uploads do not mix; -ELOOP: a collection into itself, or too deep; -EAGAIN; -EIO. `created`: there was nothing before.
+ */
+typedef void tree_changed_fn(void *arg, int error, bool created);
+struct tree_request *tree_make_collection(struct tree *tree, const char *path,
+	const struct auth_user *user, tree_changed_fn *done, void *arg) MUST_CHECK;
+/* With all that is in it, at once or not at all. */
+struct tree_request *tree_delete(struct tree *tree, const char *path, const struct auth_user *user,
+	tree_changed_fn *done, void *arg) MUST_CHECK;
+enum {
+	TREE_OVERWRITE = 1 << 0, /* what is there goes */
+	TREE_SHALLOW = 1 << 1,   /* a collection is copied without its members */
+	TREE_MOVE = 1 << 2
+};
+/* Copies or moves, with all that is in it, at once or not at all. */
+struct tree_request *tree_copy(struct tree *tree, const char *from, const char *to, unsigned flags,
+	const struct auth_user *user, tree_changed_fn *done, void *arg) MUST_CHECK;
+
+/* Changes what people have said of what is at a path, see catalogue_change_properties(). NULL: busy. */
+struct catalogue_change *tree_change_properties(struct tree *tree, const char *path,
+	const struct catalogue_property *changes, size_t n, catalogue_changed_fn *done,
+	void *arg) MUST_CHECK;
+
+/* A file that is being written: it is nowhere to be seen until it is committed. */
+struct tree_put;
+struct tree_put_events {
+	void (*on_begun)(void *arg);   /* nothing speaks against it: it may be written */
+	void (*on_drained)(void *arg); /* tree_put_write() said no, and may be called again */
+	/*
+	 * It is whole, synced and there; or error < 0 at any moment, as of a change, and -EISDIR, -ESTALE: the target
+	 * is not what it had to be. The put is gone after this.
+	 */
+	void (*on_end)(void *arg, int error, bool created, const struct tree_entry *entry);
+};
+/* Begins, with so many bytes announced (0: unknown). NULL and an error in *error: it will not be. */
+struct tree_put *tree_put(struct tree *tree, const char *path, uint64_t bytes,
+	const struct auth_user *user, const struct tree_put_events *events, void *arg,
+	int *error) MUST_CHECK;
+/* Takes all of data, after on_begun. False: on_drained is to be waited for, though nothing is refused. */
+bool tree_put_write(struct tree_put *put, struct evbuffer *data) MUST_CHECK;
+/* The end: it takes the place of the file with that ETag; "": of nothing; NULL: of whatever is there. */
+void tree_put_commit(struct tree_put *put, const char *etag);
+void tree_put_abort(struct tree_put *put); /* no callback after this; NULL is fine */

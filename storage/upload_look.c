@@ -74,23 +74,12 @@ int upload_open(const struct volume *volume, const char *path, struct stat *st)
 	return error;
 }
 
-static int open_parent(const struct volume *volume, const char *path, const char **name)
-{
-	const char *slash = strrchr(path, '/');
-	char *folder = xasprintf("%.*s", (int)(slash - path), path);
-	int fd = volume_open_beneath(volume, folder, O_RDONLY | O_DIRECTORY, 0);
-
-	*name = slash + 1;
-	free(folder);
-	return fd;
-}
-
 int upload_remove(
 	const struct volume *volume, const char *path, const struct upload_identity *identity)
 {
 	struct upload_identity now;
 	const char *name;
-	int folder = open_parent(volume, path, &name);
+	int folder = volume_open_folder_of(volume, path, &name);
 	struct stat st;
 	int error = 0;
 

@@ -79,17 +79,26 @@ void volume_count_error(const char *operation)
 	metric_add(metric_get(METRIC_VOLUME_ERRORS, operation), 1);
 }
 
-int volume_measure(struct volume *volume)
+int volume_free(const struct volume *volume, uint64_t *free_bytes, uint64_t *size_bytes)
 {
 	struct statvfs st;
 
-	volume->measured_us = reactor_monotonic_us();
 	if (!volume->there)
 		return -ENODEV;
 	if (fstatvfs(volume->folder, &st) < 0)
 		return -errno;
-	volume->space.free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
-	volume->space.size_bytes = (uint64_t)st.f_blocks * st.f_frsize;
+	*free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+	*size_bytes = (uint64_t)st.f_blocks * st.f_frsize;
+	return 0;
+}
+
+int volume_measure(struct volume *volume)
+{
+	int error = volume_free(volume, &volume->space.free_bytes, &volume->space.size_bytes);
+
+	volume->measured_us = reactor_monotonic_us();
+	if (error)
+		return error;
 	metric_set(metric_get(METRIC_VOLUME_FREE, volume->path), (double)volume->space.free_bytes);
 	return 0;
 }

@@ -22,6 +22,12 @@ enum {
 	VOLUME_QUEUE_BYTES = 64 << 20
 }; /* of fragments waiting for the disk; when full they are refused */
 
+/* What folders and files of the store are made with. */
+enum {
+	VOLUME_FOLDER_MODE = 0750,
+	VOLUME_FILE_MODE = 0640
+};
+
 /*
  * Makes path and path/recordings when missing. Blocks: at start only. Returns NULL and a message in *why (caller
  * frees) when that path cannot be right: no folder can be there, or none that may be written, or another nvrd
@@ -48,6 +54,12 @@ const char *volume_path(const struct volume *volume);
 int volume_open_beneath(const struct volume *volume, const char *path, int flags, int mode);
 /* Makes the folders above a path, but for the volume's own. Returns 0 or -errno. Any thread. */
 int volume_make_folders(const struct volume *volume, const char *path) MUST_CHECK;
+/* A path's folder, opened; *name is what stands after it. Or -errno. Any thread. */
+int volume_open_folder_of(const struct volume *volume, const char *path, const char **name);
+/* Gives a file another name, unless that is taken. Returns 0, -EEXIST or -errno. Any thread. */
+int volume_rename(int from, const char *old, int to, const char *new) MUST_CHECK;
+/* What we may still write on the file system, and its size. Returns 0 or -errno. Any thread. */
+int volume_free(const struct volume *volume, uint64_t *free_bytes, uint64_t *size_bytes) MUST_CHECK;
 /* Writes a fragment at an offset. Returns 0 or -errno. Any thread. */
 int volume_write_fragment(
 	int fd, const struct fragment *fragment, int64_t origin_us, uint64_t offset) MUST_CHECK;

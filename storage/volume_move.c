@@ -30,7 +30,7 @@ int volume_open_folder_of(const struct volume *volume, const char *path, const c
 	return fd;
 }
 
-/* Some file systems know no RENAME_NOREPLACE; this thread alone makes names here. */
+/* Some file systems know no RENAME_NOREPLACE; there one thread alone makes names in a folder. */
 int volume_rename(int from, const char *old, int to, const char *new)
 {
 	struct stat st;

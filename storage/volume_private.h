@@ -12,8 +12,6 @@
 
 enum {
 	VOLUME_ID_BYTES = 16,
-	VOLUME_FOLDER_MODE = 0750,
-	VOLUME_FILE_MODE = 0640,
 };
 
 enum volume_state {
@@ -78,9 +76,3 @@ void volume_set_state(struct volume *volume, enum volume_state state);
 
 /* Looks at the file system's space: into volume->space, but for written_bytes. Returns 0 or -errno. Writer. */
 int volume_measure(struct volume *volume) MUST_CHECK;
-
-/* A path's folder, opened; *name is what stands after it. Or -errno. Any thread. */
-int volume_open_folder_of(const struct volume *volume, const char *path, const char **name);
-
-/* Gives a file another name, unless that is taken. Returns 0, -EEXIST or -errno. Writer. */
-int volume_rename(int from, const char *old, int to, const char *new);

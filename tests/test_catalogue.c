@@ -256,7 +256,7 @@ static void test_a_database_of_version_1_is_brought_up_to_date(void **state)
 		sqlite3_exec(db,
 			"DROP TRIGGER segments_count_moved; DROP INDEX segments_by_volume_age;"
 			"DROP INDEX segments_by_volume_order;"
-			"DROP TABLE gaps; DROP TRIGGER segments_count_added; DROP TRIGGER segments_count_changed;"
+			"DROP TABLE locks; DROP TABLE properties; DROP TABLE gaps; DROP TRIGGER segments_count_added; DROP TRIGGER segments_count_changed;"
 			"DROP TRIGGER segments_count_removed; DROP TABLE totals;"
 			"DROP INDEX segments_open; DROP INDEX segments_by_age;"
 			"DROP INDEX segments_by_order; DROP INDEX segments_undated;"

@@ -412,6 +412,7 @@ static void test_an_old_database_is_counted(void **state)
 	(void)plan(rules_at(0), 1);
 	assert_int_equal(
 		sqlite3_exec(catalogue->db,
+			"DROP TABLE locks; DROP TABLE properties;"
 			"DROP TRIGGER segments_count_moved; DROP INDEX segments_by_volume_age;"
 			"DROP INDEX segments_by_volume_order;"
 			"DROP TRIGGER segments_count_added; DROP TRIGGER segments_count_changed;"

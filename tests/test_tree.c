@@ -307,8 +307,9 @@ static void test_collections_are_listed_by_name(void **state)
 		const char *path, *after, *names;
 	} cases[] = {
   // clang-format off
-		{ "/",                 NULL,                   "recordings " },
-		{ "/",                 "recordings",           "" },
+		{ "/",                 NULL,                   "recordings uploads " },
+		{ "/",                 "recordings",           "uploads " },
+		{ "/",                 "uploads",              "" },
 		{ "/recordings",       NULL,                   "porch yard " },
 		{ "/recordings",       "porch",                "yard " },
 		{ "/recordings",       "q",                    "yard " },

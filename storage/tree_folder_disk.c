@@ -1,0 +1,609 @@
+/* What is done with the files of a plain folder, on its threads: every name is looked up from a descriptor of its folder. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/base/memory.h"
+#include "storage/tree_folder_private.h"
+#include "storage/tree_name.h"
+
+enum {
+	DISK_DEPTH = 2 * TREE_FOLDER_DEPTH, /* of what others have put there */
+	COPY_BYTES = 8 << 20,               /* between two looks at the free space */
+	BUFFER_BYTES = 1 << 16
+};
+
+/* What browsers may show; anything else is for saving. No markup: it would speak for this server. */
+static const struct {
+	const char *extension, *type;
+} content_types[] = {
+	{".mp4",   "video/mp4"                },
+	{ ".m4v",  "video/mp4"                },
+	{ ".mov",  "video/quicktime"          },
+	{ ".mkv",  "video/x-matroska"         },
+	{ ".webm", "video/webm"               },
+	{ ".avi",  "video/x-msvideo"          },
+	{ ".ts",   "video/mp2t"               },
+	{ ".jpg",  "image/jpeg"               },
+	{ ".jpeg", "image/jpeg"               },
+	{ ".png",  "image/png"                },
+	{ ".txt",  "text/plain; charset=utf-8"},
+};
+
+/* --- names and space --- */
+
+void tree_folder_hide(struct tree_folder *folder, char ret[TREE_FOLDER_HIDDEN_BYTES])
+{
+	(void)snprintf(ret, TREE_FOLDER_HIDDEN_BYTES, TREE_PART "%s-%" PRIu64, folder->tag,
+		++folder->made);
+}
+
+static bool is_hidden(const char *name)
+{
+	return !strncasecmp(name, TREE_PART, strlen(TREE_PART));
+}
+
+static bool is_dots(const char *name)
+{
+	return !strcmp(name, ".") || !strcmp(name, "..");
+}
+
+int tree_folder_check_space(const struct tree_folder *folder, uint64_t bytes)
+{
+	uint64_t free_bytes, size_bytes, reserve;
+	int error = volume_free(folder->volume, &free_bytes, &size_bytes);
+
+	if (error)
+		return error;
+	reserve = size_bytes / 100 * folder->reserve_percent + folder->reserve_bytes;
+	return free_bytes < reserve || free_bytes - reserve < bytes ? -ENOSPC : 0;
+}
+
+/* A folder that something is to be put into: -ENOTDIR when there is none. */
+static int open_target(const struct tree_folder *folder, const char *path, const char **name)
+{
+	int fd = volume_open_folder_of(folder->volume, path, name);
+
+	return fd == -ENOENT ? -ENOTDIR : fd;
+}
+
+/* --- looking --- */
+
+static const char *content_type_of(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	for (size_t i = 0; dot && i < ARRAY_LENGTH(content_types); i++) {
+		if (!strcasecmp(dot, content_types[i].extension))
+			return content_types[i].type;
+	}
+	return "application/octet-stream";
+}
+
+static int64_t us_of(struct statx_timestamp t)
+{
+	return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
+int tree_folder_look(struct tree_entry *ret, int parent, const char *name, const char *path)
+{
+	struct statx st;
+	bool is_file;
+
+	if (statx(parent, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
+		return errno == ENOTDIR ? -ENOENT : -errno;
+	is_file = S_ISREG(st.stx_mode);
+	if (!is_file && !S_ISDIR(st.stx_mode))
+		return -ENOENT;
+	*ret = (struct tree_entry){ .kind = is_file ? TREE_FILE : TREE_COLLECTION };
+	if (snprintf(ret->path, sizeof(ret->path), "/%s", path) >= (int)sizeof(ret->path))
+		return -ENOENT;
+	ret->name = strrchr(ret->path, '/') + 1;
+	ret->modified_us = us_of(st.stx_mtime);
+	ret->created_us = st.stx_mask & STATX_BTIME ? us_of(st.stx_btime) : 0;
+	if (!is_file)
+		return 0;
+	ret->bytes = st.stx_size;
+	ret->content_type = content_type_of(ret->name);
+	(void)snprintf(ret->etag, sizeof(ret->etag), "\"%llx-%llx.%x-%llx\"",
+		(unsigned long long)st.stx_ino, (unsigned long long)st.stx_mtime.tv_sec,
+		st.stx_mtime.tv_nsec, (unsigned long long)st.stx_size);
+	return 0;
+}
+
+/* What collections say of the space: what is below the reserve is nobody's. */
+static void look_at_space(const struct tree_folder *folder, struct tree_entry *entry)
+{
+	uint64_t free_bytes, size_bytes, reserve;
+
+	if (entry->kind != TREE_COLLECTION ||
+		volume_free(folder->volume, &free_bytes, &size_bytes) < 0)
+		return;
+	reserve = size_bytes / 100 * folder->reserve_percent + folder->reserve_bytes;
+	entry->has_space = true;
+	entry->free_bytes = free_bytes > reserve ? free_bytes - reserve : 0;
+	entry->used_bytes = size_bytes - free_bytes;
+}
+
+int tree_folder_find_run(const struct tree_folder *folder, const char *path, struct tree_entry *ret)
+{
+	const char *name;
+	int parent = volume_open_folder_of(folder->volume, path, &name);
+	int error;
+
+	if (parent < 0)
+		return parent == -ENOTDIR || parent == -ELOOP ? -ENOENT : parent;
+	error = tree_folder_look(ret, parent, name, path);
+	close(parent);
+	if (!error)
+		look_at_space(folder, ret);
+	return error;
+}
+
+/* --- listing --- */
+
+struct names {
+	char **p;
+	size_t n, limit; /* the first `limit` are wanted; there is room for twice as many */
+	bool cut;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorts, and leaves the first. */
+static void names_cut(struct names *names)
+{
+	qsort(names->p, names->n, sizeof(*names->p), compare_names);
+	names->cut = names->cut || names->n > names->limit;
+	while (names->n > names->limit)
+		free(names->p[--names->n]);
+}
+
+static void names_add(struct names *names, const char *name)
+{
+	if (names->n == 2 * names->limit)
+		names_cut(names);
+	names->p[names->n++] = xstrdup(name);
+}
+
+static bool is_listed(const struct dirent *entry, const char *after)
+{
+	const char *name = entry->d_name;
+	bool may_exist =
+		entry->d_type == DT_REG || entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN;
+
+	return may_exist && (!after || strcmp(name, after) > 0) &&
+	       tree_name_is_fine(name, strlen(name));
+}
+
+static int open_listed(const struct tree_folder *folder, const char *path)
+{
+	int fd = volume_open_beneath(folder->volume, path, O_RDONLY | O_DIRECTORY, 0);
+	struct tree_entry entry;
+
+	if (fd != -ENOTDIR && fd != -ELOOP)
+		return fd;
+	return tree_folder_find_run(folder, path, &entry) == 0 ? -ENOTDIR : -ENOENT;
+}
+
+int tree_folder_list_run(const struct tree_folder *folder, const char *path, const char *after,
+	size_t limit, const struct auth_user *user, struct tree_entry **ret, size_t *n, bool *more)
+{
+	struct names names = { .limit = limit };
+	bool is_top = !strcmp(path, folder->name);
+	int fd = open_listed(folder, path);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return fd < 0 ? fd : -ENOMEM;
+	}
+	names.p = xcalloc(2 * limit, sizeof(*names.p));
+	while ((entry = readdir(dir))) { // NOLINT(concurrency-mt-unsafe): our own DIR
+		if (is_listed(entry, after) && (!is_top || auth_may_see(user, entry->d_name)))
+			names_add(&names, entry->d_name);
+	}
+	names_cut(&names);
+	*ret = xcalloc(names.n, sizeof(**ret));
+	*more = names.cut;
+	*n = 0;
+	for (size_t i = 0; i < names.n; i++) {
+		char *whole = xasprintf("%s/%s", path, names.p[i]);
+
+		if (tree_folder_look(&(*ret)[*n], dirfd(dir), names.p[i], whole) == 0)
+			look_at_space(folder, &(*ret)[(*n)++]);
+		free(whole);
+		free(names.p[i]);
+	}
+	free(names.p);
+	closedir(dir);
+	return 0;
+}
+
+/* --- removing --- */
+
+// NOLINTNEXTLINE(misc-no-recursion): DISK_DEPTH
+static int remove_tree(
+	const struct tree_folder *folder, int parent, const char *name, unsigned depth)
+{
+	const struct dirent *entry;
+	int fd, error = 0, worse;
+	DIR *dir;
+
+	if (unlinkat(parent, name, 0) == 0)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return -errno;
+	if (depth == 0 || folder->stopping)
+		return -ELOOP;
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		error = -errno;
+		if (fd >= 0)
+			close(fd);
+		return error;
+	}
+	while ((entry = readdir(dir))) { // NOLINT(concurrency-mt-unsafe): our own DIR
+		if (is_dots(entry->d_name))
+			continue;
+		worse = remove_tree(folder, fd, entry->d_name, depth - 1);
+		error = worse ? worse : error;
+	}
+	closedir(dir);
+	if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && !error)
+		error = -errno;
+	return error;
+}
+
+static void remove_aside(struct tree_folder *folder, int parent, const char *name)
+{
+	int error = remove_tree(folder, parent, name, DISK_DEPTH);
+
+	if (!error || error == -ENOENT || folder->stopping)
+		return;
+	volume_count_error("remove");
+	log_error(&folder->log, "%s cannot be removed: %s", name, strerror(-error));
+}
+
+void tree_folder_reap_run(struct tree_folder *folder, const char *aside)
+{
+	const char *name;
+	int parent = volume_open_folder_of(folder->volume, aside, &name);
+
+	if (parent < 0)
+		return;
+	remove_aside(folder, parent, name);
+	close(parent);
+}
+
+/* Hidden names of this process are in use. */
+static bool is_left_over(const struct tree_folder *folder, const char *name)
+{
+	size_t n = strlen(TREE_PART);
+
+	return is_hidden(name) && strncmp(name + n, folder->tag, strlen(folder->tag)) != 0;
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): DISK_DEPTH
+static void clean(struct tree_folder *folder, int parent, const char *name, unsigned depth)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while (!folder->stopping &&
+		(entry = readdir(dir))) { // NOLINT(concurrency-mt-unsafe): our own DIR
+		if (is_dots(entry->d_name))
+			continue;
+		if (is_left_over(folder, entry->d_name))
+			remove_aside(folder, fd, entry->d_name);
+		else if (depth && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN))
+			clean(folder, fd, entry->d_name, depth - 1);
+	}
+	closedir(dir);
+}
+
+void tree_folder_clean_run(struct tree_folder *folder)
+{
+	int root = volume_open_beneath(folder->volume, ".", O_RDONLY | O_DIRECTORY, 0);
+
+	if (root < 0)
+		return;
+	clean(folder, root, folder->name, DISK_DEPTH);
+	close(root);
+}
+
+/* --- making, setting aside, placing --- */
+
+int tree_folder_make_run(const struct tree_folder *folder, const char *path)
+{
+	const char *name;
+	int parent, error = tree_folder_check_space(folder, 0);
+
+	if (error)
+		return error;
+	parent = open_target(folder, path, &name);
+	if (parent < 0)
+		return parent;
+	if (mkdirat(parent, name, VOLUME_FOLDER_MODE) < 0)
+		error = -errno;
+	else if (fsync(parent) < 0)
+		volume_count_error("sync"); /* it is there all the same */
+	close(parent);
+	return error;
+}
+
+static char *path_beside(const char *path, const char *name)
+{
+	return xasprintf("%.*s/%s", (int)(strrchr(path, '/') - path), path, name);
+}
+
+/* Gives what is at the path a hidden name. */
+static int set_aside(struct tree_folder *folder, int parent, const char *path, char **aside)
+{
+	char hidden[TREE_FOLDER_HIDDEN_BYTES];
+
+	tree_folder_hide(folder, hidden);
+	if (renameat(parent, strrchr(path, '/') + 1, parent, hidden) < 0)
+		return -errno;
+	*aside = path_beside(path, hidden);
+	return 0;
+}
+
+int tree_folder_delete_run(struct tree_folder *folder, const char *path, char **aside)
+{
+	struct tree_entry entry;
+	const char *name;
+	int parent = volume_open_folder_of(folder->volume, path, &name);
+	int error;
+
+	if (parent < 0)
+		return parent == -ENOTDIR || parent == -ELOOP ? -ENOENT : parent;
+	error = tree_folder_look(&entry, parent, name, path);
+	if (!error && entry.kind == TREE_COLLECTION)
+		error = set_aside(folder, parent, path, aside);
+	else if (!error && unlinkat(parent, name, 0) < 0)
+		error = -errno;
+	if (!error && fsync(parent) < 0)
+		volume_count_error("sync");
+	close(parent);
+	return error;
+}
+
+int tree_folder_place(struct tree_folder *folder, int from, const char *old, int to,
+	const char *path, bool overwrite, bool *created, char **aside)
+{
+	const char *name = strrchr(path, '/') + 1;
+	struct tree_entry source, target;
+	int error = tree_folder_look(&source, from, old, path);
+	bool taken;
+
+	if (error)
+		return error;
+	error = tree_folder_look(&target, to, name, path);
+	if (error && error != -ENOENT)
+		return error;
+	taken = error == 0;
+	if (taken && !overwrite)
+		return -EEXIST;
+	if (taken && source.kind == TREE_FILE && target.kind == TREE_FILE) {
+		error = renameat(from, old, to, name) < 0 ? -errno : 0;
+	} else {
+		error = taken ? set_aside(folder, to, path, aside) : 0;
+		if (!error)
+			error = volume_rename(from, old, to, name);
+		if (error && *aside) { /* as if nothing had been */
+			(void)renameat(to, strrchr(*aside, '/') + 1, to, name);
+			free(*aside);
+			*aside = NULL;
+		}
+	}
+	if (!error && (fsync(to) < 0 || (from != to && fsync(from) < 0)))
+		volume_count_error("sync");
+	*created = !taken;
+	return error;
+}
+
+int tree_folder_move_run(struct tree_folder *folder, const char *from, const char *to,
+	bool overwrite, bool *created, char **aside)
+{
+	const char *old, *name;
+	int source = volume_open_folder_of(folder->volume, from, &old);
+	int target, error;
+
+	if (source < 0)
+		return source == -ENOTDIR || source == -ELOOP ? -ENOENT : source;
+	target = open_target(folder, to, &name);
+	if (target < 0) {
+		struct tree_entry entry;
+
+		error = tree_folder_look(&entry, source, old, from);
+		close(source);
+		return error ? error : target;
+	}
+	error = tree_folder_place(folder, source, old, target, to, overwrite, created, aside);
+	close(source);
+	close(target);
+	return error;
+}
+
+/* --- copying --- */
+
+/* For file systems that cannot do it by themselves. Returns bytes copied or -errno. */
+static ssize_t copy_by_hand(int from, int to)
+{
+	char buffer[BUFFER_BYTES];
+	ssize_t n = read(from, buffer, sizeof(buffer));
+
+	for (ssize_t done = 0; done < n;) {
+		ssize_t written = write(to, buffer + done, (size_t)(n - done));
+
+		if (written < 0)
+			return -errno;
+		done += written;
+	}
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t copy_some(int from, int to, bool *by_hand)
+{
+	ssize_t n;
+
+	if (*by_hand)
+		return copy_by_hand(from, to);
+	n = copy_file_range(from, NULL, to, NULL, COPY_BYTES, 0);
+	if (n >= 0)
+		return n;
+	*by_hand = errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
+	return *by_hand ? copy_by_hand(from, to) : -errno;
+}
+
+static int copy_content(const struct tree_folder *folder, int from, int to)
+{
+	bool by_hand = false;
+	ssize_t n = 1;
+	int error = 0;
+
+	while (!error && n > 0) {
+		error = folder->stopping ? -ECANCELED : tree_folder_check_space(folder, COPY_BYTES);
+		if (error)
+			break;
+		n = copy_some(from, to, &by_hand);
+		error = n < 0 ? (int)n : fdatasync(to) < 0 ? -errno : 0;
+	}
+	return error;
+}
+
+static int copy_file(
+	const struct tree_folder *folder, int from, const char *name, int to, const char *new_name)
+{
+	int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int out, error;
+
+	if (in < 0)
+		return -errno;
+	out = openat(to, new_name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		VOLUME_FILE_MODE);
+	error = out < 0 ? -errno : copy_content(folder, in, out);
+	close(in);
+	if (out >= 0 && close(out) < 0 && !error)
+		error = -errno;
+	return error;
+}
+
+static int copy_tree(const struct tree_folder *folder, int from, const char *name, int to,
+	const char *new_name, unsigned depth, bool deep);
+
+/* What is being made by others, and what went meanwhile, is left out. */
+// NOLINTNEXTLINE(misc-no-recursion): DISK_DEPTH
+static int copy_members(const struct tree_folder *folder, int from, int to, unsigned depth)
+{
+	int fd = dup(from);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	int error = dir ? 0 : -errno;
+
+	while (!error && (entry = readdir(dir))) { // NOLINT(concurrency-mt-unsafe): our own DIR
+		if (is_dots(entry->d_name) || is_hidden(entry->d_name))
+			continue;
+		error = copy_tree(folder, from, entry->d_name, to, entry->d_name, depth - 1, true);
+		if (error == -ENOENT)
+			error = 0;
+	}
+	if (dir)
+		closedir(dir);
+	return error;
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): DISK_DEPTH
+static int copy_collection(const struct tree_folder *folder, int from, const char *name, int to,
+	const char *new_name, unsigned depth, bool deep)
+{
+	int in, out, error;
+
+	if (depth == 0)
+		return -ELOOP;
+	in = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (in < 0)
+		return -errno;
+	error = mkdirat(to, new_name, VOLUME_FOLDER_MODE) < 0 ? -errno : 0;
+	out = error ? -1 : openat(to, new_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (!error && out < 0)
+		error = -errno;
+	if (!error && deep)
+		error = copy_members(folder, in, out, depth);
+	if (!error && fsync(out) < 0)
+		error = -errno;
+	close(in);
+	if (out >= 0)
+		close(out);
+	return error;
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): DISK_DEPTH
+static int copy_tree(const struct tree_folder *folder, int from, const char *name, int to,
+	const char *new_name, unsigned depth, bool deep)
+{
+	struct stat st;
+
+	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (S_ISREG(st.st_mode))
+		return copy_file(folder, from, name, to, new_name);
+	if (S_ISDIR(st.st_mode))
+		return copy_collection(folder, from, name, to, new_name, depth, deep);
+	return -ENOENT; /* a link or a device */
+}
+
+int tree_folder_copy_run(struct tree_folder *folder, const char *from, const char *to,
+	unsigned flags, bool *created, char **aside)
+{
+	char hidden[TREE_FOLDER_HIDDEN_BYTES];
+	const char *name, *new_name;
+	int source = volume_open_folder_of(folder->volume, from, &name);
+	struct tree_entry entry;
+	int target, error;
+
+	if (source < 0)
+		return source == -ENOTDIR || source == -ELOOP ? -ENOENT : source;
+	error = tree_folder_look(&entry, source, name, from);
+	target = error ? error : open_target(folder, to, &new_name);
+	if (target < 0) {
+		close(source);
+		return target;
+	}
+	/* found out again at the end, but then all the work was in vain */
+	if (!(flags & TREE_OVERWRITE) && tree_folder_look(&entry, target, new_name, to) == 0) {
+		error = -EEXIST;
+	} else {
+		tree_folder_hide(folder, hidden);
+		error = copy_tree(
+			folder, source, name, target, hidden, DISK_DEPTH, !(flags & TREE_SHALLOW));
+		if (!error)
+			error = tree_folder_place(folder, target, hidden, target, to,
+				flags & TREE_OVERWRITE, created, aside);
+		if (error)
+			remove_aside(folder, target, hidden);
+	}
+	close(source);
+	close(target);
+	return error;
+}

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/base/log.h"
+#include "server/base/worker.h"
+#include "storage/tree_folder.h"
+
+enum {
+	TREE_FOLDER_TAG_BYTES = 24
+};
+
+struct tree_folder {
+	struct volume *volume;
+	char *name; /* "uploads" */
+	struct log_name log;
+	tree_folder_created_fn *on_created;
+	void *arg;
+	struct worker *quick, *slow;
+	char tag[TREE_FOLDER_TAG_BYTES]; /* in our own hidden names; constant */
+	/* any thread */
+	_Atomic unsigned reserve_percent;
+	_Atomic uint64_t reserve_bytes, made; /* hidden names, so far */
+	_Atomic bool stopping;
+};
+
+/* --- tree_folder_disk.c: what is done on the threads; paths are the volume's: "uploads/porch/clip.mp4" --- */
+
+enum {
+	TREE_FOLDER_HIDDEN_BYTES = 96
+};
+
+/* A name beside which nobody has another one. */
+void tree_folder_hide(struct tree_folder *folder, char ret[TREE_FOLDER_HIDDEN_BYTES]);
+
+/* Whether so many bytes may be written: 0, -ENOSPC, or what kept us from knowing. */
+int tree_folder_check_space(const struct tree_folder *folder, uint64_t bytes) MUST_CHECK;
+
+/* Tells of the file or folder `name` in `parent`, of which the volume's path is `path`. 0, -ENOENT or -errno. */
+int tree_folder_look(struct tree_entry *ret, int parent, const char *name, const char *path);
+int tree_folder_find_run(
+	const struct tree_folder *folder, const char *path, struct tree_entry *ret);
+
+/* The members after a name, at most `limit` of them in *ret, which the caller frees. */
+int tree_folder_list_run(const struct tree_folder *folder, const char *path, const char *after,
+	size_t limit, const struct auth_user *user, struct tree_entry **ret, size_t *n, bool *more);
+
+int tree_folder_make_run(const struct tree_folder *folder, const char *path);
+
+/*
+ * What these take away lies aside under a hidden name, *aside, which the caller frees and has removed; NULL: nothing.
+ * *created says that there was nothing at `to` before.
+ */
+int tree_folder_delete_run(struct tree_folder *folder, const char *path, char **aside);
+int tree_folder_move_run(struct tree_folder *folder, const char *from, const char *to,
+	bool overwrite, bool *created, char **aside);
+int tree_folder_copy_run(struct tree_folder *folder, const char *from, const char *to,
+	unsigned flags, bool *created, char **aside);
+/* Removes what lies aside. */
+void tree_folder_reap_run(struct tree_folder *folder, const char *aside);
+/* Removes what earlier processes left. */
+void tree_folder_clean_run(struct tree_folder *folder);
+
+/* Gives `old` in `parent` the name `new`, whatever has that: that is set aside. */
+int tree_folder_place(struct tree_folder *folder, int from, const char *old, int to,
+	const char *path, bool overwrite, bool *created, char **aside);
+/* Tells of something new at a path on the volume. Reactor. */
+void tree_folder_tell_created(const struct tree_folder *folder, const char *path);
+/* Has the slow thread remove what lies aside; takes the string over. Reactor. */
+void tree_folder_reap(struct tree_folder *folder, char *aside);

@@ -1,0 +1,298 @@
+/* A file that is being written: under a hidden name beside its own, until it is whole and synced. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+
+#include "server/base/memory.h"
+#include "server/base/reactor.h"
+#include "storage/tree_folder_private.h"
+
+enum {
+	PUT_WAITING_BYTES = 256 << 10, /* beyond it the writer is to wait */
+	PUT_SYNC_BYTES = 16 << 20
+};
+#define PUT_RETRY_US (INT64_C(50) * 1000)
+
+struct tree_put {
+	struct worker_job job; /* the one that is under way */
+	struct tree_folder *folder;
+	/* reactor */
+	const struct tree_put_events *events;
+	void *arg;
+	struct evbuffer *waiting; /* for the job to come back */
+	struct event *retry_timer;
+	bool busy, begun, committing, aborted;
+	bool full; /* the writer was told to wait */
+	struct reactor_dead dead;
+	/* whoever runs the job, then the reactor */
+	char *path; /* on the volume */
+	char *etag; /* that the target must have; "": must not be there; NULL: whatever */
+	char hidden[TREE_FOLDER_HIDDEN_BYTES];
+	int parent, fd, error;
+	uint64_t bytes; /* announced; or written since the last sync */
+	struct evbuffer *data;
+	bool created;
+	char *aside;
+	struct tree_entry entry;
+};
+
+static void put_go_on(struct tree_put *put);
+
+/* --- on the thread --- */
+
+static int put_check_target(const struct tree_put *put)
+{
+	struct tree_entry target;
+	int error = tree_folder_look(&target, put->parent, strrchr(put->path, '/') + 1, put->path);
+
+	if (error == -ENOENT)
+		return put->etag && *put->etag ? -ESTALE : 0;
+	if (error)
+		return error;
+	if (target.kind == TREE_COLLECTION)
+		return -EISDIR;
+	if (put->etag && !*put->etag)
+		return -EEXIST;
+	return put->etag && strcmp(put->etag, target.etag) != 0 ? -ESTALE : 0;
+}
+
+static int put_open(struct tree_put *put)
+{
+	const char *name;
+	int error = tree_folder_check_space(put->folder, put->bytes);
+
+	if (error)
+		return error;
+	put->parent = volume_open_folder_of(put->folder->volume, put->path, &name);
+	if (put->parent < 0)
+		return put->parent == -ENOENT ? -ENOTDIR : put->parent;
+	error = put_check_target(put);
+	if (error)
+		return error;
+	tree_folder_hide(put->folder, put->hidden);
+	put->fd = openat(put->parent, put->hidden,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, VOLUME_FILE_MODE);
+	return put->fd < 0 ? -errno : 0;
+}
+
+static void put_open_run(struct worker_job *job)
+{
+	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+
+	put->error = put_open(put);
+	put->bytes = 0;
+}
+
+static int put_write(struct tree_put *put)
+{
+	size_t n = evbuffer_get_length(put->data);
+	int error = tree_folder_check_space(put->folder, n);
+
+	if (error)
+		return error;
+	put->bytes += n;
+	while (evbuffer_get_length(put->data) > 0) {
+		if (evbuffer_write(put->data, put->fd) < 0 && errno != EINTR)
+			return -errno;
+	}
+	if (put->bytes < PUT_SYNC_BYTES)
+		return 0;
+	put->bytes = 0;
+	return fdatasync(put->fd) < 0 ? -errno : 0; /* little is left for the end */
+}
+
+static void put_write_run(struct worker_job *job)
+{
+	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+
+	put->error = put_write(put);
+	if (put->error && put->error != -ENOSPC)
+		volume_count_error("write");
+}
+
+static int put_commit(struct tree_put *put)
+{
+	const char *name = strrchr(put->path, '/') + 1;
+	int error = put_check_target(put);
+
+	if (!error && fsync(put->fd) < 0)
+		error = -errno;
+	if (close(put->fd) < 0 && !error)
+		error = -errno;
+	put->fd = -1;
+	if (!error)
+		error = tree_folder_place(put->folder, put->parent, put->hidden, put->parent,
+			put->path, !put->etag || *put->etag, &put->created, &put->aside);
+	if (error)
+		return error;
+	put->hidden[0] = '\0';
+	return tree_folder_look(&put->entry, put->parent, name, put->path);
+}
+
+static void put_commit_run(struct worker_job *job)
+{
+	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+
+	put->error = put_commit(put);
+}
+
+/* The end of any: what did not become a file goes. */
+static void put_close_run(struct worker_job *job)
+{
+	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+
+	if (put->fd >= 0)
+		close(put->fd);
+	if (put->hidden[0] && put->parent >= 0)
+		(void)unlinkat(put->parent, put->hidden, 0);
+	if (put->parent >= 0)
+		close(put->parent);
+}
+
+/* --- on the reactor --- */
+
+static void put_fini(void *object)
+{
+	struct tree_put *put = object;
+
+	evbuffer_free(put->waiting);
+	evbuffer_free(put->data);
+	free(put->aside);
+	free(put->path);
+	free(put->etag);
+	free(put);
+}
+
+static void put_close_done(struct worker_job *job)
+{
+	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+
+	if (put->aside)
+		tree_folder_reap(put->folder, put->aside);
+	put->aside = NULL;
+	put_fini(put);
+}
+
+/* Nobody is told anything any more. The queue keeps room for this. */
+static void put_close(struct tree_put *put)
+{
+	reactor_timer_free(&put->retry_timer);
+	put->job = (struct worker_job){ .run = put_close_run, .done = put_close_done };
+	if (worker_post(put->folder->quick, &put->job) < 0) {
+		put_close_run(&put->job);
+		put_close_done(&put->job);
+	}
+}
+
+static void put_done(struct worker_job *job)
+{
+	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+	const struct tree_put_events *events = put->events;
+	void *arg = put->arg;
+	bool whole = put->committing && job->run == put_commit_run;
+
+	put->busy = false;
+	if (put->created)
+		tree_folder_tell_created(put->folder, put->path);
+	if (put->aborted) {
+		put_close(put);
+	} else if (put->error || whole) {
+		events->on_end(arg, put->error, put->created, put->error ? NULL : &put->entry);
+		put_close(put);
+	} else if (!put->begun) {
+		put->begun = true;
+		events->on_begun(arg);
+	} else {
+		put_go_on(put);
+	}
+}
+
+static void put_post(struct tree_put *put, void (*run)(struct worker_job *), size_t bytes)
+{
+	put->job = (struct worker_job){ .run = run, .done = put_done, .bytes = bytes };
+	put->busy = worker_post(put->folder->quick, &put->job) == 0;
+	if (!put->busy)
+		reactor_timer_start(put->retry_timer, PUT_RETRY_US);
+}
+
+/* Writes what waits; then commits, if that is wanted; then the writer may go on. */
+static void put_go_on(struct tree_put *put)
+{
+	size_t n;
+
+	if (put->busy)
+		return;
+	(void)evbuffer_add_buffer(put->data, put->waiting);
+	n = evbuffer_get_length(put->data);
+	if (n)
+		put_post(put, put_write_run, n);
+	else if (put->committing)
+		put_post(put, put_commit_run, 0);
+	if (put->full && (put->busy || !n)) {
+		put->full = false;
+		put->events->on_drained(put->arg);
+	}
+}
+
+static void put_on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	put_go_on(arg);
+}
+
+struct tree_put *tree_folder_put(struct tree_folder *folder, const char *path, uint64_t bytes,
+	const struct tree_put_events *events, void *arg)
+{
+	struct tree_put *put = xcalloc(1, sizeof(*put));
+
+	put->folder = folder;
+	put->path = xstrdup(path + 1);
+	put->events = events;
+	put->arg = arg;
+	put->parent = put->fd = -1;
+	put->bytes = bytes;
+	put->waiting = evbuffer_new();
+	put->data = evbuffer_new();
+	if (!put->waiting || !put->data)
+		abort();
+	put->retry_timer = reactor_timer_new(put_on_retry, put);
+	put_post(put, put_open_run, 0);
+	if (put->busy)
+		return put;
+	reactor_timer_free(&put->retry_timer);
+	put_fini(put);
+	return NULL;
+}
+
+bool tree_put_write(struct tree_put *put, struct evbuffer *data)
+{
+	size_t held;
+
+	(void)evbuffer_add_buffer(put->waiting, data);
+	put_go_on(put);
+	held = evbuffer_get_length(put->waiting);
+	if (!put->busy) /* the thread's queue is full */
+		held += evbuffer_get_length(put->data);
+	put->full = held >= PUT_WAITING_BYTES;
+	return !put->full;
+}
+
+void tree_put_commit(struct tree_put *put, const char *etag)
+{
+	put->etag = etag ? xstrdup(etag) : NULL;
+	put->committing = true;
+	put_go_on(put);
+}
+
+void tree_put_abort(struct tree_put *put)
+{
+	if (!put)
+		return;
+	put->aborted = true;
+	if (!put->busy)
+		put_close(put);
+}

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Names that people give to files. Pure. */
+
+enum {
+	TREE_NAME_BYTES = 255 /* the longest that file systems take */
+};
+
+/* What is being written has a name that starts so; nobody sees it, and nobody may give it. */
+#define TREE_PART ".nvrd-part-"
+
+/*
+ * Whether the n bytes are a name for a file: valid UTF-8 (RFC 3629) without control characters and '/', not "." or
+ * "..", not too long, and not one of ours.
+ */
+bool tree_name_is_fine(const char *name, size_t n);
+/* The same for each part of a path like "a/b/c": no empty part, no more than `most` of them. */
+bool tree_name_path_is_fine(const char *path, size_t most);
+/* Whether a path is another one or lies below it. */
+bool tree_name_is_within(const char *path, const char *top);

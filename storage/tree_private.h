@@ -1,0 +1,92 @@
+#pragma once
+
+#include <stdbool.h>
+
+#include "server/base/log.h"
+#include "server/base/reactor.h"
+#include "storage/catalogue_resource.h"
+#include "storage/locks.h"
+#include "storage/tree.h"
+#include "storage/tree_folder.h"
+#include "storage/tree_name.h"
+
+#define TREE_UPLOADS "uploads"
+
+enum {
+	CAMERA_BYTES = 64,
+	DATE_BYTES = 11
+};
+
+struct tree {
+	struct catalogue *catalogue;
+	struct volume *volume;
+	struct tree_folder *uploads;
+	struct locks *locks;
+	struct log_name log;
+	size_t removing; /* recordings, by the volume */
+	bool freed;      /* waits for these */
+};
+
+/* What a path means, by its form alone. */
+enum tree_place {
+	PLACE_NONE,
+	PLACE_ROOT,
+	PLACE_RECORDINGS,
+	PLACE_CAMERA,
+	PLACE_DAY,
+	PLACE_FILE,
+	PLACE_UPLOADS /* or anything in it */
+};
+
+struct tree_path {
+	enum tree_place place;
+	char camera[CAMERA_BYTES];
+	char day[DATE_BYTES];
+};
+
+/* One look-up, listing or opening on its way. */
+struct tree_request {
+	struct tree *tree;
+	struct tree_path path;
+	char *text;              /* the path as asked for */
+	char *after;             /* listings: names up to this one are left out */
+	struct auth_user *user;  /* a copy: who may see what */
+	tree_entry_fn *on_entry; /* which of the three is set says what is asked for */
+	tree_list_fn *on_list;
+	tree_open_fn *on_open;
+	tree_changed_fn *on_changed;
+	void *arg;
+	struct catalogue_query *query;
+	struct tree_folder_request *folder;
+	int error;                /* what is answered without asking anybody; 0: busy */
+	bool changing, cancelled; /* a change goes on without its caller */
+	struct volume_reader *reader;
+	struct catalogue_segment *segment; /* being opened, or deleted */
+	bool again;                        /* its file was not where the row had it */
+	struct tree_entry *entry;          /* an upload that is being opened */
+	struct tree_entry *entries;        /* uploads that wait for their properties */
+	size_t n;
+	bool more;
+	struct catalogue_resource_query *resource;
+	char *to; /* of what is copied or moved */
+	unsigned flags;
+	struct event *answer_timer; /* for answers that need no query */
+	struct reactor_dead dead;
+};
+
+struct tree_path tree_parse(const char *text);
+/* Whether the user may see what is in that part of the tree, be it there or not. */
+bool tree_may_see(const struct tree_path *path, const char *text, const struct auth_user *user);
+
+/* A request with its path understood. What the user may not see is PLACE_NONE. */
+struct tree_request *tree_request_new(
+	struct tree *tree, const char *path, const struct auth_user *user, void *arg);
+/* What is to be returned: the answer is "busy" when nobody has been asked. */
+struct tree_request *tree_request_started(struct tree_request *request);
+/* The path on the volume. */
+const char *tree_request_volume_path(const struct tree_request *request);
+/* It is over, and freed later. */
+void tree_request_end(struct tree_request *request);
+void tree_request_fail(struct tree_request *request, int error);
+/* Answers request->error, "not there" or "busy" without asking anybody, but not before the caller has returned. */
+void tree_request_fail_soon(struct tree_request *request);
