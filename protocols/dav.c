@@ -11,15 +11,10 @@
 #include <event2/buffer.h>
 
 #include "protocols/dav_body.h"
+#include "protocols/dav_private.h"
 #include "protocols/dav_properties.h"
-#include "protocols/http_server.h"
-#include "protocols/http_tree.h"
-#include "protocols/markup.h"
 #include "protocols/uri.h"
 #include "server/base/memory.h"
-#include "storage/tree.h"
-
-#define DAV_CONTENT_TYPE "application/xml; charset=utf-8"
 
 struct dav_propfind {
 	struct http_walk walk; /* first */
@@ -33,10 +28,26 @@ struct dav_propfind {
 };
 
 static struct tree *dav_tree;
+static uint64_t dav_put_limit;
 
 void dav_set_tree(struct tree *tree)
 {
 	dav_tree = tree;
+}
+
+void dav_set_put_limit(uint64_t bytes)
+{
+	dav_put_limit = bytes;
+}
+
+struct tree *dav_get_tree(void)
+{
+	return dav_tree;
+}
+
+uint64_t dav_get_put_limit(void)
+{
+	return dav_put_limit ? dav_put_limit : HTTP_UNKNOWN - 1;
 }
 
 static void dav_on_gone(void *context)
@@ -47,18 +58,6 @@ static void dav_on_gone(void *context)
 	http_walk_fini(&d->walk);
 	evbuffer_free(d->out);
 	free(d);
-}
-
-static void dav_refuse_depth(struct http_request *request)
-{
-	struct evbuffer *body = evbuffer_new();
-
-	if (!body)
-		abort();
-	markup_add(body, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
-			 "<D:error xmlns:D=\"DAV:\"><D:propfind-finite-depth/></D:error>\n");
-	http_answer(request, 403, DAV_CONTENT_TYPE, body);
-	evbuffer_free(body);
 }
 
 /* Depth (RFC 4918 section 10.2; absent: infinity), and Windows' "1,noroot". False: answered. */
@@ -76,7 +75,7 @@ static bool dav_parse_depth(struct dav_propfind *d)
 	if (message_text_is(depth, "1,noroot"))
 		return true;
 	if (!depth.p || message_text_is(depth, "infinity"))
-		dav_refuse_depth(d->walk.request);
+		dav_answer_condition(d->walk.request, 403, "propfind-finite-depth", NULL);
 	else
 		http_answer_error(d->walk.request, 400, "Depth must be 0 or 1");
 	return false;

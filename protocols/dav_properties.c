@@ -10,9 +10,10 @@
 
 #include <event2/buffer.h>
 
+#include "protocols/dav_private.h"
 #include "protocols/http_date.h"
 #include "protocols/markup.h"
-#include "storage/tree.h"
+#include "server/base/reactor.h"
 
 /* What an entry must have for a property to be defined. */
 enum {
@@ -22,6 +23,8 @@ enum {
 	DAV_CREATED = 1 << 2,
 	DAV_SEGMENT = 1 << 3,
 	DAV_PICTURE = 1 << 4,
+	DAV_SPACE = 1 << 5,
+	DAV_LOCKABLE = 1 << 6,
 };
 
 static void dav_add_timestamp(struct evbuffer *out, int64_t utc_us)
@@ -78,9 +81,66 @@ static void dav_write_creationdate(struct evbuffer *out, const struct tree_entry
 	dav_add_timestamp(out, e->created_us);
 }
 
-static void dav_write_nothing(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_supportedlock(struct evbuffer *out, const struct tree_entry *e)
 {
-	(void)out, (void)e;
+	static const char *const scopes[] = { "exclusive", "shared" };
+
+	(void)e;
+	for (size_t i = 0; i < ARRAY_LENGTH(scopes); i++) {
+		markup_add(out, "<D:lockentry><D:lockscope><D:");
+		markup_add(out, scopes[i]);
+		markup_add(
+			out, "/></D:lockscope><D:locktype><D:write/></D:locktype></D:lockentry>");
+	}
+}
+
+/* What is left of it, rounded up. */
+static void dav_write_timeout(struct evbuffer *out, const struct lock *lock)
+{
+	int64_t left_us = lock->expires_us - reactor_monotonic_us();
+
+	(void)evbuffer_add_printf(
+		out, "<D:timeout>Second-%" PRId64 "</D:timeout>", (left_us + 999999) / 1000000);
+}
+
+static void dav_write_lock(struct evbuffer *out, const struct lock *lock)
+{
+	markup_add(out, "<D:activelock><D:locktype><D:write/></D:locktype><D:lockscope>");
+	markup_add(out, lock->exclusive ? "<D:exclusive/>" : "<D:shared/>");
+	markup_add(out, "</D:lockscope><D:depth>");
+	markup_add(out, lock->deep ? "infinity" : "0");
+	markup_add(out, "</D:depth>");
+	markup_add(out, lock->owner);
+	dav_write_timeout(out, lock);
+	markup_add(out, "<D:locktoken><D:href>");
+	markup_add(out, lock->token);
+	markup_add(out, "</D:href></D:locktoken><D:lockroot><D:href>");
+	markup_add_path(out, lock->path);
+	markup_add(out, "</D:href></D:lockroot></D:activelock>");
+}
+
+void dav_write_locks(struct evbuffer *out, const char *path)
+{
+	struct locks *locks = tree_locks(dav_get_tree());
+	const struct lock *lock;
+
+	for (lock = locks_next(locks, path, NULL); lock; lock = locks_next(locks, path, lock))
+		dav_write_lock(out, lock);
+}
+
+static void dav_write_lockdiscovery(struct evbuffer *out, const struct tree_entry *e)
+{
+	dav_write_locks(out, e->path);
+}
+
+static void dav_write_available(struct evbuffer *out, const struct tree_entry *e)
+{
+	(void)evbuffer_add_printf(out, "%" PRIu64, e->free_bytes);
+}
+
+static void dav_write_used(struct evbuffer *out, const struct tree_entry *e)
+{
+	(void)evbuffer_add_printf(out, "%" PRIu64, e->used_bytes);
 }
 
 static void dav_write_camera(struct evbuffer *out, const struct tree_entry *e)
@@ -132,24 +192,27 @@ static const struct dav_row {
 	void (*write)(struct evbuffer *out, const struct tree_entry *e);
 	unsigned needs;
 	bool is_ours; /* in DAV_NVRD_SPACE, else in DAV: */
+	bool is_asked_for; /* by name only */
 } dav_rows[] = {
-	{ "resourcetype",     dav_write_resourcetype,    DAV_ANY,      false },
-	{ "displayname",      dav_write_displayname,     DAV_ANY,      false },
-	{ "getcontentlength", dav_write_contentlength,   DAV_FILE,     false },
-	{ "getcontenttype",   dav_write_contenttype,     DAV_FILE,     false },
-	{ "getetag",          dav_write_etag,            DAV_FILE,     false },
-	{ "getlastmodified",  dav_write_lastmodified,    DAV_MODIFIED, false },
-	{ "creationdate",     dav_write_creationdate,    DAV_CREATED,  false },
-	{ "supportedlock",    dav_write_nothing,         DAV_ANY,      false },
-	{ "lockdiscovery",    dav_write_nothing,         DAV_ANY,      false },
-	{ "camera",           dav_write_camera,          DAV_SEGMENT,  true },
-	{ "start",            dav_write_start,           DAV_SEGMENT,  true },
-	{ "end",              dav_write_end,             DAV_SEGMENT,  true },
-	{ "duration",         dav_write_duration,        DAV_SEGMENT,  true },
-	{ "codec",            dav_write_codec,           DAV_SEGMENT,  true },
-	{ "width",            dav_write_width,           DAV_PICTURE,  true },
-	{ "height",           dav_write_height,          DAV_PICTURE,  true },
-	{ "state",            dav_write_state,           DAV_SEGMENT,  true },
+	{ "resourcetype",     dav_write_resourcetype,    DAV_ANY,      false, false },
+	{ "displayname",      dav_write_displayname,     DAV_ANY,      false, false },
+	{ "getcontentlength", dav_write_contentlength,   DAV_FILE,     false, false },
+	{ "getcontenttype",   dav_write_contenttype,     DAV_FILE,     false, false },
+	{ "getetag",          dav_write_etag,            DAV_FILE,     false, false },
+	{ "getlastmodified",  dav_write_lastmodified,    DAV_MODIFIED, false, false },
+	{ "creationdate",     dav_write_creationdate,    DAV_CREATED,  false, false },
+	{ "supportedlock",    dav_write_supportedlock,   DAV_LOCKABLE, false, false },
+	{ "lockdiscovery",    dav_write_lockdiscovery,   DAV_LOCKABLE, false, false },
+	{ "quota-available-bytes", dav_write_available,  DAV_SPACE,    false, true },
+	{ "quota-used-bytes", dav_write_used,            DAV_SPACE,    false, true },
+	{ "camera",           dav_write_camera,          DAV_SEGMENT,  true, false },
+	{ "start",            dav_write_start,           DAV_SEGMENT,  true, false },
+	{ "end",              dav_write_end,             DAV_SEGMENT,  true, false },
+	{ "duration",         dav_write_duration,        DAV_SEGMENT,  true, false },
+	{ "codec",            dav_write_codec,           DAV_SEGMENT,  true, false },
+	{ "width",            dav_write_width,           DAV_PICTURE,  true, false },
+	{ "height",           dav_write_height,          DAV_PICTURE,  true, false },
+	{ "state",            dav_write_state,           DAV_SEGMENT,  true, false },
 };
 /* clang-format on */
 
@@ -173,6 +236,12 @@ void dav_select(struct dav_selection *ret, const struct dav_query *query)
 		ret->known[i] = dav_find_row(&query->properties[i]);
 }
 
+/* "/uploads" itself always stays. */
+static bool dav_is_writable(const struct tree_entry *e)
+{
+	return strncmp(e->path, "/uploads/", strlen("/uploads/")) == 0;
+}
+
 static unsigned dav_entry_has(const struct tree_entry *e)
 {
 	unsigned has = 0;
@@ -187,6 +256,10 @@ static unsigned dav_entry_has(const struct tree_entry *e)
 		has |= DAV_SEGMENT;
 	if (e->segment && e->segment->width > 0)
 		has |= DAV_PICTURE;
+	if (e->has_space)
+		has |= DAV_SPACE;
+	if (e->segment || dav_is_writable(e))
+		has |= DAV_LOCKABLE;
 	return has;
 }
 
@@ -203,7 +276,7 @@ static void dav_write_row(
 	markup_add(out, "<");
 	markup_add(out, prefix);
 	markup_add(out, row->name);
-	if (!entry || row->write == dav_write_nothing) {
+	if (!entry) {
 		markup_add(out, "/>");
 		return;
 	}
@@ -213,6 +286,40 @@ static void dav_write_row(
 	markup_add(out, prefix);
 	markup_add(out, row->name);
 	markup_add(out, ">");
+}
+
+/* A property that people have given the entry, or NULL. */
+static const struct catalogue_property *dav_find_dead(
+	const struct tree_entry *entry, const struct dav_name *name)
+{
+	for (size_t i = 0; i < entry->n_properties; i++) {
+		const struct catalogue_property *property = &entry->properties[i];
+
+		if (!strcmp(property->space, name->space) && !strcmp(property->name, name->name))
+			return property;
+	}
+	return NULL;
+}
+
+void dav_write_name(struct evbuffer *out, const struct dav_name *name)
+{
+	markup_add(out, "<");
+	markup_add(out, name->name);
+	markup_add(out, " xmlns=\"");
+	markup_add_text(out, name->space);
+	markup_add(out, "\"/>");
+}
+
+static void dav_write_dead(struct evbuffer *out, const struct tree_entry *entry, bool names_only)
+{
+	for (size_t i = 0; i < entry->n_properties; i++) {
+		const struct catalogue_property *property = &entry->properties[i];
+
+		if (names_only)
+			dav_write_name(out, &(struct dav_name){ property->space, property->name });
+		else
+			markup_add(out, property->value);
+	}
 }
 
 static void dav_write_propstat_end(struct evbuffer *out, const char *status)
@@ -229,49 +336,85 @@ static void dav_write_all(struct evbuffer *out, const struct tree_entry *entry, 
 
 	markup_add(out, "<D:propstat><D:prop>");
 	for (size_t i = 0; i < ARRAY_LENGTH(dav_rows); i++) {
-		if (dav_is_defined((int)i, has))
+		if (dav_is_defined((int)i, has) && (names_only || !dav_rows[i].is_asked_for))
 			dav_write_row(out, &dav_rows[i], names_only ? NULL : entry);
 	}
+	dav_write_dead(out, entry, names_only);
 	dav_write_propstat_end(out, "200 OK");
+}
+
+/* Whether the entry has the i-th property that was asked for; a dead one in *dead. */
+static bool dav_has(const struct dav_selection *selection, size_t i, const struct tree_entry *entry,
+	unsigned has, const struct catalogue_property **dead)
+{
+	*dead = NULL;
+	if (dav_is_defined(selection->known[i], has))
+		return true;
+	*dead = dav_find_dead(entry, &selection->query->properties[i]);
+	return *dead;
 }
 
 static void dav_write_found(struct evbuffer *out, const struct dav_selection *selection,
 	const struct tree_entry *entry, unsigned has)
 {
+	const struct catalogue_property *dead;
+
 	markup_add(out, "<D:propstat><D:prop>");
 	for (size_t i = 0; i < selection->query->n_properties; i++) {
-		if (dav_is_defined(selection->known[i], has))
+		if (!dav_has(selection, i, entry, has, &dead))
+			continue;
+		if (dead)
+			markup_add(out, dead->value);
+		else
 			dav_write_row(out, &dav_rows[selection->known[i]], entry);
 	}
 	dav_write_propstat_end(out, "200 OK");
 }
 
-static void dav_write_missing(
-	struct evbuffer *out, const struct dav_selection *selection, unsigned has)
+static void dav_write_missing(struct evbuffer *out, const struct dav_selection *selection,
+	const struct tree_entry *entry, unsigned has)
 {
 	const struct dav_query *query = selection->query;
+	const struct catalogue_property *dead;
 
 	markup_add(out, "<D:propstat><D:prop>");
 	for (size_t i = 0; i < query->n_properties; i++) {
-		if (dav_is_defined(selection->known[i], has))
-			continue;
-		markup_add(out, "<");
-		markup_add(out, query->properties[i].name);
-		markup_add(out, " xmlns=\"");
-		markup_add_text(out, query->properties[i].space);
-		markup_add(out, "\"/>");
+		if (!dav_has(selection, i, entry, has, &dead))
+			dav_write_name(out, &query->properties[i]);
 	}
 	dav_write_propstat_end(out, "404 Not Found");
 }
 
 /* How many of the asked-for properties this entry has. */
-static size_t dav_count_found(const struct dav_selection *selection, unsigned has)
+static size_t dav_count_found(
+	const struct dav_selection *selection, const struct tree_entry *entry, unsigned has)
 {
+	const struct catalogue_property *dead;
 	size_t found = 0;
 
 	for (size_t i = 0; i < selection->query->n_properties; i++)
-		found += dav_is_defined(selection->known[i], has);
+		found += dav_has(selection, i, entry, has, &dead);
 	return found;
+}
+
+/* What allprop's include asks for besides what is shown anyway. */
+static void dav_write_included(struct evbuffer *out, const struct dav_selection *selection,
+	const struct tree_entry *entry, unsigned has)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < selection->query->n_properties; i++) {
+		int row = selection->known[i];
+
+		if (!dav_is_defined(row, has) || !dav_rows[row].is_asked_for)
+			continue;
+		if (!any)
+			markup_add(out, "<D:propstat><D:prop>");
+		any = true;
+		dav_write_row(out, &dav_rows[row], entry);
+	}
+	if (any)
+		dav_write_propstat_end(out, "200 OK");
 }
 
 static void dav_write_properties(
@@ -279,7 +422,7 @@ static void dav_write_properties(
 {
 	const struct dav_query *query = selection->query;
 	unsigned has = dav_entry_has(entry);
-	size_t found = dav_count_found(selection, has);
+	size_t found = dav_count_found(selection, entry, has);
 
 	switch (query->kind) {
 	case DAV_PROPNAME:
@@ -287,6 +430,7 @@ static void dav_write_properties(
 		return;
 	case DAV_ALLPROP:
 		dav_write_all(out, entry, false);
+		dav_write_included(out, selection, entry, has);
 		break;
 	case DAV_PROP:
 		if (found > 0 || query->n_properties == 0)
@@ -294,7 +438,7 @@ static void dav_write_properties(
 		break;
 	}
 	if (found < query->n_properties)
-		dav_write_missing(out, selection, has);
+		dav_write_missing(out, selection, entry, has);
 }
 
 void dav_write_response(
@@ -309,10 +453,15 @@ void dav_write_response(
 	markup_add(out, "</D:response>\n");
 }
 
+bool dav_is_protected(const struct dav_name *name)
+{
+	return dav_find_row(name) >= 0;
+}
+
 void dav_write_head(struct evbuffer *out)
 {
-	markup_add(out, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
-			"<D:multistatus xmlns:D=\"DAV:\" xmlns:N=\"" DAV_NVRD_SPACE "\">\n");
+	markup_add(out,
+		DAV_XML_HEAD "<D:multistatus xmlns:D=\"DAV:\" xmlns:N=\"" DAV_NVRD_SPACE "\">\n");
 }
 
 void dav_write_tail(struct evbuffer *out)

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stdbool.h>
+
 #include "protocols/dav_body.h"
 
 struct evbuffer;
@@ -21,3 +23,10 @@ void dav_write_head(struct evbuffer *out);
 void dav_write_response(struct evbuffer *out, const struct dav_selection *selection,
 	const struct tree_entry *entry);
 void dav_write_tail(struct evbuffer *out);
+
+/* The name alone, as an empty element. */
+void dav_write_name(struct evbuffer *out, const struct dav_name *name);
+/* The activelock elements of a path. */
+void dav_write_locks(struct evbuffer *out, const char *path);
+/* Whether a property is one of the live ones, which clients cannot change. */
+bool dav_is_protected(const struct dav_name *name);

@@ -134,18 +134,18 @@ static void http_file_add_disposition(struct http_request *request, const char *
 static void http_file_add_fields(struct http_request *request, const struct tree_entry *entry)
 {
 	char date[HTTP_DATE_BYTES];
-	bool grows = entry->segment && entry->segment->state == SEGMENT_OPEN;
+	bool is_closed = entry->segment && entry->segment->state == SEGMENT_CLOSED;
 
 	http_add_field(request, "ETag", "%s", entry->etag);
 	if (entry->modified_us > 0)
 		http_add_field(
 			request, "Last-Modified", "%s", http_date_write(date, entry->modified_us));
 	http_add_field(request, "Accept-Ranges", "bytes");
-	if (grows)
-		http_add_field(request, "Cache-Control", "private, no-cache");
-	else
+	if (is_closed)
 		http_add_field(
 			request, "Cache-Control", "private, max-age=%d", FILE_MAX_AGE_SECONDS);
+	else
+		http_add_field(request, "Cache-Control", "private, no-cache");
 }
 
 static struct http_conditions http_file_conditions(const struct http_request *request)
