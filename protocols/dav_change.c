@@ -162,10 +162,15 @@ static void dav_copy_or_move(struct http_request *request, unsigned flags)
 	if (!dav_check_init(&c->check, request) || !copy_parse_flags(c))
 		return;
 	refused = destination.p ? dav_path_of(request, destination, c->to, &is_collection) : 400;
-	if (refused)
+	if (refused) {
 		http_answer_error(request, refused,
 			refused == 502 ? "the Destination is on another server"
 				       : "the Destination is missing or malformed");
+		return;
+	}
+	refused = tree_may_copy(dav_get_tree(), c->check.path, c->to, c->flags, c->check.user);
+	if (refused)
+		dav_answer_error(request, refused);
 	else
 		dav_check_start(&c->check, copy_on_checked);
 }

@@ -27,7 +27,7 @@ static const struct http_method_row http_methods[] = {
 /* clang-format on */
 
 /* The segment below these is a camera's name (DESIGN section 5). */
-static const char *const http_camera_roots[] = { "/live/", "/recordings/" };
+static const char *const http_camera_roots[] = { "/live/", "/recordings/", "/uploads/" };
 
 const struct http_method_row *http_method_find(struct message_text name)
 {

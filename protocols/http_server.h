@@ -42,7 +42,7 @@ enum http_method {
  * are allowed. A known path with another method gets 405 with Allow; OPTIONS is answered by the
  * server for routes that do not list it (with the union of the methods of the path; DAV: 1, 2, 3 where
  * PROPFIND is among them).
- * Whatever the rows say, what follows "/live/" and "/recordings/" is a camera, which the user must
+ * Whatever the rows say, what follows "/live/", "/recordings/" and "/uploads/" is a camera, which the user must
  * be allowed to see (else 404).
  */
 struct http_route {

@@ -106,6 +106,9 @@ enum {
 	TREE_SHALLOW = 1 << 1,   /* a collection is copied without its members */
 	TREE_MOVE = 1 << 2
 };
+/* As tree_may_change(), of both. */
+int tree_may_copy(const struct tree *tree, const char *from, const char *to, unsigned flags,
+	const struct auth_user *user) MUST_CHECK;
 /* Copies or moves, with all that is in it, at once or not at all. */
 struct tree_request *tree_copy(struct tree *tree, const char *from, const char *to, unsigned flags,
 	const struct auth_user *user, tree_changed_fn *done, void *arg) MUST_CHECK;

@@ -142,8 +142,7 @@ struct tree_request *tree_delete(struct tree *tree, const char *path, const stru
 	return tree_request_started(request);
 }
 
-/* Whether something may be copied or moved there. */
-static int copy_check(struct tree *tree, const char *from, const char *to, unsigned flags,
+int tree_may_copy(const struct tree *tree, const char *from, const char *to, unsigned flags,
 	const struct auth_user *user)
 {
 	struct tree_path source = tree_parse(from), target = tree_parse(to);
@@ -164,7 +163,7 @@ struct tree_request *tree_copy(struct tree *tree, const char *from, const char *
 	const struct auth_user *user, tree_changed_fn *done, void *arg)
 {
 	struct tree_request *request =
-		change_new(tree, from, user, copy_check(tree, from, to, flags, user), done, arg);
+		change_new(tree, from, user, tree_may_copy(tree, from, to, flags, user), done, arg);
 
 	request->to = xstrdup(to);
 	request->flags = flags;
