@@ -15,8 +15,10 @@ static int tree_may(const char *text, const struct auth_user *user, bool delete)
 		return -EACCES;
 	if (!tree_may_see(&path, text, user))
 		return delete ? -ENOENT : -EACCES;
-	if (path.place == PLACE_NONE)
-		return tree_name_is_within(text, "/" TREE_UPLOADS) && !delete ? -EINVAL : -ENOENT;
+	if (path.place == PLACE_NONE && delete)
+		return -ENOENT;
+	if (path.place == PLACE_NONE && tree_name_is_within(text, "/" TREE_UPLOADS))
+		return -EINVAL;
 	if (path.place == PLACE_UPLOADS)
 		return strcmp(text, "/" TREE_UPLOADS) ? 0 : -EPERM;
 	return path.place == PLACE_FILE && delete ? 0 : -EPERM;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -175,6 +176,99 @@ static void on_never(struct http_request *request)
 	count(request);
 }
 
+/* --- bodies as they come --- */
+
+enum {
+	RECEIVE_MOST = 300000,
+	RECEIVE_PIECE_MOST = 320 << 10 /* what the server holds of it at once */
+};
+
+struct receiver {
+	struct http_request *request;
+	struct event *timer;
+	size_t bytes, largest;
+	unsigned sum;
+	bool slow;
+};
+static struct receiver *receiver; /* of one at a time */
+
+static void receiver_gone(void *context)
+{
+	struct receiver *r = context;
+
+	reactor_timer_free(&r->timer);
+	receiver = NULL;
+	free(r);
+	gone++;
+}
+
+static void receiver_on_body(void *context, struct evbuffer *data, bool last)
+{
+	struct receiver *r = context;
+	size_t n = evbuffer_get_length(data);
+	const unsigned char *p = evbuffer_pullup(data, -1);
+	char text[64];
+
+	for (size_t i = 0; i < n; i++)
+		r->sum = r->sum * 31 + p[i];
+	r->bytes += n;
+	r->largest = n > r->largest ? n : r->largest;
+	(void)evbuffer_drain(data, n);
+	if (last) {
+		(void)snprintf(text, sizeof(text), "%zu bytes, %x", r->bytes, r->sum);
+		answer_text(r->request, text);
+	} else if (r->slow) {
+		http_pause_body(r->request);
+		reactor_timer_start(r->timer, 1000);
+	}
+}
+
+static void receiver_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct receiver *r = arg;
+
+	(void)fd, (void)what;
+	if (r->bytes)
+		http_resume_body(r->request);
+	else
+		http_receive(r->request, r->slow ? BIG_BYTES : RECEIVE_MOST, receiver_on_body);
+}
+
+static struct receiver *receiver_new(struct http_request *request)
+{
+	handled++;
+	receiver = xcalloc(1, sizeof(*receiver));
+	receiver->request = request;
+	receiver->timer = reactor_timer_new(receiver_on_timer, receiver);
+	http_set_context(request, receiver, receiver_gone);
+	return receiver;
+}
+
+static void on_put(struct http_request *request)
+{
+	(void)receiver_new(request);
+	http_receive(request, RECEIVE_MOST, receiver_on_body);
+}
+
+static void on_put_later(struct http_request *request)
+{
+	reactor_timer_start(receiver_new(request)->timer, 1000);
+}
+
+static void on_put_slow(struct http_request *request)
+{
+	struct receiver *r = receiver_new(request);
+
+	r->slow = true;
+	reactor_timer_start(r->timer, 1000);
+}
+
+static void on_put_never(struct http_request *request)
+{
+	count(request);
+	http_answer_error(request, 412, "no");
+}
+
 /* clang-format off */
 static const struct http_route routes[] = {
 	{ "/hello",          HTTP_GET,                ROLE_VIEWER, on_hello },
@@ -185,6 +279,10 @@ static const struct http_route routes[] = {
 	{ "/big",            HTTP_GET,                ROLE_VIEWER, on_big },
 	{ "/short",          HTTP_GET,                ROLE_VIEWER, on_short },
 	{ "/never",          HTTP_GET,                ROLE_VIEWER, on_never },
+	{ "/put",            HTTP_PUT,                ROLE_VIEWER, on_put },
+	{ "/put-later",      HTTP_PUT,                ROLE_VIEWER, on_put_later },
+	{ "/put-slow",       HTTP_PUT,                ROLE_VIEWER, on_put_slow },
+	{ "/put-never",      HTTP_PUT,                ROLE_VIEWER, on_put_never },
 	{ "/admin",          HTTP_GET,                ROLE_ADMIN,  on_hello },
 	{ "/live/",          HTTP_GET,                ROLE_VIEWER, on_hello },
 	{ "/live/*/special", HTTP_GET,                ROLE_VIEWER, on_query },
@@ -605,6 +703,112 @@ static void test_requests_are_counted(void **state)
 	assert_true(metric_value(missing) == missing_before + 1);
 }
 
+/* The sum of "hello" is that of receiver_on_body(). */
+static void test_bodies_are_taken_as_they_come(void **state)
+{
+	/* clang-format off */
+	static const struct conversation cases[] = {
+		{ "PUT /put HTTP/1.1\r\n" H "Content-Length: 5\r\n" LAST "hello", 200,
+			{ "\r\n\r\n5 bytes, 5e918d2", "!100 Continue" } },
+		{ "PUT /put HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n" LAST
+			"2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nT: t\r\n\r\n", 200, { "5 bytes, 5e918d2" } },
+		{ "PUT /put-later HTTP/1.1\r\n" H "Content-Length: 5\r\n" LAST "hello", 200,
+			{ "5 bytes, 5e918d2" } },
+		{ "PUT /put HTTP/1.1\r\n" H "Content-Length: 0\r\n" LAST, 200, { "0 bytes" } },
+		{ "PUT /put-later HTTP/1.1\r\n" H LAST, 200, { "0 bytes" } },
+		{ "PUT /put HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n" LAST "0\r\n\r\n", 200,
+			{ "0 bytes" } },
+		{ "PUT /put-later HTTP/1.1\r\n" H "Content-Length: 5\r\nExpect: 100-continue\r\n" LAST
+			"hello", 100, { "5 bytes, 5e918d2" } },
+		/* what follows on the same connection */
+		{ "PUT /put HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello"
+			"PUT /put-later HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nab"
+			"GET /hello HTTP/1.1\r\n" H LAST, 200, { "5 bytes, 5e918d2", "2 bytes, c21", "\r\n\r\nhello" } },
+		{ "PUT /put HTTP/1.1\r\n" H "Content-Length: 300001\r\n" LAST "x", 413, { NULL } },
+		{ "PUT /put HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n" LAST "x\r\n", 400, { NULL } },
+		/* refused before the body was asked for: nothing behind it is read as a request */
+		{ "PUT /put-never HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nGET /hello HTTP/1.1\r\n" H "\r\n", 412,
+			{ "\r\nConnection: close\r\n", "!\r\n\r\nhello" } },
+		{ "PUT /put-never HTTP/1.1\r\n" H "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n", 412,
+			{ "\r\nConnection: close\r\n", "!100 Continue" } },
+		{ "PUT /put-never HTTP/1.1\r\n" H "\r\nGET /hello HTTP/1.1\r\n" H LAST, 412,
+			{ "\r\n\r\nhello" } },
+		/* refused by the server: a short body is read to its end, a long one is not */
+		{ "PUT /hello HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhelloGET /hello HTTP/1.1\r\n" H LAST, 405,
+			{ "\r\n\r\nhello" } },
+		{ "PUT /hello HTTP/1.1\r\n" H "Content-Length: 99999999999\r\n\r\n", 405,
+			{ "\r\nConnection: close\r\n" } },
+	};
+	/* clang-format on */
+
+	(void)state;
+	check_all(cases, ARRAY_LENGTH(cases));
+}
+
+static void test_chunks_are_counted(void **state)
+{
+	static const char head[] =
+		"PUT /put HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n" LAST "493e1\r\n";
+	char *request = xcalloc(1, sizeof(head) + RECEIVE_MOST + 1), *answer;
+
+	(void)state;
+	memcpy(request, head, sizeof(head) - 1);
+	memset(request + sizeof(head) - 1, 'x', RECEIVE_MOST + 1);
+	answer = http_say(http_server_address(server), request);
+	assert_non_null(strstr(answer, "HTTP/1.1 413 "));
+	assert_int_equal(handled, gone);
+	free(answer);
+	free(request);
+}
+
+static void test_a_slow_taker_holds_little(void **state)
+{
+	static const char head[] =
+		"PUT /put-slow HTTP/1.1\r\n" H "Content-Length: 8388608\r\n" LAST;
+	char *request = xcalloc(1, sizeof(head) + BIG_BYTES);
+	char *answer;
+	size_t sent = sizeof(head) - 1, got = 0;
+	int fd = http_connect(http_server_address(server));
+	size_t largest = 0;
+
+	(void)state;
+	memcpy(request, head, sent);
+	memset(request + sent, 'x', BIG_BYTES);
+	answer = xcalloc(1, 4096);
+	for (size_t at = 0; got == 0 || !strstr(answer, " bytes, ");) {
+		ssize_t n =
+			send(fd, request + at, sent + BIG_BYTES - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		at += n > 0 ? (size_t)n : 0;
+		(void)event_base_loop(reactor_base(), EVLOOP_NONBLOCK);
+		if (receiver && receiver->largest > largest)
+			largest = receiver->largest;
+		n = recv(fd, answer + got, 4095 - got, MSG_DONTWAIT);
+		got += n > 0 ? (size_t)n : 0;
+		assert_true(n != 0 || strstr(answer, " bytes, "));
+	}
+	assert_non_null(strstr(answer, "8388608 bytes, "));
+	assert_true(largest > 0 && largest <= RECEIVE_PIECE_MOST);
+	(void)close(fd);
+	free(request);
+	free(answer);
+}
+
+static void test_a_body_that_breaks_off_ends_its_request(void **state)
+{
+	static const struct conversation broken = {
+		"PUT /put HTTP/1.1\r\n" H "Content-Length: 50\r\n" LAST "hello", 0, { NULL }
+	};
+	char *answer = http_conversation(
+		http_server_address(server), broken.sent, strlen(broken.sent), HALF_CLOSED, NULL);
+
+	(void)state;
+	assert_null(strstr(answer, " 200 "));
+	free(answer);
+	assert_null(receiver);
+	assert_int_equal(handled, gone);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -621,6 +825,10 @@ int main(void)
 		cmocka_unit_test(test_users_and_their_rights),
 		cmocka_unit_test(test_requests_are_counted),
 		cmocka_unit_test(test_too_many_connections_are_told_so),
+		cmocka_unit_test(test_bodies_are_taken_as_they_come),
+		cmocka_unit_test(test_chunks_are_counted),
+		cmocka_unit_test(test_a_slow_taker_holds_little),
+		cmocka_unit_test(test_a_body_that_breaks_off_ends_its_request),
 		cmocka_unit_test(test_stopping_ends_requests_under_way),
 	};
 
