@@ -126,6 +126,12 @@ static void log_lines(enum log_level level, char *text)
 		log_write(level, NULL, "%s", line);
 }
 
+static void nvrd_apply_to_tree(struct nvrd *nvrd)
+{
+	tree_set_reserve(nvrd->tree, &nvrd->config->storage.reserve);
+	dav_set_put_limit(nvrd->config->storage.max_upload_bytes);
+}
+
 static void nvrd_apply(struct nvrd *nvrd, struct config *config)
 {
 	struct config *before = nvrd->config;
@@ -142,7 +148,7 @@ static void nvrd_apply(struct nvrd *nvrd, struct config *config)
 	cameras_apply(nvrd->cameras, config);
 	retention_apply(nvrd->retention, config);
 	uploads_apply(nvrd->uploads, config);
-	tree_set_reserve(nvrd->tree, &config->storage.reserve);
+	nvrd_apply_to_tree(nvrd);
 	config_free(before);
 	log_info(NULL, "%s: applied", config->file);
 }
@@ -331,7 +337,7 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	nvrd->retention = retention_new(nvrd->volume, nvrd->catalogue);
 	wall_clock_watch(nvrd_on_clock_set, nvrd);
 	nvrd->tree = tree_new(nvrd->catalogue, nvrd->volume);
-	tree_set_reserve(nvrd->tree, &nvrd->config->storage.reserve);
+	nvrd_apply_to_tree(nvrd);
 	http_files_set_tree(nvrd->tree);
 	dav_set_tree(nvrd->tree);
 	return 0;

@@ -104,7 +104,8 @@ struct config {
 		int64_t keep_us;    /* or CONFIG_KEEP_FOREVER */
 		uint64_t max_bytes; /* 0: no limit */
 		struct config_share reserve;
-		uint64_t queue_bytes; /* of all recorders */
+		uint64_t queue_bytes;      /* of all recorders */
+		uint64_t max_upload_bytes; /* 0: no limit */
 		struct config_volumes
 			volumes; /* hot to warm; storage.path may be the first of them */
 	} storage;

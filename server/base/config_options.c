@@ -310,6 +310,15 @@ const struct config_option config_options[] = {
 			"held for events included. What is more is not recorded.",
 	},
 	{
+		.key = "storage.max_upload",
+		.type = OPTION_SIZE,
+		.offset = IN_CONFIG(storage.max_upload_bytes),
+		.standard = "none",
+		.applies = APPLIES_NOTHING,
+		.help = "The largest file that may be put into /uploads/ over HTTP. Whatever this says, writing ends "
+			"where the reserve begins.",
+	},
+	{
 		.key = "log.level",
 		.type = OPTION_ENUM,
 		.offset = IN_CONFIG(log.level),

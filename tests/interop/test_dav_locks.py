@@ -122,6 +122,34 @@ def check_uploads(nvrd):
     report(wait_for(lambda: ask(nvrd, "otto", "PUT", folder + "empty.txt", (), "x")[0] == 204, 20), "and a lock ends with its time")
 
 
+def check_habits(nvrd):
+    """What Explorer and Finder do when a file is copied there (quirk C3)."""
+    path = "/uploads/photo.jpg"
+    status, _, answer = ask(nvrd, "olga", "OPTIONS", "/", {"User-Agent": "Microsoft-WebDAV-MiniRedir/10.0.19045", "translate": "f"})
+    report(status == 200 and "2" in answer.getheader("DAV", "") and answer.getheader("MS-Author-Via") == "DAV", "OPTIONS of the root tells of locks", answer.headers)
+    status, body, _ = ask(nvrd, "olga", "PROPFIND", "/uploads/", {"Depth": "1,noroot", "Translate": "f"})
+    report(status == 207 and b"<D:href>/uploads/</D:href>" not in body, "Depth: 1,noroot leaves the collection itself out", body)
+    for probe in ("/uploads/._photo.jpg", "/uploads/.DS_Store", "/uploads/desktop.ini"):
+        report(ask(nvrd, "olga", "PROPFIND", probe, {"Depth": "0"})[0] == 404, f"{probe} is probed for")
+    status, _, _ = ask(nvrd, "olga", "PUT", path, {"Content-Length": "0", "Translate": "f"})
+    report(status == 201, "an empty file is put")
+    status, token, _ = take(nvrd, "olga", path, Timeout="Second-3600", Translate="f", Depth="infinity")
+    report(status == 200, "then it is locked")
+    status, _, _ = ask(nvrd, "olga", "PUT", path, {"If": f"(<{token}>)", "Translate": "f"}, "the picture")
+    report(status == 204, "then it is put")
+    win32 = '<?xml version="1.0" encoding="utf-8" ?><D:propertyupdate xmlns:D="DAV:" xmlns:Z="urn:schemas-microsoft-com:"><D:set><D:prop>' \
+            "<Z:Win32CreationTime>Sat, 21 Nov 2026 10:00:00 GMT</Z:Win32CreationTime><Z:Win32FileAttributes>00000020</Z:Win32FileAttributes></D:prop></D:set></D:propertyupdate>"
+    status, body, _ = ask(nvrd, "olga", "PROPPATCH", path, {"If": f"(<{token}>)"}, win32)
+    report(status == 207 and b"200 OK" in body and b"403" not in body, "then it gets its times", body)
+    status, body, _ = ask(nvrd, "olga", "PROPPATCH", path, {"If": f"(<{token}>)"}, win32.replace("<Z:Win32C", "<D:getetag>x</D:getetag><Z:Win32C"))
+    report(status == 207 and b"cannot-modify-protected-property" in body and b"424 " in body and b"200 OK" not in body, "with a live property among them none is changed", body)
+    status, _, _ = ask(nvrd, "olga", "UNLOCK", path, {"Lock-Token": f"<{token}>"})
+    _, body, _ = ask(nvrd, "olga", "PROPFIND", path, {"Depth": "0"})
+    report(status == 204 and b"Sat, 21 Nov 2026 10:00:00 GMT</Win32CreationTime>" in body, "and is unlocked", body)
+    status, _, _ = ask(nvrd, "olga", "PUT", "/uploads/._photo.jpg", (), "resource fork")
+    report(status == 201, "a file of Finder's own is taken")
+
+
 def main():
     nvrd = Nvrd({"porch": {"source": '"test:"'}}, segment="5s", users=USERS, storage=("reserve: 1MB",))
     paths = fill(nvrd, 5)
@@ -130,6 +158,7 @@ def main():
     report(wait_for(lambda: len(listed(nvrd)) == 5, 30), "five old recordings are there")
     check_retention(nvrd, paths)
     check_uploads(nvrd)
+    check_habits(nvrd)
     report(nvrd.stop() == 0, "nvrd ends as it should")
     finish()
 

@@ -45,6 +45,11 @@ def check_curl(base, nvrd):
     report(" 400 " in result.stdout.splitlines()[0], "a part of a file is not taken", result.stdout)
     result = run("curl", *login, "-i", "-H", "If-None-Match: *", "-T", big, f"{base}/uploads/big.bin")
     report("100 Continue" not in result.stdout and " 412 " in result.stdout, "what would be refused is not even sent", result.stdout)
+    big.write_bytes(bytes(12_000_001))
+    result = run("curl", *login, "-i", "-T", big, f"{base}/uploads/huge.bin")
+    report("100 Continue" not in result.stdout and " 413 " in result.stdout, "nor what is larger than max_upload", result.stdout)
+    result = run("curl", *login, "-i", "-H", "Transfer-Encoding: chunked", "-T", big, f"{base}/uploads/huge.bin")
+    report(" 413 " in result.stdout and not (nvrd.store / "uploads" / "huge.bin").exists(), "in chunks it is found out late", result.stdout)
     result = run("curl", *login, "-X", "PROPFIND", "-H", "Depth: 0", "-d",
                  '<propfind xmlns="DAV:"><prop><quota-available-bytes/><quota-used-bytes/></prop></propfind>', f"{base}/uploads/")
     quota = re.findall(r"quota-[a-z]+-bytes>(\d+)<", result.stdout)
@@ -145,7 +150,7 @@ def check_davfs(base, nvrd):
 
 
 def main():
-    nvrd = Nvrd({"porch": {"source": '"test:"'}}, users=f'{USER}: {{password: "{PASSWORD}", role: operator}}', storage=("reserve: 1MB",))
+    nvrd = Nvrd({"porch": {"source": '"test:"'}}, users=f'{USER}: {{password: "{PASSWORD}", role: operator}}', storage=("reserve: 1MB", "max_upload: 12MB"))
     base = f"http://{nvrd.http}"
     check_litmus(f"{base}/uploads/", nvrd.folder)
     check_curl(base, nvrd)
