@@ -142,6 +142,12 @@ void locks_refresh(struct locks *locks, const struct lock *lock, int64_t timeout
 
 /* --- life --- */
 
+static void locks_hold_all(const struct locks *locks, bool all)
+{
+	for (struct volume *volume = locks->volume; volume; volume = volume_next(volume))
+		volume_hold_all(volume, all);
+}
+
 static void locks_add_kept(struct locks *locks, const struct catalogue_lock *row)
 {
 	int64_t left_us = row->expires_us - reactor_now_us();
@@ -165,6 +171,7 @@ static void locks_on_rows(void *arg, int error, const struct catalogue_lock *row
 	}
 	for (size_t i = 0; i < n && i < LOCKS_MOST; i++)
 		locks_add_kept(locks, &rows[i]);
+	locks_hold_all(locks, false);
 	locks_expire(locks);
 }
 
@@ -193,6 +200,7 @@ struct locks *locks_new(struct catalogue *catalogue, struct volume *volume)
 	locks->catalogue = catalogue;
 	locks->volume = volume;
 	TAILQ_INIT(&locks->all);
+	locks_hold_all(locks, true); /* until they are known */
 	locks->timer = reactor_timer_new(locks_on_timer, locks);
 	locks_ask(locks);
 	return locks;
@@ -207,6 +215,7 @@ void locks_free(struct locks *locks)
 {
 	if (!locks)
 		return;
+	locks_hold_all(locks, false);
 	catalogue_resource_cancel(locks->query);
 	while (!TAILQ_EMPTY(&locks->all))
 		lock_free(locks, TAILQ_FIRST(&locks->all));

@@ -23,7 +23,7 @@ struct tree;
 
 /* Reads from that volume and those behind it. */
 struct tree *tree_new(struct catalogue *catalogue, struct volume *volume);
-void tree_free(struct tree *tree);
+void tree_free(struct tree *tree); /* before the volume and the catalogue are closed */
 /* Who has locked what: to be asked (locks_forbid()) before anything is changed. */
 struct locks *tree_locks(struct tree *tree);
 /* What stays free on the file system: writing ends there. */

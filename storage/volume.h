@@ -176,6 +176,8 @@ void volume_release(struct volume_hold *hold);
 bool volume_is_held(const struct volume *volume, const char *path);
 /* Whether somebody holds it who moves it. */
 bool volume_is_moving(const struct volume *volume, const char *path);
+/* Every path is held, as long as nobody knows which ones are to be. */
+void volume_hold_all(struct volume *volume, bool all);
 /* Copies of the paths that are held, at most so many; the caller frees them. Returns how many. */
 size_t volume_held(const struct volume *volume, char **ret, size_t most);
 

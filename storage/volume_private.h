@@ -38,6 +38,7 @@ struct volume {
 	pthread_mutex_t writing_mutex;
 	/* reactor */
 	LIST_HEAD(, volume_hold) holds;
+	bool all_held;
 	struct event *watch_timer;
 	volume_change_fn *on_change;
 	void *on_change_arg;

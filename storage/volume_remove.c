@@ -33,7 +33,12 @@ bool volume_is_held(const struct volume *volume, const char *path)
 		if (!strcmp(hold->path, path))
 			return true;
 	}
-	return false;
+	return volume->all_held;
+}
+
+void volume_hold_all(struct volume *volume, bool all)
+{
+	volume->all_held = all;
 }
 
 bool volume_is_moving(const struct volume *volume, const char *path)

@@ -667,9 +667,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	catalogue_close(catalogue);
-	volume_close(volume);
 	tree_free(tree);
+	volume_close(volume);
+	catalogue_close(catalogue);
 	synthetic_folder_remove(folder);
 	reactor_fini();
 	return 0;
