@@ -392,7 +392,7 @@ int tree_folder_place(struct tree_folder *folder, int from, const char *old, int
 	const char *path, bool overwrite, bool *created, char **aside)
 {
 	const char *name = strrchr(path, '/') + 1;
-	struct tree_entry source, target;
+	struct tree_entry source = { 0 }, target = { 0 };
 	int error = tree_folder_look(&source, from, old, path);
 	bool taken;
 
@@ -418,7 +418,7 @@ int tree_folder_place(struct tree_folder *folder, int from, const char *old, int
 	}
 	if (!error && (fsync(to) < 0 || (from != to && fsync(from) < 0)))
 		volume_count_error("sync");
-	*created = !taken;
+	*created = !error && !taken;
 	return error;
 }
 
@@ -519,8 +519,13 @@ static int copy_members(const struct tree_folder *folder, int from, int to, unsi
 	int fd = dup(from);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
-	int error = dir ? 0 : -errno;
+	int error = 0;
 
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return -EMFILE;
+	}
 	while (!error && (entry = readdir(dir))) { // NOLINT(concurrency-mt-unsafe): our own DIR
 		if (is_dots(entry->d_name) || is_hidden(entry->d_name))
 			continue;
@@ -528,8 +533,7 @@ static int copy_members(const struct tree_folder *folder, int from, int to, unsi
 		if (error == -ENOENT)
 			error = 0;
 	}
-	if (dir)
-		closedir(dir);
+	closedir(dir);
 	return error;
 }
 
@@ -577,7 +581,7 @@ int tree_folder_copy_run(struct tree_folder *folder, const char *from, const cha
 	unsigned flags, bool *created, char **aside)
 {
 	char hidden[TREE_FOLDER_HIDDEN_BYTES];
-	const char *name, *new_name;
+	const char *name, *new_name = "";
 	int source = volume_open_folder_of(folder->volume, from, &name);
 	struct tree_entry entry;
 	int target, error;

@@ -213,7 +213,9 @@ static void put_done(struct worker_job *job)
 
 static void put_post(struct tree_put *put, void (*run)(struct worker_job *), size_t bytes)
 {
-	put->job = (struct worker_job){ .run = run, .done = put_done, .bytes = bytes };
+	put->job.run = run;
+	put->job.done = put_done;
+	put->job.bytes = bytes;
 	put->busy = worker_post(put->folder->quick, &put->job) == 0;
 	if (!put->busy)
 		reactor_timer_start(put->retry_timer, PUT_RETRY_US);
