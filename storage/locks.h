@@ -16,8 +16,8 @@
 struct locks;
 
 enum {
-	LOCKS_MOST = 512, /* less than what retention spares */
-	LOCKS_PER_USER = 256,
+	LOCKS_MOST = 256, /* on each of several volumes less than what retention spares */
+	LOCKS_PER_USER = 128,
 	LOCK_TOKEN_BYTES = 46 /* "urn:uuid:…" and NUL */
 };
 

@@ -136,7 +136,7 @@ static void redate_on_row(void *arg, int error, const struct catalogue_segment *
 	}
 	redate->found = true;
 	redate->later_us = wall_clock_boot_us(wall_clock_correction_us()) - row->boot_us;
-	if (row->state == SEGMENT_OPEN || volume_is_moving(redate->volume, row->path))
+	if (row->state == SEGMENT_OPEN || volume_is_held(redate->volume, row->path))
 		redate_look(redate);
 	else
 		redate_begin(redate, row);
