@@ -136,6 +136,8 @@ void locks_refresh(struct locks *locks, const struct lock *lock, int64_t timeout
 {
 	struct lock *own = locks_own(locks, lock);
 
+	if (!own)
+		return;
 	own->expires_us = reactor_monotonic_us() + timeout_us;
 	locks_expire(locks);
 }
