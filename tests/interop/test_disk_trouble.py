@@ -295,7 +295,8 @@ def check_damaged():
         size = os.fstat(database.fileno()).st_size
         database.seek(4096)
         database.write(b"\xa5" * (size - 4096))
-    disk.checkpoint(nvrd.store)
+    with contextlib.suppress(sqlite3.DatabaseError):  # it may notice, too
+        disk.checkpoint(nvrd.store)
     report(wait_for(lambda: nvrd.metric('nvrd_catalogue_errors_total{kind="damaged"}') == 1, 30), "the catalogue is found damaged", nvrd.log()[-2000:])
     report(list(nvrd.store.glob("nvrd.db.damaged-*")) and "damaged: set aside" in nvrd.log(), "it is set aside", nvrd.log()[-800:])
     report(wait_for(lambda: before <= set(listed(nvrd.store)) and agrees(nvrd.store), 30), "and made anew from the files", nvrd.log()[-2000:])
