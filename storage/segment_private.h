@@ -19,6 +19,15 @@ extern const uint8_t segment_taken_type[16];
 /* prft of a file that is `dated` or not. */
 void segment_write_clock(struct box_writer *w, uint32_t track_id, int64_t origin_us, bool dated);
 
+/* What prft says. */
+struct segment_clock {
+	uint32_t track_id;
+	int64_t origin_us; /* the instant of decode time 0 */
+	bool dated;
+};
+/* The bytes of a whole prft at p, or -ENOTSUP when it is not as segment_write_clock() makes it. */
+int segment_clock_parse(struct segment_clock *ret, const uint8_t *p, size_t n) MUST_CHECK;
+
 /* NTP time (RFC 5905 section 6): 32 bits of seconds since 1900, 32 bits of fraction. */
 #define SEGMENT_NTP_TO_UNIX_S INT64_C(2208988800)
 

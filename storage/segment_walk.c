@@ -143,28 +143,36 @@ static int64_t ntp_to_us(uint64_t ntp)
 	       (int64_t)((ntp & UINT32_MAX) * 1000000 >> 32);
 }
 
+int segment_clock_parse(struct segment_clock *ret, const uint8_t *p, size_t n)
+{
+	struct reader r = reader_of(p, n);
+	uint32_t bytes = reader_u32(&r), type = reader_u32(&r), flags = reader_u32(&r);
+
+	ret->track_id = reader_u32(&r);
+	ret->origin_us = ntp_to_us(reader_u64(&r));
+	ret->dated = (flags & SEGMENT_PRFT_DATED) == SEGMENT_PRFT_DATED;
+	if (bytes != PRFT_BYTES || type != MP4_TYPE('p', 'r', 'f', 't') || flags >> 24 != 1 ||
+		reader_u64(&r) != 0 || r.why)
+		return -ENOTSUP;
+	return PRFT_BYTES;
+}
+
 static int walk_clock(struct segment_walk *walk)
 {
 	uint8_t p[PRFT_BYTES];
-	struct reader r;
+	struct segment_clock clock;
 	ssize_t n = read_at(walk->fd, p, sizeof(p), walk->at);
-	uint32_t bytes, type, flags;
 
 	if (n < 0)
 		return (int)n;
 	if (n < PRFT_BYTES)
 		return -ENODATA;
-	r = reader_of(p, sizeof(p));
-	bytes = reader_u32(&r);
-	type = reader_u32(&r);
-	flags = reader_u32(&r);
-	walk->lead_id = reader_u32(&r);
-	walk->origin_us = ntp_to_us(reader_u64(&r));
-	if (bytes != PRFT_BYTES || type != MP4_TYPE('p', 'r', 'f', 't') || flags >> 24 != 1 ||
-		reader_u64(&r) != 0)
+	if (segment_clock_parse(&clock, p, sizeof(p)) < 0)
 		return -ENOTSUP;
+	walk->lead_id = clock.track_id;
+	walk->origin_us = clock.origin_us;
+	walk->dated = clock.dated;
 	walk->clock_at = walk->at;
-	walk->dated = (flags & SEGMENT_PRFT_DATED) == SEGMENT_PRFT_DATED;
 	walk->at += PRFT_BYTES;
 	return segment_find_track(&walk->movie, walk->lead_id) < 0 ? -EBADMSG : 0;
 }
