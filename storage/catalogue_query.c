@@ -226,11 +226,14 @@ struct catalogue_query *catalogue_list(struct catalogue *catalogue, const char *
 	int64_t from_us, int64_t to_us, const char *after, size_t limit,
 	catalogue_segments_fn *done, void *arg)
 {
-	/* an open segment's end is not in the table: query_is_visible() looks again */
+	/*
+	 * An open segment's end is not in the table: query_is_visible() looks again. None lasts more than two days: what began
+	 * before is not looked at.
+	 */
 	struct catalogue_query *query = query_new(catalogue,
 		ROW
-		"WHERE camera = ?1 AND path > ?2 AND (end_us > ?3 OR state = 0) AND start_us < ?4"
-		" AND " CATALOGUE_IS_FOOTAGE " ORDER BY start_us",
+		"WHERE camera = ?1 AND path > ?2 AND (end_us > ?3 OR state = 0) AND start_us > ?3 - 172800000000"
+		" AND start_us < ?4 AND " CATALOGUE_IS_FOOTAGE " ORDER BY start_us",
 		arg);
 
 	query->on_segments = done;
