@@ -144,6 +144,10 @@ static void dav_on_found(void *arg, int error, const struct tree_entry *entry)
 	struct dav_propfind *d = arg;
 
 	d->pending = NULL;
+	if (error == -EMEDIUMTYPE) {
+		http_tree_answer_mismatch(d->walk.request, entry);
+		return;
+	}
 	if (error) {
 		http_tree_answer_error(d->walk.request, error);
 		return;

@@ -214,6 +214,14 @@ static bool http_file_answer(struct http_file *f, const struct tree_entry *entry
 
 /* --- finding it --- */
 
+static void http_file_refuse(struct http_file *f, int error, const struct tree_entry *entry)
+{
+	if (error == -EMEDIUMTYPE)
+		http_tree_answer_mismatch(f->request, entry);
+	else
+		http_tree_answer_error(f->request, error);
+}
+
 static void http_file_on_open(
 	void *arg, int error, const struct tree_entry *entry, struct tree_file *file)
 {
@@ -222,7 +230,7 @@ static void http_file_on_open(
 	f->pending = NULL;
 	f->file = file;
 	if (error) {
-		http_tree_answer_error(f->request, error);
+		http_file_refuse(f, error, entry);
 		return;
 	}
 	f->retry_timer = reactor_timer_new(http_file_on_retry, f);
@@ -260,7 +268,7 @@ static void http_file_on_found(void *arg, int error, const struct tree_entry *en
 
 	f->pending = NULL;
 	if (error) {
-		http_tree_answer_error(f->request, error);
+		http_file_refuse(f, error, entry);
 	} else if (entry->kind == TREE_COLLECTION) {
 		http_file_on_collection(f, entry);
 	} else if (http_tree_wants_collection(f->request)) {

@@ -9,6 +9,28 @@
 #include <event2/util.h>
 
 #include "protocols/http_server.h"
+#include "server/base/memory.h"
+#include "storage/clip.h"
+
+/* The parts of a query that the tree has names for, storage/clip_name.h; all else of it means nothing to files. */
+static bool http_tree_add_query(const struct http_request *request, char ret[HTTP_TREE_PATH_BYTES])
+{
+	static const char *const names[] = { "gaps", "origin" };
+	size_t n = strlen(ret);
+	char value[64];
+	int added;
+
+	if (strncmp(ret, "/recordings/", strlen("/recordings/")) != 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+		if (!http_query(request, names[i], value, sizeof(value)) ||
+			!strcmp(value, "keep")) /* gaps=keep is how it is */
+			continue;
+		added = snprintf(ret + n, HTTP_TREE_PATH_BYTES - n, "?%s=%s", names[i], value);
+		return added > 0 && (size_t)added < HTTP_TREE_PATH_BYTES - n;
+	}
+	return true;
+}
 
 bool http_tree_path(const struct http_request *request, char ret[HTTP_TREE_PATH_BYTES])
 {
@@ -21,7 +43,7 @@ bool http_tree_path(const struct http_request *request, char ret[HTTP_TREE_PATH_
 		return false;
 	memcpy(ret, path, n);
 	ret[n] = '\0';
-	return true;
+	return http_tree_add_query(request, ret);
 }
 
 bool http_tree_wants_collection(const struct http_request *request)
@@ -31,9 +53,22 @@ bool http_tree_wants_collection(const struct http_request *request)
 	return path[0] && path[strlen(path) - 1] == '/';
 }
 
+void http_tree_answer_mismatch(struct http_request *request, const struct tree_entry *entry)
+{
+	char time[HTTP_TIMESTAMP_BYTES];
+
+	http_answer_error(request, 409,
+		"from %s on the camera sent something that does not go into one file with what was before: see %s",
+		http_timestamp_write(time, entry->created_us), entry->path);
+}
+
 void http_tree_answer_error(struct http_request *request, int error)
 {
 	switch (error) {
+	case -E2BIG:
+		http_answer_error(request, 400, "a clip has at most %d days, and %d recordings",
+			CLIP_DAYS_MOST, RECORDINGS_MOST);
+		break;
 	case -ENOENT:
 	case -ENOTDIR:
 		http_answer_error(request, 404, "there is nothing of this name");

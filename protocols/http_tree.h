@@ -14,10 +14,12 @@ enum {
 	HTTP_TREE_UNSENT_BYTES = 256 << 10
 };
 
-/* The request's path as the tree wants it: no trailing '/'. False: too long for anything in it. */
+/* The request's path, and what of its query counts, as the tree wants it: no trailing '/'. False: too long for anything in it. */
 bool http_tree_path(const struct http_request *request, char ret[HTTP_TREE_PATH_BYTES]) MUST_CHECK;
 /* Whether the request's path ends with '/'. */
 bool http_tree_wants_collection(const struct http_request *request);
+/* Answers what failed with -EMEDIUMTYPE. */
+void http_tree_answer_mismatch(struct http_request *request, const struct tree_entry *entry);
 /* Answers a failed look-up. */
 void http_tree_answer_error(struct http_request *request, int error);
 

@@ -16,6 +16,7 @@
 #include "protocols/av_source.h"
 #include "protocols/dav.h"
 #include "protocols/hls.h"
+#include "protocols/hls_recorded.h"
 #include "protocols/http_files.h"
 #include "protocols/http_server.h"
 #include "protocols/live.h"
@@ -50,33 +51,33 @@ enum {
 };
 
 static const struct http_route routes[] = {
-	{"/live/",        HTTP_GET,       ROLE_VIEWER, live_get      },
-	{ "/metrics",     HTTP_GET,       ROLE_VIEWER, prometheus_get},
-	{ "/recordings/", HTTP_GET,       ROLE_VIEWER, http_files_get},
-	{ "/recordings/", HTTP_PROPFIND,  ROLE_VIEWER, dav_propfind  },
-	{ "/recordings/", HTTP_PROPPATCH, ROLE_VIEWER, dav_proppatch },
-	{ "/recordings/", HTTP_MKCOL,     ROLE_VIEWER, dav_mkcol     },
-	{ "/recordings/", HTTP_PUT,       ROLE_VIEWER, dav_put       },
-	{ "/recordings/", HTTP_PATCH,     ROLE_VIEWER, dav_refuse    },
-	{ "/recordings/", HTTP_DELETE,    ROLE_VIEWER, dav_delete    },
-	{ "/recordings/", HTTP_COPY,      ROLE_VIEWER, dav_copy      },
-	{ "/recordings/", HTTP_MOVE,      ROLE_VIEWER, dav_move      },
-	{ "/recordings/", HTTP_LOCK,      ROLE_VIEWER, dav_lock      },
-	{ "/recordings/", HTTP_UNLOCK,    ROLE_VIEWER, dav_unlock    },
-	{ "/uploads/",    HTTP_GET,       ROLE_VIEWER, http_files_get},
-	{ "/uploads/",    HTTP_PROPFIND,  ROLE_VIEWER, dav_propfind  },
-	{ "/uploads/",    HTTP_PROPPATCH, ROLE_VIEWER, dav_proppatch },
-	{ "/uploads/",    HTTP_MKCOL,     ROLE_VIEWER, dav_mkcol     },
-	{ "/uploads/",    HTTP_PUT,       ROLE_VIEWER, dav_put       },
-	{ "/uploads/",    HTTP_PATCH,     ROLE_VIEWER, dav_refuse    },
-	{ "/uploads/",    HTTP_DELETE,    ROLE_VIEWER, dav_delete    },
-	{ "/uploads/",    HTTP_COPY,      ROLE_VIEWER, dav_copy      },
-	{ "/uploads/",    HTTP_MOVE,      ROLE_VIEWER, dav_move      },
-	{ "/uploads/",    HTTP_LOCK,      ROLE_VIEWER, dav_lock      },
-	{ "/uploads/",    HTTP_UNLOCK,    ROLE_VIEWER, dav_unlock    },
-	{ "/",            HTTP_PROPFIND,  ROLE_VIEWER, dav_propfind  },
-	{ "/",            HTTP_GET,       ROLE_VIEWER, web_get       },
-	{ NULL,           0,              ROLE_VIEWER, NULL          },
+	{"/live/",        HTTP_GET,       ROLE_VIEWER, live_get        },
+	{ "/metrics",     HTTP_GET,       ROLE_VIEWER, prometheus_get  },
+	{ "/recordings/", HTTP_GET,       ROLE_VIEWER, hls_recorded_get},
+	{ "/recordings/", HTTP_PROPFIND,  ROLE_VIEWER, dav_propfind    },
+	{ "/recordings/", HTTP_PROPPATCH, ROLE_VIEWER, dav_proppatch   },
+	{ "/recordings/", HTTP_MKCOL,     ROLE_VIEWER, dav_mkcol       },
+	{ "/recordings/", HTTP_PUT,       ROLE_VIEWER, dav_put         },
+	{ "/recordings/", HTTP_PATCH,     ROLE_VIEWER, dav_refuse      },
+	{ "/recordings/", HTTP_DELETE,    ROLE_VIEWER, dav_delete      },
+	{ "/recordings/", HTTP_COPY,      ROLE_VIEWER, dav_copy        },
+	{ "/recordings/", HTTP_MOVE,      ROLE_VIEWER, dav_move        },
+	{ "/recordings/", HTTP_LOCK,      ROLE_VIEWER, dav_lock        },
+	{ "/recordings/", HTTP_UNLOCK,    ROLE_VIEWER, dav_unlock      },
+	{ "/uploads/",    HTTP_GET,       ROLE_VIEWER, http_files_get  },
+	{ "/uploads/",    HTTP_PROPFIND,  ROLE_VIEWER, dav_propfind    },
+	{ "/uploads/",    HTTP_PROPPATCH, ROLE_VIEWER, dav_proppatch   },
+	{ "/uploads/",    HTTP_MKCOL,     ROLE_VIEWER, dav_mkcol       },
+	{ "/uploads/",    HTTP_PUT,       ROLE_VIEWER, dav_put         },
+	{ "/uploads/",    HTTP_PATCH,     ROLE_VIEWER, dav_refuse      },
+	{ "/uploads/",    HTTP_DELETE,    ROLE_VIEWER, dav_delete      },
+	{ "/uploads/",    HTTP_COPY,      ROLE_VIEWER, dav_copy        },
+	{ "/uploads/",    HTTP_MOVE,      ROLE_VIEWER, dav_move        },
+	{ "/uploads/",    HTTP_LOCK,      ROLE_VIEWER, dav_lock        },
+	{ "/uploads/",    HTTP_UNLOCK,    ROLE_VIEWER, dav_unlock      },
+	{ "/",            HTTP_PROPFIND,  ROLE_VIEWER, dav_propfind    },
+	{ "/",            HTTP_GET,       ROLE_VIEWER, web_get         },
+	{ NULL,           0,              ROLE_VIEWER, NULL            },
 };
 
 struct nvrd {
@@ -339,6 +340,7 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	nvrd->tree = tree_new(nvrd->catalogue, nvrd->volume);
 	nvrd_apply_to_tree(nvrd);
 	http_files_set_tree(nvrd->tree);
+	hls_recorded_set_tree(nvrd->tree);
 	dav_set_tree(nvrd->tree);
 	return 0;
 }

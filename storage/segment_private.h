@@ -2,9 +2,9 @@
 
 #include "storage/mp4_reader.h"
 #include "storage/segment.h"
+#include "storage/segment_parts.h"
 
 enum {
-	SEGMENT_ROOM_BYTES = 16, /* of `free`, which the header of a large mdat fits into */
 	/* flags of prft (ISO/IEC 14496-12 section 8.16.5): its time is */
 	SEGMENT_PRFT_DATED = 24,  /* that of the real world, or */
 	SEGMENT_PRFT_UNDATED = 8, /* arbitrary, but the same for all that has it */
@@ -18,15 +18,6 @@ extern const uint8_t segment_taken_type[16];
 
 /* prft of a file that is `dated` or not. */
 void segment_write_clock(struct box_writer *w, uint32_t track_id, int64_t origin_us, bool dated);
-
-/* What prft says. */
-struct segment_clock {
-	uint32_t track_id;
-	int64_t origin_us; /* the instant of decode time 0 */
-	bool dated;
-};
-/* The bytes of a whole prft at p, or -ENOTSUP when it is not as segment_write_clock() makes it. */
-int segment_clock_parse(struct segment_clock *ret, const uint8_t *p, size_t n) MUST_CHECK;
 
 /* NTP time (RFC 5905 section 6): 32 bits of seconds since 1900, 32 bits of fraction. */
 #define SEGMENT_NTP_TO_UNIX_S INT64_C(2208988800)
@@ -65,9 +56,6 @@ int segment_walk_begin(struct segment_walk *walk, int fd) MUST_CHECK;
  */
 int segment_walk_next(struct segment_walk *walk) MUST_CHECK;
 void segment_walk_end(struct segment_walk *walk);
-
-/* The track of that id, by its number in the movie; -1 when there is none. */
-int segment_find_track(const struct mp4_movie *movie, uint32_t id);
 
 /* --- the moov --- */
 
@@ -108,19 +96,3 @@ uint64_t segment_table_lead(const struct segment_table *table);
 /* Writes the boxes of stbl behind stsd. */
 void segment_table_write(struct box_writer *w, const struct segment_table *table, bool is_large);
 void segment_tables_fini(struct segment_tables *tables);
-
-/*
- * Writes a moov after one of fragment_init's (whole and parsed before), with the instant it was made.
- * With tables it is an ordinary file's; without it is for fragments, as it was. The camera's name is
- * added unless the given one has it.
- */
-struct segment_moov {
-	const uint8_t *p; /* the moov that is given */
-	size_t n;
-	int64_t created_us; /* 0: unknown */
-	const char *camera; /* or NULL */
-	const struct mp4_movie *movie;
-	const struct segment_tables *tables;
-};
-/* Returns 0, or -EBADMSG when the boxes are not where they have to be. */
-int segment_moov_write(struct box_writer *w, const struct segment_moov *moov) MUST_CHECK;

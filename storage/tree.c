@@ -15,6 +15,7 @@ enum {
 };
 struct tree_file {
 	struct volume_reader *reader;
+	struct clip_file *clip; /* or this */
 	uint64_t bytes;
 };
 
@@ -33,6 +34,7 @@ struct tree *tree_new(struct catalogue *catalogue, struct volume *volume)
 	tree->volume = volume;
 	tree->uploads = tree_folder_new(volume, TREE_UPLOADS, tree_on_created, tree);
 	tree->locks = locks_new(catalogue, volume);
+	tree->clips = clips_new(catalogue, volume);
 	tree->log = (struct log_name){ .kind = "tree" };
 	return tree;
 }
@@ -42,6 +44,7 @@ void tree_free(struct tree *tree)
 	if (!tree)
 		return;
 	tree_folder_free(tree->uploads);
+	clips_free(tree->clips);
 	locks_free(tree->locks);
 	tree->freed = true;
 	if (!tree->removing)
@@ -89,10 +92,9 @@ static bool tree_is_camera(const char *name, size_t n)
 }
 
 /* The bytes of a file's name before what tells two of the same name apart, and the extension. 0: it is none. */
-static size_t tree_stem(const char *name)
+static size_t tree_stem(const char *name, size_t n)
 {
 	static const char time[] = "dd-dd-ddsdddd", timelapse[] = CATALOGUE_TIMELAPSE;
-	size_t n = strlen(name);
 
 	if (n > strlen(time) && tree_matches(name, strlen(time), time))
 		return strlen(time);
@@ -100,13 +102,36 @@ static size_t tree_stem(const char *name)
 }
 
 /* "14-30-00+0100.mp4" and "timelapse.mp4", or with a number "timelapse_2.mp4". */
-static bool tree_is_file(const char *name)
+static bool tree_is_file(const char *name, size_t n)
 {
-	size_t stem = tree_stem(name), n = strlen(name + stem);
+	size_t stem = tree_stem(name, n), left = n - stem;
 
-	return stem &&
-	       (tree_matches(name + stem, n, ".mp4") || tree_matches(name + stem, n, "_d.mp4") ||
-		       tree_matches(name + stem, n, "_dd.mp4"));
+	return stem && (tree_matches(name + stem, left, ".mp4") ||
+			       tree_matches(name + stem, left, "_d.mp4") ||
+			       tree_matches(name + stem, left, "_dd.mp4"));
+}
+
+/* "<from>--<to>.mp4", and how. */
+static bool tree_parse_clip(struct clip_wish *ret, const char *name)
+{
+	struct clip_range range;
+
+	if (!clip_range_parse(&range, &name) || strncmp(name, ".mp4", 4) != 0)
+		return false;
+	ret->from_us = range.from_us;
+	ret->to_us = range.to_us;
+	ret->close_gaps = !strcmp(name + 4, "?gaps=close");
+	return !name[4] || ret->close_gaps;
+}
+
+static bool tree_parse_view(struct clip_wish *ret, const char *query)
+{
+	static const char origin[] = "?origin=";
+
+	if (strncmp(query, origin, strlen(origin)) != 0)
+		return false;
+	query += strlen(origin);
+	return clip_time_parse(&ret->origin_us, &query) && !*query;
 }
 
 static bool tree_is_upload(const char *text)
@@ -121,8 +146,8 @@ static bool tree_is_upload(const char *text)
 struct tree_path tree_parse(const char *text)
 {
 	static const char recordings[] = "/recordings";
-	struct tree_path path = { .place = PLACE_NONE };
-	const char *at, *slash;
+	struct tree_path path = { .place = PLACE_NONE, .bytes = strcspn(text, "?") };
+	const char *at, *slash, *end = text + path.bytes;
 	size_t n;
 
 	if (tree_is_upload(text)) {
@@ -149,13 +174,21 @@ struct tree_path tree_parse(const char *text)
 	}
 	at = slash + 1;
 	slash = strchrnul(at, '/');
+	if (!*slash && tree_parse_clip(&path.wish, at)) {
+		path.place = PLACE_CLIP;
+		return path;
+	}
 	if (!tree_matches(at, (size_t)(slash - at), "dddd-dd-dd"))
 		return path;
 	memcpy(path.day, at, DATE_BYTES - 1);
 	if (!*slash)
 		path.place = PLACE_DAY;
-	else if (tree_is_file(slash + 1))
-		path.place = PLACE_FILE;
+	else if (end > slash && tree_is_file(slash + 1, (size_t)(end - slash - 1)))
+		path.place = !*end                              ? PLACE_FILE
+			     : tree_parse_view(&path.wish, end) ? PLACE_VIEW
+								: PLACE_NONE;
+	if (path.place == PLACE_VIEW && slash[1] == *CATALOGUE_TIMELAPSE)
+		path.place = PLACE_NONE;
 	return path;
 }
 
@@ -204,6 +237,23 @@ static void entry_of_segment(struct tree_entry *entry, const struct catalogue_se
 		(unsigned long long)segment->bytes);
 }
 
+/* The path is the request's, without what tells how. */
+static void entry_of_clip(
+	struct tree_entry *entry, const struct tree_request *request, const struct clip *clip)
+{
+	*entry = (struct tree_entry){
+		.kind = TREE_FILE,
+		.bytes = clip_bytes(clip),
+		.modified_us = clip_end_us(clip),
+		.created_us = clip_start_us(clip),
+		.content_type = "video/mp4",
+	};
+	snprintf(entry->path, sizeof(entry->path), "%.*s", (int)request->path.bytes, request->text);
+	entry->name = strrchr(entry->path, '/') + 1;
+	snprintf(entry->etag, sizeof(entry->etag), "\"c%016llx-%llx\"",
+		(unsigned long long)clip_tag(clip), (unsigned long long)entry->bytes);
+}
+
 /* --- requests --- */
 
 static void request_fini(void *object)
@@ -239,6 +289,7 @@ void tree_cancel(struct tree_request *request)
 	catalogue_cancel(request->query);
 	tree_folder_cancel(request->folder);
 	catalogue_resource_cancel(request->resource);
+	clip_cancel(request->clip);
 	volume_reader_free(request->reader);
 	tree_request_end(request);
 }
@@ -294,7 +345,7 @@ struct tree_request *tree_request_new(
 /* The query may have been refused because the catalogue's queue is full. */
 struct tree_request *tree_request_started(struct tree_request *request)
 {
-	if (!request->query && !request->folder && !request->answer_timer)
+	if (!request->query && !request->folder && !request->clip && !request->answer_timer)
 		tree_request_fail_soon(request);
 	return request;
 }
@@ -303,6 +354,53 @@ struct tree_request *tree_request_started(struct tree_request *request)
 const char *tree_request_volume_path(const struct tree_request *request)
 {
 	return request->text + 1;
+}
+
+/* --- clips --- */
+
+static void request_on_clip(
+	void *arg, int error, struct clip *clip, const struct catalogue_segment *where)
+{
+	struct tree_request *request = arg;
+	struct tree_file *file = NULL;
+	struct tree_entry entry;
+
+	request->clip = NULL;
+	if (!error && request->on_list)
+		error = -ENOTDIR;
+	if ((error && !where) || request->on_list) {
+		tree_request_fail(request, error);
+		return;
+	}
+	if (where)
+		entry_of_segment(&entry, where);
+	else
+		entry_of_clip(&entry, request, clip);
+	tree_request_end(request);
+	if (request->on_entry) {
+		request->on_entry(request->arg, error, &entry);
+		return;
+	}
+	if (clip) {
+		file = xcalloc(1, sizeof(*file));
+		file->bytes = entry.bytes;
+		file->clip = clip_open(request->tree->clips, clip);
+	}
+	request->on_open(request->arg, error, &entry, file);
+}
+
+static void request_make_clip(struct tree_request *request)
+{
+	struct clip_wish wish = request->path.wish;
+	char *path =
+		xasprintf("%.*s", (int)request->path.bytes - 1, tree_request_volume_path(request));
+
+	if (request->path.place == PLACE_CLIP)
+		wish.camera = request->path.camera;
+	else
+		wish.path = path;
+	request->clip = clip_make(request->tree->clips, &wish, request_on_clip, request);
+	free(path);
 }
 
 /* --- find --- */
@@ -439,6 +537,10 @@ struct tree_request *tree_find(struct tree *tree, const char *path, const struct
 		request->folder =
 			tree_folder_find(tree->uploads, path, uploads_on_entries, request);
 		break;
+	case PLACE_CLIP:
+	case PLACE_VIEW:
+		request_make_clip(request);
+		break;
 	}
 	return tree_request_started(request);
 }
@@ -547,6 +649,10 @@ struct tree_request *tree_list(struct tree *tree, const char *path, const char *
 	case PLACE_UPLOADS:
 		request->folder = tree_folder_list(
 			tree->uploads, path, after, BATCH, user, uploads_on_entries, request);
+		break;
+	case PLACE_CLIP:
+	case PLACE_VIEW:
+		request_make_clip(request);
 		break;
 	}
 	return tree_request_started(request);
@@ -666,6 +772,8 @@ struct tree_request *tree_open(struct tree *tree, const char *path, const struct
 			open_on_segments, request);
 	else if (request->path.place == PLACE_UPLOADS)
 		request->folder = tree_folder_find(tree->uploads, path, open_on_upload, request);
+	else if (request->path.place == PLACE_CLIP || request->path.place == PLACE_VIEW)
+		request_make_clip(request);
 	else
 		request->path.place = PLACE_NONE; /* nothing that can be opened */
 	return tree_request_started(request);
@@ -678,6 +786,10 @@ int tree_file_read(struct tree_file *file, uint64_t offset, size_t n,
 		n = 0;
 	else if (n > file->bytes - offset)
 		n = (size_t)(file->bytes - offset);
+	if (file->clip) {
+		clip_file_read(file->clip, offset, n, on_data, arg);
+		return 0;
+	}
 	return volume_reader_read(file->reader, offset, n, on_data, arg);
 }
 
@@ -686,5 +798,17 @@ void tree_file_close(struct tree_file *file)
 	if (!file)
 		return;
 	volume_reader_free(file->reader);
+	clip_file_close(file->clip);
 	free(file);
+}
+
+/* --- for playlists --- */
+
+struct recordings *tree_recordings(struct tree *tree, const char *camera, int64_t from_us,
+	int64_t to_us, const struct auth_user *user, recordings_list_fn *done, void *arg)
+{
+	bool visible = auth_may_see(user, camera);
+
+	return recordings_new(
+		tree->catalogue, tree->volume, visible ? camera : "", from_us, to_us, done, arg);
 }

@@ -9,6 +9,7 @@
 #include "server/base/config.h"
 #include "storage/catalogue_resource.h"
 #include "storage/locks.h"
+#include "storage/recordings.h"
 #include "storage/volume.h"
 
 struct evbuffer;
@@ -18,6 +19,9 @@ struct evbuffer;
  * reading, changing. Recordings and uploads are in it. Paths are decoded, start with '/', have no dot segments and no
  * trailing '/' but for the root. Asynchronous: callbacks on the reactor, never before the call returned.
  * What a user may not see does not exist for him.
+ *
+ * Clips (storage/clip_name.h) are in a camera's collection, and each recording as it is when its decode times count from another
+ * instant: by name, but in no listing.
  */
 struct tree;
 
@@ -53,7 +57,10 @@ struct tree_entry {
 struct tree_request;                            /* one in flight */
 void tree_cancel(struct tree_request *request); /* no callback after this; NULL is fine */
 
-/* error: 0, -ENOENT, -EIO, -EAGAIN (busy). The entry is valid during the call. */
+/*
+ * error: 0, -ENOENT, -EIO, -EAGAIN (busy). The entry is valid during the call. Of clips also -E2BIG, and -EMEDIUMTYPE: the entry
+ * is then the first recording that does not go into one file with those before it.
+ */
 typedef void tree_entry_fn(void *arg, int error, const struct tree_entry *entry);
 struct tree_request *tree_find(struct tree *tree, const char *path, const struct auth_user *user,
 	tree_entry_fn *done, void *arg) MUST_CHECK;
@@ -73,7 +80,7 @@ typedef void tree_open_fn(
 	void *arg, int error, const struct tree_entry *entry, struct tree_file *file);
 struct tree_request *tree_open(struct tree *tree, const char *path, const struct auth_user *user,
 	tree_open_fn *done, void *arg) MUST_CHECK;
-/* Reads at most n bytes at offset; one read at a time; `data` is drained by the callee. */
+/* Reads at most n bytes at offset, of clips maybe fewer; one read at a time; `data` is drained by the callee. */
 int tree_file_read(struct tree_file *file, uint64_t offset, size_t n,
 	volume_reader_data_fn *on_data, void *arg) MUST_CHECK;
 void tree_file_close(struct tree_file *file); /* NULL is fine */
@@ -138,3 +145,8 @@ bool tree_put_write(struct tree_put *put, struct evbuffer *data) MUST_CHECK;
 /* The end: it takes the place of the file with that ETag; "": of nothing; NULL: of whatever is there. */
 void tree_put_commit(struct tree_put *put, const char *etag);
 void tree_put_abort(struct tree_put *put); /* no callback after this; NULL is fine */
+
+/* The recordings of a camera between two instants, for playlists; see recordings_new(). Free it before the tree. */
+struct recordings *tree_recordings(struct tree *tree, const char *camera, int64_t from_us,
+	int64_t to_us, const struct auth_user *user, recordings_list_fn *done,
+	void *arg) MUST_CHECK;

@@ -5,6 +5,8 @@
 #include "server/base/log.h"
 #include "server/base/reactor.h"
 #include "storage/catalogue_resource.h"
+#include "storage/clip.h"
+#include "storage/clip_name.h"
 #include "storage/locks.h"
 #include "storage/tree.h"
 #include "storage/tree_folder.h"
@@ -22,6 +24,7 @@ struct tree {
 	struct volume *volume;
 	struct tree_folder *uploads;
 	struct locks *locks;
+	struct clips *clips;
 	struct log_name log;
 	size_t removing; /* recordings, by the volume */
 	bool freed;      /* waits for these */
@@ -35,6 +38,8 @@ enum tree_place {
 	PLACE_CAMERA,
 	PLACE_DAY,
 	PLACE_FILE,
+	PLACE_CLIP,
+	PLACE_VIEW,   /* of a file, with other decode times */
 	PLACE_UPLOADS /* or anything in it */
 };
 
@@ -42,6 +47,8 @@ struct tree_path {
 	enum tree_place place;
 	char camera[CAMERA_BYTES];
 	char day[DATE_BYTES];
+	size_t bytes;          /* of the path without what follows a '?' */
+	struct clip_wish wish; /* of clips and views: without camera and path */
 };
 
 /* One look-up, listing or opening on its way. */
@@ -58,6 +65,7 @@ struct tree_request {
 	void *arg;
 	struct catalogue_query *query;
 	struct tree_folder_request *folder;
+	struct clip_request *clip;
 	int error;                /* what is answered without asking anybody; 0: busy */
 	bool changing, cancelled; /* a change goes on without its caller */
 	struct volume_reader *reader;

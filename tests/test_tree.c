@@ -260,7 +260,14 @@ static void test_other_paths_do_not_exist(void **state)
 		DAY "/timelapse_2.mp4", DAY "/timelapse.mp4.mp4", "/recordings/porch/timelapse.mp4",
 		DAY "/14-30-00+0000.mp4\n", DAY "/../2026-11-20/14-30-00+0000.mp4",
 		DAY "/14-31-00+0000.mp4", "/recordings/yard/2026-11-20/14-30-00+0000_2.mp4",
-		"/nvrd.db", "/recordings/porch/2026-11-20\\14-30-00+0000.mp4" };
+		"/nvrd.db", DAY "/14-30-00+0000.mp4?gaps=close", DAY "/14-30-00+0000.mp4?origin=1",
+		DAY "/14-30-00+0000.mp4?",
+		"/recordings/porch/20261120T143000Z--20261120T143000Z.mp4",
+		"/recordings/porch/20261120T140000Z--20261120T150000Z.mp4?gaps=x",
+		"/recordings/porch/20261120T140000Z--20261120T150000Z.mp4/x",
+		"/recordings/porch/20261120T140000Z--20261120T150000Z.mkv",
+		DAY "/20261120T140000Z--20261120T150000Z.mp4",
+		"/recordings/porch/2026-11-20\\14-30-00+0000.mp4" };
 
 	/* the form of a path guards what is no recording, even if the catalogue knows it */
 	int64_t id = add("porch", "/nvrd.db", 100, true);
@@ -396,7 +403,9 @@ static void test_what_a_user_may_not_see_does_not_exist(void **state)
 	static char name[] = "visitor", camera[] = "yard", other[] = "nowhere";
 	char *one[] = { camera, NULL }, *two[] = { other, camera, NULL }, *none[] = { NULL };
 	struct auth_user user = { .name = name, .role = ROLE_ADMIN, .cameras = one };
-	static const char *const hidden[] = { "/recordings/porch", DAY, DAY "/14-30-00+0000.mp4" };
+	static const char *const hidden[] = { "/recordings/porch", DAY, DAY "/14-30-00+0000.mp4",
+		"/recordings/porch/20261120T140000Z--20261120T150000Z.mp4",
+		DAY "/14-30-00+0000.mp4?origin=20261120T140000Z" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LENGTH(hidden); i++) {
