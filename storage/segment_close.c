@@ -8,23 +8,7 @@
 #include <unistd.h>
 
 #include "storage/segment_private.h"
-
-/* Writes all at an offset. Returns 0 or -errno. */
-static int write_at(int fd, const uint8_t *p, size_t n, uint64_t offset)
-{
-	while (n) {
-		ssize_t done = pwrite(fd, p, n, (off_t)offset);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return done < 0 ? -errno : -EIO;
-		p += done;
-		n -= (size_t)done;
-		offset += (uint64_t)done;
-	}
-	return 0;
-}
+#include "storage/write_all.h"
 
 static int sync_data(int fd)
 {
@@ -40,7 +24,7 @@ static int write_room(const struct segment_walk *walk, uint64_t mdat_bytes)
 	box_u32(&w, mdat_bytes ? 1 : SEGMENT_ROOM_BYTES);
 	box_text(&w, mdat_bytes ? "mdat" : "free");
 	box_u64(&w, mdat_bytes);
-	error = write_at(walk->fd, w.p, w.n, walk->room_at);
+	error = write_all(walk->fd, w.p, w.n, walk->room_at);
 	free(w.p);
 	return error ? error : sync_data(walk->fd);
 }
@@ -58,7 +42,7 @@ static int close_cut(const struct segment_walk *walk)
 
 static int close_append(const struct segment_walk *walk, const uint8_t *moov, size_t n)
 {
-	int error = write_at(walk->fd, moov, n, walk->at);
+	int error = write_all(walk->fd, moov, n, walk->at);
 
 	if (!error)
 		error = sync_data(walk->fd);
@@ -150,7 +134,7 @@ static int write_redated(const struct segment_walk *walk, int64_t later_us)
 		box_u32(&w, (uint32_t)(walk->at - walk->clock_at - w.n));
 		box_text(&w, "free");
 	}
-	error = write_at(walk->fd, w.p, w.n, walk->clock_at);
+	error = write_all(walk->fd, w.p, w.n, walk->clock_at);
 	free(w.p);
 	return error;
 }

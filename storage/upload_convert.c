@@ -16,6 +16,7 @@
 #include "storage/recorder.h"
 #include "storage/upload_private.h"
 #include "storage/upload_time.h"
+#include "storage/write_all.h"
 
 enum {
 	FILE_MODE = 0640,
@@ -110,15 +111,13 @@ static int output_pause(struct output *output)
 static int output_write_head(struct output *output)
 {
 	struct box_writer w = { 0 };
-	ssize_t done;
+	int error;
 
 	segment_head(&w, output->init, output->conversion->camera, output->origin_us, 0);
-	done = pwrite(output->fd, w.p, w.n, 0);
+	error = write_all(output->fd, w.p, w.n, 0);
 	free(w.p);
-	if (done != (ssize_t)w.n)
-		return done < 0 ? -errno : -ENOSPC;
 	output->bytes = w.n;
-	return 0;
+	return error;
 }
 
 static int output_cut(struct output *output, const AVPacket *next)

@@ -20,6 +20,7 @@
 #include "server/base/reactor.h"
 #include "storage/segment.h"
 #include "storage/volume_private.h"
+#include "storage/write_all.h"
 
 enum {
 	WRITER_JOBS = 1 << 16,
@@ -326,29 +327,6 @@ bool volume_is_writing(struct volume *volume, const char *path)
 
 /* --- appending --- */
 
-/* Writes all parts at an offset. Returns 0 or -errno. Changes the parts. */
-static int write_all(int fd, struct iovec *parts, size_t n, uint64_t offset)
-{
-	while (n) {
-		ssize_t done = pwritev(fd, parts, n < IOV_MAX ? (int)n : IOV_MAX, (off_t)offset);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return done < 0 ? -errno : -EIO;
-		offset += (uint64_t)done;
-		while (n && (size_t)done >= parts->iov_len) {
-			done -= (ssize_t)parts->iov_len;
-			parts++, n--;
-		}
-		if (n) {
-			parts->iov_base = (uint8_t *)parts->iov_base + done;
-			parts->iov_len -= (size_t)done;
-		}
-	}
-	return 0;
-}
-
 int volume_write_fragment(
 	int fd, const struct fragment *fragment, int64_t origin_us, uint64_t offset)
 {
@@ -358,7 +336,7 @@ int volume_write_fragment(
 
 	fragment_write_head(fragment, origin_us, head);
 	fragment_iovecs(fragment, head, parts);
-	error = write_all(fd, parts, fragment->n_packets + 1, offset);
+	error = write_all_parts(fd, parts, fragment->n_packets + 1, offset);
 	free(head);
 	free(parts);
 	return error;
@@ -366,14 +344,12 @@ int volume_write_fragment(
 
 static int append_write(struct volume_job *job)
 {
-	struct iovec part = { .iov_base = job->p, .iov_len = job->n };
-
 	if (job->file->instance != job->file->volume->instance)
 		return -ENODEV;
 	if (job->fragment)
 		return volume_write_fragment(
 			job->file->fd, job->fragment, job->origin_us, job->offset);
-	return write_all(job->file->fd, &part, 1, job->offset);
+	return write_all(job->file->fd, job->p, job->n, job->offset);
 }
 
 /* Syncs when the last sync is too long ago. */

@@ -12,6 +12,7 @@
 
 #include "server/base/memory.h"
 #include "storage/volume_private.h"
+#include "storage/write_all.h"
 
 enum {
 	PIECE_BYTES = 256 << 10, /* of a read and a write */
@@ -127,22 +128,6 @@ static int copy_open(struct volume_copy *copy)
 	return copy->out < 0 ? of_target(copy->out) : 0;
 }
 
-static int write_piece(int fd, const uint8_t *p, size_t n, uint64_t offset)
-{
-	while (n) {
-		ssize_t done = pwrite(fd, p, n, (off_t)offset);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return done < 0 ? -errno : -EIO;
-		p += done;
-		n -= (size_t)done;
-		offset += (uint64_t)done;
-	}
-	return 0;
-}
-
 static int copy_sync(struct volume_copy *copy)
 {
 	if (fdatasync(copy->out) < 0)
@@ -168,7 +153,7 @@ static int copy_bytes(struct volume_copy *copy)
 			error = n < 0 ? (int)n : -ENODATA; /* somebody cut it */
 			break;
 		}
-		error = write_piece(copy->out, p, (size_t)n, copy->at);
+		error = write_all(copy->out, p, (size_t)n, copy->at);
 		copy->at += (uint64_t)n;
 		left -= (size_t)n;
 		copy->to->space.written_bytes += (uint64_t)n;

@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 #include <libavformat/avformat.h>
@@ -23,6 +22,7 @@
 
 enum {
 	SEGMENT_US = 10000000,
+	LONGER_THAN_A_FRAGMENT_US = 600000,
 	ROWS_MOST = 8,
 	FRAME_US = 40000,
 	SECOND = 25, /* pictures */
@@ -50,6 +50,16 @@ struct rows {
 	size_t n;
 	struct row rows[ROWS_MOST];
 };
+
+/* Time goes by without anybody waiting for it. */
+static int64_t later_us;
+
+int64_t __real_reactor_monotonic_us(void);
+int64_t __wrap_reactor_monotonic_us(void);
+int64_t __wrap_reactor_monotonic_us(void)
+{
+	return __real_reactor_monotonic_us() + later_us;
+}
 
 static void on_rows(void *arg, int error, const struct catalogue_segment *rows, size_t n)
 {
@@ -539,7 +549,7 @@ static void test_an_event_is_recorded_from_before_it_to_after_it(void **state)
 	recorder_trigger(recorder, 0);
 	/* a fragment begins its length before it is whole: that of 13 s is still of before the trigger */
 	publish(12 * SECOND, 15 * SECOND, 2 * SECOND);
-	usleep(600000);
+	later_us += LONGER_THAN_A_FRAGMENT_US;
 	publish(15 * SECOND, 19 * SECOND,
 		2 * SECOND); /* the group that begins at 16 s is of after it */
 	r = closed_rows_of("event", 1);
@@ -565,7 +575,6 @@ static void test_what_is_too_old_for_an_event_is_not_held(void **state)
 	stream_begin(stream, tracks, 2);
 	publish(0, 7 * SECOND, 2 * SECOND);
 	assert_true(metric_value(held) > 0);
-	usleep(600000); /* the group that began last is of before now */
 	publish(7 * SECOND, 8 * SECOND, 2 * SECOND);
 	recorder_trigger(recorder, 0);
 	stream_end(stream);
