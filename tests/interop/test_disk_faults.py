@@ -399,7 +399,7 @@ def check_stalled():
 
 VOLUME_MIB = 200 if LONG else 48
 FULL_S = 600 if LONG else 0        # at least
-THROUGH_MIB = 500 if LONG else 120  # at least
+THROUGH_MIB = 500 if LONG else 100  # at least
 RESERVE = 20                       # percent
 
 
@@ -466,7 +466,7 @@ def check_full():
     if not accepts(f"reserve: {RESERVE}%"):
         skip("a full disk", "this nvrd has no storage.reserve")
         return
-    clip = media.make("full", 2, size="1280x720", fps=25, gop=25, bitrate="4M" if LONG else "16M", audio=False)
+    clip = media.make("full", 2, size="1280x720", fps=25, gop=25, bitrate="4M" if LONG else "8M", audio=False)
     cameras = ("north", "east", "south", "west")
     with small_volume() as (place, kind):
         if not kind:
