@@ -30,7 +30,7 @@ struct plan_text {
 static void print_row(void *arg, const struct catalogue_expired *row)
 {
 	struct plan_text *text = arg;
-	bool moves = text->target && row->by_volume;
+	bool moves = text->target && row->by_volume && !row->timelapse;
 
 	text->rows += !moves;
 	text->bytes += moves ? 0 : row->bytes;
@@ -52,6 +52,7 @@ static int write_volume(const struct config *config, struct catalogue *catalogue
 	int error;
 
 	retention_add_volume_rules(rules, config, path, id);
+	rules->volume_moves = text->target;
 	if (!text->target && !text->last) /* it cannot move */
 		rules->volume_keep_us = rules->volume_max_bytes = 0;
 	rules->now_us = reactor_now_us();

@@ -160,6 +160,49 @@ static const char *const upgrades[CATALOGUE_SCHEMA_VERSION] = {
 	" value TEXT NOT NULL,"
 	" PRIMARY KEY (path, space, name)) WITHOUT ROWID;"
 	"CREATE INDEX properties_by_folder ON properties (folder, path);",
+	/* retention of time-lapses as well: totals of their own, and which of them are old */
+	"CREATE INDEX timelapses_by_age ON segments (camera, start_us)"
+	" WHERE state = 1 AND boot_us = 0 AND " CATALOGUE_IS_TIMELAPSE ";"
+	"CREATE INDEX timelapses_by_order ON segments (camera)"
+	" WHERE state = 1 AND boot_us <> 0 AND " CATALOGUE_IS_TIMELAPSE ";"
+	"DROP TRIGGER segments_count_added; DROP TRIGGER segments_count_changed;"
+	"DROP TRIGGER segments_count_moved; DROP TRIGGER segments_count_removed; DROP TABLE totals;"
+	"CREATE TABLE totals ("
+	" camera TEXT NOT NULL,"
+	" timelapse INTEGER NOT NULL," /* 1: of its time-lapses; 0: of its recordings */
+	" volume INTEGER NOT NULL,"
+	" bytes INTEGER NOT NULL," /* an open segment has none yet */
+	" segments INTEGER NOT NULL,"
+	" PRIMARY KEY (camera, timelapse, volume)) WITHOUT ROWID;"
+	"INSERT INTO totals SELECT camera, " CATALOGUE_IS_TIMELAPSE ", volume, sum(bytes), count(*)"
+	" FROM segments GROUP BY 1, 2, 3;"
+	"CREATE TRIGGER segments_count_added AFTER INSERT ON segments BEGIN"
+	" INSERT INTO totals VALUES (new.camera, new." CATALOGUE_IS_TIMELAPSE
+	", new.volume, new.bytes, 1)"
+	"  ON CONFLICT (camera, timelapse, volume)"
+	"  DO UPDATE SET bytes = bytes + excluded.bytes, segments = segments + 1;"
+	"END;"
+	"CREATE TRIGGER segments_count_changed AFTER UPDATE OF bytes ON segments BEGIN"
+	" UPDATE totals SET bytes = bytes + new.bytes - old.bytes"
+	"  WHERE camera = old.camera AND timelapse = (old." CATALOGUE_IS_TIMELAPSE
+	") AND volume = old.volume;"
+	"END;"
+	"CREATE TRIGGER segments_count_moved AFTER UPDATE OF volume ON segments BEGIN"
+	" UPDATE totals SET bytes = bytes - old.bytes, segments = segments - 1"
+	"  WHERE camera = old.camera AND timelapse = (old." CATALOGUE_IS_TIMELAPSE
+	") AND volume = old.volume;"
+	" DELETE FROM totals WHERE camera = old.camera AND volume = old.volume AND segments = 0;"
+	" INSERT INTO totals VALUES (new.camera, new." CATALOGUE_IS_TIMELAPSE
+	", new.volume, new.bytes, 1)"
+	"  ON CONFLICT (camera, timelapse, volume)"
+	"  DO UPDATE SET bytes = bytes + excluded.bytes, segments = segments + 1;"
+	"END;"
+	"CREATE TRIGGER segments_count_removed AFTER DELETE ON segments BEGIN"
+	" UPDATE totals SET bytes = bytes - old.bytes, segments = segments - 1"
+	"  WHERE camera = old.camera AND timelapse = (old." CATALOGUE_IS_TIMELAPSE
+	") AND volume = old.volume;"
+	" DELETE FROM totals WHERE camera = old.camera AND volume = old.volume AND segments = 0;"
+	"END;",
 };
 
 void catalogue_segment_free(struct catalogue_segment *segment)

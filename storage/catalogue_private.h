@@ -15,12 +15,13 @@
 
 enum {
 	CATALOGUE_BOOT_ID_BYTES = 40,
-	CATALOGUE_SCHEMA_VERSION = 7,
+	CATALOGUE_SCHEMA_VERSION = 8,
 	CATALOGUE_BUSY_MS = 5000
 };
 
-/* What time-lapses are not, in SQL. */
+/* What time-lapses are not, and what they are, in SQL. */
 #define CATALOGUE_IS_FOOTAGE "stream <> '" CATALOGUE_TIMELAPSE "'"
+#define CATALOGUE_IS_TIMELAPSE "stream = '" CATALOGUE_TIMELAPSE "'"
 
 /* A growing list of fragments. */
 struct fragment_index {

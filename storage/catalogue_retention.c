@@ -1,6 +1,6 @@
 /*
- * Which recordings are to go: each camera's closed segments are read from the oldest on, as many as
- * are taken, and never all of them.
+ * What is to go: each camera's closed recordings, and its time-lapses beside them, are read from the oldest on, as many
+ * as are taken, and never all of them.
  */
 #include "storage/catalogue_retention.h"
 
@@ -17,23 +17,41 @@
 #define LEAP_US (24 * 60 * 60 * INT64_C(1000000))
 
 #define ROW "SELECT id, path, start_us, end_us, bytes, volume FROM segments "
+#define CLOSED(index, what) ROW "INDEXED BY " index " WHERE camera = ?1 AND state = 1 AND " what
 /* By time; and those of before the clock was set, by id: the order in which they were recorded. */
-#define DATED                                                                            \
-	ROW "INDEXED BY segments_by_age WHERE camera = ?1 AND state = 1 AND boot_us = 0" \
-	    " AND " CATALOGUE_IS_FOOTAGE
-#define UNDATED                                                                             \
-	ROW "INDEXED BY segments_by_order WHERE camera = ?1 AND state = 1 AND boot_us <> 0" \
-	    " AND " CATALOGUE_IS_FOOTAGE " ORDER BY id"
-/* The same of one volume. */
-#define VOLUME_DATED                                                                                            \
-	ROW "INDEXED BY segments_by_volume_age WHERE camera = ?1 AND volume = ?2 AND state = 1 AND boot_us = 0" \
-	    " AND " CATALOGUE_IS_FOOTAGE " ORDER BY start_us"
-#define VOLUME_UNDATED                                                                                             \
-	ROW "INDEXED BY segments_by_volume_order WHERE camera = ?1 AND volume = ?2 AND state = 1 AND boot_us <> 0" \
-	    " AND " CATALOGUE_IS_FOOTAGE " ORDER BY id"
+#define DATED(index, class) CLOSED(index, "boot_us = 0 AND " class)
+#define UNDATED(index, class) CLOSED(index, "boot_us <> 0 AND " class)
+#define ON_VOLUME " AND volume = ?2"
+#define BY_TIME " ORDER BY start_us"
+#define BY_ID " ORDER BY id"
+#define LAST_BEFORE " AND start_us <= ?2 ORDER BY start_us DESC LIMIT 1"
 #define NEWEST                                                                      \
 	"SELECT end_us FROM segments INDEXED BY segments_by_time WHERE camera = ?1" \
 	" AND " CATALOGUE_IS_FOOTAGE " ORDER BY start_us DESC LIMIT 1"
+
+/* What is asked about a camera's recordings, and about its time-lapses, of which there are few. */
+static const struct questions {
+	const char *dated, *undated, *volume_dated, *volume_undated, *last_before;
+} questions[] = {
+	{
+         .dated = DATED("segments_by_age", CATALOGUE_IS_FOOTAGE) BY_TIME,
+         .undated = UNDATED("segments_by_order", CATALOGUE_IS_FOOTAGE) BY_ID,
+         .volume_dated =
+			DATED("segments_by_volume_age", CATALOGUE_IS_FOOTAGE) ON_VOLUME BY_TIME,
+         .volume_undated =
+			UNDATED("segments_by_volume_order", CATALOGUE_IS_FOOTAGE) ON_VOLUME BY_ID,
+         .last_before = DATED("segments_by_age",       CATALOGUE_IS_FOOTAGE) LAST_BEFORE,
+	 },
+	{
+         .dated = DATED("timelapses_by_age",                                CATALOGUE_IS_TIMELAPSE) BY_TIME,
+         .undated = UNDATED("timelapses_by_order",     CATALOGUE_IS_TIMELAPSE) BY_ID,
+         .volume_dated =
+			DATED("timelapses_by_age",      CATALOGUE_IS_TIMELAPSE) ON_VOLUME BY_TIME,
+         .volume_undated =
+			UNDATED("timelapses_by_order",          CATALOGUE_IS_TIMELAPSE) ON_VOLUME BY_ID,
+         .last_before = DATED("timelapses_by_age", CATALOGUE_IS_TIMELAPSE) LAST_BEFORE,
+	 },
+};
 
 /* One row after the other of a question; the row stands here until the next. */
 struct cursor {
@@ -47,14 +65,15 @@ struct cursor {
 	uint64_t taken_bytes; /* of those */
 };
 
-/* A camera: what it has, and what of it comes next. */
+/* A camera's recordings, or its time-lapses: how much there is, and what of it comes next. */
 struct camera_walk {
 	char *camera;
+	bool timelapse;
 	int64_t keep_us;
 	uint64_t max_bytes;
 	uint64_t bytes;    /* not taken yet, the open segment included */
 	int64_t cutoff_us; /* what ended before is too old; INT64_MIN: nothing is */
-	int64_t newest_us;
+	int64_t newest_us; /* of recordings */
 	struct cursor dated, undated;
 };
 
@@ -194,6 +213,7 @@ static void cursor_open(
 	if (cursor->statement && walk->before)
 		sqlite3_bind_int64(cursor->statement, 2, walk->rules->volume);
 	cursor->row.camera = camera->camera;
+	cursor->row.timelapse = camera->timelapse;
 	cursor_next(walk, cursor);
 }
 
@@ -208,7 +228,8 @@ static void camera_add_open(const struct walk *walk, struct camera_walk *camera)
 	const struct open_segment *open;
 
 	LIST_FOREACH (open, &walk->catalogue->open, entry) {
-		if (open->timelapse || strcmp(open->camera, camera->camera) != 0)
+		if (open->timelapse != camera->timelapse ||
+			strcmp(open->camera, camera->camera) != 0)
 			continue;
 		camera->bytes += open->bytes;
 		if (open->end_us > camera->newest_us)
@@ -219,14 +240,12 @@ static void camera_add_open(const struct walk *walk, struct camera_walk *camera)
 static void camera_set_rule(const struct walk *walk, struct camera_walk *camera)
 {
 	const struct catalogue_rules *rules = walk->rules;
+	int64_t keep_us = walk->before ? rules->volume_keep_us : rules->keep_us;
 
-	if (walk->before) {
-		camera->keep_us = rules->volume_keep_us ? rules->volume_keep_us : RULE_FOREVER;
-		return;
-	}
-	camera->keep_us = rules->keep_us;
-	for (size_t i = 0; i < rules->n_cameras; i++) {
-		if (strcmp(rules->cameras[i].camera, camera->camera) != 0)
+	camera->keep_us = keep_us && !camera->timelapse ? keep_us : RULE_FOREVER;
+	for (size_t i = 0; !walk->before && i < rules->n_cameras; i++) {
+		if (rules->cameras[i].timelapse != camera->timelapse ||
+			strcmp(rules->cameras[i].camera, camera->camera) != 0)
 			continue;
 		camera->keep_us = rules->cameras[i].keep_us;
 		camera->max_bytes = rules->cameras[i].max_bytes;
@@ -239,39 +258,41 @@ static void camera_open_volume(struct walk *walk, struct camera_walk *camera)
 	for (size_t i = 0; i < walk->before->n; i++) {
 		const struct camera_walk *before = &walk->before->cameras[i];
 
-		if (strcmp(before->camera, camera->camera) != 0)
+		if (before->timelapse != camera->timelapse ||
+			strcmp(before->camera, camera->camera) != 0)
 			continue;
 		camera->dated.before = &before->dated;
 		camera->undated.before = &before->undated;
 	}
 	if (!walk->rules->volume)
 		camera_add_open(walk, camera);
-	cursor_open(walk, &camera->dated, VOLUME_DATED, camera);
-	cursor_open(walk, &camera->undated, VOLUME_UNDATED, camera);
+	cursor_open(walk, &camera->dated, questions[camera->timelapse].volume_dated, camera);
+	cursor_open(walk, &camera->undated, questions[camera->timelapse].volume_undated, camera);
 	camera->bytes -= camera->dated.taken_bytes + camera->undated.taken_bytes;
 }
 
-static void walk_add_camera(struct walk *walk, const char *name, int64_t bytes)
+static void walk_add_camera(struct walk *walk, const char *name, bool timelapse, int64_t bytes)
 {
 	struct camera_walk *camera;
 
 	walk->cameras = xrealloc(walk->cameras, (walk->n + 1) * sizeof(*walk->cameras));
 	camera = &walk->cameras[walk->n++];
-	*camera = (struct camera_walk){ .camera = xstrdup(name), .bytes = (uint64_t)bytes };
+	*camera = (struct camera_walk){
+		.camera = xstrdup(name),
+		.timelapse = timelapse,
+		.bytes = (uint64_t)bytes,
+	};
 	camera_set_rule(walk, camera);
 	camera->dated.is_dated = true;
 	if (walk->before) {
 		camera_open_volume(walk, camera);
 	} else {
-		camera->newest_us = walk_number(walk, walk_prepare(walk, NEWEST, camera->camera));
+		if (!timelapse)
+			camera->newest_us =
+				walk_number(walk, walk_prepare(walk, NEWEST, camera->camera));
 		camera_add_open(walk, camera);
-		if (camera->newest_us == INT64_MIN) { /* it has time-lapses alone */
-			free(camera->camera);
-			walk->n--;
-			return;
-		}
-		cursor_open(walk, &camera->dated, DATED " ORDER BY start_us", camera);
-		cursor_open(walk, &camera->undated, UNDATED, camera);
+		cursor_open(walk, &camera->dated, questions[timelapse].dated, camera);
+		cursor_open(walk, &camera->undated, questions[timelapse].undated, camera);
 	}
 	walk->bytes += camera->bytes;
 	walk->any_dated = walk->any_dated || camera->dated.any;
@@ -279,16 +300,16 @@ static void walk_add_camera(struct walk *walk, const char *name, int64_t bytes)
 
 /* --- age --- */
 
-/* When the newest recording of any camera ended that had begun at an instant; INT64_MIN: none. */
+/* When the newest of anything ended that had begun at an instant; INT64_MIN: nothing had. */
 static int64_t walk_newest_at(struct walk *walk, int64_t at_us)
 {
 	const struct walk *all = walk->before ? walk->before : walk;
 	int64_t newest_us = INT64_MIN;
 
 	for (size_t i = 0; i < all->n; i++) {
-		sqlite3_stmt *statement = walk_prepare(walk,
-			DATED " AND start_us <= ?2 ORDER BY start_us DESC LIMIT 1",
-			all->cameras[i].camera);
+		const struct camera_walk *camera = &all->cameras[i];
+		sqlite3_stmt *statement = walk_prepare(
+			walk, questions[camera->timelapse].last_before, camera->camera);
 		int64_t end_us = INT64_MIN;
 
 		if (statement)
@@ -368,6 +389,22 @@ static bool camera_is_too_old(
 	return !judged->ended && judged->row.end_us < camera->cutoff_us;
 }
 
+/* Of all together the oldest recording goes; and when there is none left the oldest time-lapse. */
+static bool camera_goes_before(struct camera_walk *a, struct camera_walk *b)
+{
+	if (a->timelapse != b->timelapse)
+		return b->timelapse;
+	return is_older(camera_head(a), camera_head(b));
+}
+
+/* Whether there is more than the limit of all together, and the next one's going helps it. */
+static bool walk_is_too_large(const struct walk *walk, const struct camera_walk *next)
+{
+	bool stays = walk->before && walk->rules->volume_moves && next && next->timelapse;
+
+	return walk->max_bytes && walk->bytes > walk->max_bytes && !stays;
+}
+
 /* The camera whose oldest goes next, and why; NULL when all keep to the rules. */
 static struct camera_walk *walk_choose(struct walk *walk, enum catalogue_reason *reason)
 {
@@ -381,7 +418,7 @@ static struct camera_walk *walk_choose(struct walk *walk, enum catalogue_reason 
 		if (!head)
 			continue;
 		old = camera_is_too_old(walk, camera, head);
-		if (!oldest || is_older(head, camera_head(oldest)))
+		if (!oldest || camera_goes_before(camera, oldest))
 			oldest = camera;
 		if (!old && (!camera->max_bytes || camera->bytes <= camera->max_bytes))
 			continue;
@@ -393,7 +430,7 @@ static struct camera_walk *walk_choose(struct walk *walk, enum catalogue_reason 
 	if (due)
 		return due;
 	*reason = EXPIRED_MAX_SIZE;
-	if (walk->max_bytes && walk->bytes > walk->max_bytes)
+	if (walk_is_too_large(walk, oldest))
 		return oldest;
 	*reason = EXPIRED_RESERVE;
 	return walk->freed < walk->free_bytes ? oldest : NULL;
@@ -426,14 +463,16 @@ static bool walk_next(struct walk *walk, catalogue_expired_fn *on_row, void *arg
 static void walk_begin(struct walk *walk)
 {
 	sqlite3_stmt *statement = catalogue_prepare(walk->catalogue,
-		walk->before ? "SELECT camera, bytes FROM totals WHERE volume = ?1 ORDER BY camera"
-			     : "SELECT camera, sum(bytes) FROM totals GROUP BY camera");
+		walk->before
+			? "SELECT camera, timelapse, bytes FROM totals WHERE volume = ?1"
+			  " ORDER BY camera, timelapse"
+			: "SELECT camera, timelapse, sum(bytes) FROM totals GROUP BY camera, timelapse");
 
 	if (statement && walk->before)
 		sqlite3_bind_int64(statement, 1, walk->rules->volume);
 	while (walk_step(walk, statement))
 		walk_add_camera(walk, (const char *)sqlite3_column_text(statement, 0),
-			sqlite3_column_int64(statement, 1));
+			sqlite3_column_int(statement, 1) != 0, sqlite3_column_int64(statement, 2));
 	sqlite3_finalize(statement);
 	if (walk->before)
 		walk->any_dated = walk->before->any_dated;
@@ -524,11 +563,13 @@ static void plan_add_row(void *arg, const struct catalogue_expired *row)
 static void plan_add_cameras(struct catalogue_plan *plan, const struct walk *walk)
 {
 	plan->cameras = xcalloc(walk->n, sizeof(*plan->cameras));
-	for (; plan->n_cameras < walk->n; plan->n_cameras++) {
-		const struct camera_walk *camera = &walk->cameras[plan->n_cameras];
+	for (size_t i = 0; i < walk->n; i++) {
+		const struct camera_walk *camera = &walk->cameras[i];
 		const struct cursor *first = camera->dated.any ? &camera->dated : &camera->undated;
 
-		plan->cameras[plan->n_cameras] = (struct catalogue_history){
+		if (camera->timelapse)
+			continue;
+		plan->cameras[plan->n_cameras++] = (struct catalogue_history){
 			.camera = xstrdup(camera->camera),
 			.bytes = camera->bytes,
 			.oldest_us = first->any ? first->first_us : camera->newest_us,
@@ -695,8 +736,9 @@ int catalogue_forget_expired(
 /* What is open is known to nvrd alone; but its files tell how much they hold. */
 static void read_open_segments(struct catalogue *catalogue, const char *root)
 {
-	sqlite3_stmt *statement = catalogue_prepare(catalogue,
-		"SELECT camera, path, end_us FROM segments WHERE state = 0 AND " CATALOGUE_IS_FOOTAGE);
+	sqlite3_stmt *statement =
+		catalogue_prepare(catalogue, "SELECT camera, path, end_us, " CATALOGUE_IS_TIMELAPSE
+					     " FROM segments WHERE state = 0");
 
 	while (statement && sqlite3_step(statement) == SQLITE_ROW) {
 		struct open_segment *open = xcalloc(1, sizeof(*open));
@@ -705,6 +747,7 @@ static void read_open_segments(struct catalogue *catalogue, const char *root)
 
 		open->camera = xstrdup((const char *)sqlite3_column_text(statement, 0));
 		open->end_us = sqlite3_column_int64(statement, 2);
+		open->timelapse = sqlite3_column_int(statement, 3) != 0;
 		if (stat(path, &st) == 0)
 			open->bytes = (uint64_t)st.st_size;
 		LIST_INSERT_HEAD(&catalogue->open, open, entry);

@@ -91,6 +91,12 @@ static void retention_remove_next(struct retention *retention);
 
 /* --- what the configuration says --- */
 
+static void rules_add(struct catalogue_rules *rules, const struct catalogue_rule *rule)
+{
+	rules->cameras = xrealloc(rules->cameras, (rules->n_cameras + 1) * sizeof(*rules->cameras));
+	rules->cameras[rules->n_cameras++] = *rule;
+}
+
 struct catalogue_rules *retention_rules(const struct config *config)
 {
 	struct catalogue_rules *rules = xcalloc(1, sizeof(*rules));
@@ -99,13 +105,20 @@ struct catalogue_rules *retention_rules(const struct config *config)
 	rules->keep_us = config->storage.keep_us;
 	rules->max_bytes = config->storage.max_bytes;
 	TAILQ_FOREACH (camera, &config->cameras, entry) {
-		rules->cameras =
-			xrealloc(rules->cameras, (rules->n_cameras + 1) * sizeof(*rules->cameras));
-		rules->cameras[rules->n_cameras++] = (struct catalogue_rule){
+		const struct catalogue_rule recordings = {
 			.camera = xstrdup(camera->name),
 			.keep_us = camera->keep_us ? camera->keep_us : rules->keep_us,
 			.max_bytes = camera->max_bytes,
 		};
+		const struct catalogue_rule timelapses = {
+			.camera = xstrdup(camera->name),
+			.timelapse = true,
+			.keep_us = camera->timelapse_keep_us,
+			.max_bytes = camera->timelapse_max_bytes,
+		};
+
+		rules_add(rules, &recordings);
+		rules_add(rules, &timelapses);
 	}
 	return rules;
 }
@@ -195,7 +208,8 @@ static void retention_count(struct retention *retention, const struct catalogue_
 			   catalogue_reason_name(row->reason)),
 		1);
 	metric_add(metric_get(METRIC_RETENTION_BYTES), (double)row->bytes);
-	metric_add(metric_get(METRIC_RECORDED_BYTES, row->camera), -(double)row->bytes);
+	if (!row->timelapse)
+		metric_add(metric_get(METRIC_RECORDED_BYTES, row->camera), -(double)row->bytes);
 	retention->deleted_bytes += row->bytes;
 }
 
@@ -303,34 +317,44 @@ static void retention_tell_age(struct retention *retention, int64_t held_us)
 
 /* --- the plan --- */
 
+/* What a person should know of how room is made. */
+static void retention_tell_space(struct retention *retention, const struct catalogue_plan *plan)
+{
+	const struct catalogue_expired *last = plan->n ? &plan->rows[plan->n - 1] : NULL;
+	uint64_t reserve = retention_reserve(retention->config, retention->space.size_bytes);
+
+	if (last && last->by_volume && !volume_is_last(retention->volume))
+		log_write_repeated(&retention->space_again, LOG_WARN, &retention->log,
+			"%s has no room left and recordings do not move on (fast enough): the oldest are deleted",
+			volume_path(retention->volume));
+	if (last && last->timelapse && last->reason >= EXPIRED_MAX_SIZE)
+		log_write_repeated(&retention->space_again, LOG_WARN, &retention->log,
+			"no recordings are left that may go to make room: the oldest time-lapses are deleted");
+	if (!last && retention->space.free_bytes < reserve)
+		log_write_repeated(&retention->space_again, LOG_WARN, &retention->log,
+			"%.1f MB free, which is less than the reserve, and no recording may go",
+			(double)retention->space.free_bytes / 1e6);
+	if (last && retention->space.empty)
+		log_write_repeated(&retention->space_again, LOG_ERROR, &retention->log,
+			"%s holds no recordings, but the catalogue knows some: nothing is deleted",
+			volume_path(retention->volume));
+}
+
 static void retention_on_plan(void *arg, int error, const struct catalogue_plan *plan)
 {
 	struct retention *retention = arg;
-	uint64_t reserve;
 
 	if (error || retention->freed) {
 		retention_rest(retention);
 		return;
 	}
-	reserve = retention_reserve(retention->config, retention->space.size_bytes);
 	metric_set(metric_get(METRIC_VOLUME_BYTES, volume_path(retention->volume)),
 		(double)plan->volume_bytes);
 	if (retention->volume == retention->first) { /* of all volumes */
 		retention_tell_metrics(retention, plan);
 		retention_tell_age(retention, plan->age_held_us);
 	}
-	if (plan->n && plan->rows[plan->n - 1].by_volume && !volume_is_last(retention->volume))
-		log_write_repeated(&retention->space_again, LOG_WARN, &retention->log,
-			"%s has no room left and recordings do not move on (fast enough): the oldest are deleted",
-			volume_path(retention->volume));
-	if (!plan->n && retention->space.free_bytes < reserve)
-		log_write_repeated(&retention->space_again, LOG_WARN, &retention->log,
-			"%.1f MB free, which is less than the reserve, and no recording may go",
-			(double)retention->space.free_bytes / 1e6);
-	if (plan->n && retention->space.empty)
-		log_write_repeated(&retention->space_again, LOG_ERROR, &retention->log,
-			"%s holds no recordings, but the catalogue knows some: nothing is deleted",
-			volume_path(retention->volume));
+	retention_tell_space(retention, plan);
 	if (!plan->n || retention->space.empty) {
 		retention_rest(retention);
 		return;
@@ -367,6 +391,7 @@ static struct catalogue_rules *retention_rules_now(struct retention *retention)
 
 	retention_add_volume_rules(rules, retention->config, volume_path(retention->volume),
 		volume_id(retention->volume));
+	rules->volume_moves = !volume_is_last(retention->volume);
 	rules->now_us = reactor_now_us();
 	rules->steady_us = retention->looked_us - retention->steady_us;
 	rules->clock_is_set = wall_clock_is_set();

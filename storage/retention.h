@@ -10,7 +10,7 @@
 
 /*
  * Deletes recordings, the oldest first, as storage.keep, max_size, reserve and the cameras' keep and
- * max_size say. Looks every two seconds; deletes one file after the other, between which recordings are
+ * max_size say; time-lapses by limits of their own, and where the common ones leave no recording. Looks every two seconds; deletes one file after the other, between which recordings are
  * written. Never one that is open or held (volume_hold()). What goes from a volume because of its own limits is moved
  * to the next where there is one (storage/tier.h); each volume has a retention of its own, so that none waits for another's
  * disk.

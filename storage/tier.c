@@ -383,7 +383,7 @@ static void tier_next(struct tier *tier)
 	while (tier->next < tier->n && !tier->freed && tier->n_left < LEFT_MOST) {
 		const struct catalogue_expired *row = tier_row(tier);
 
-		if (!row->by_volume || volume_is_held(tier->from, row->path)) {
+		if (!row->by_volume || row->timelapse || volume_is_held(tier->from, row->path)) {
 			tier->next++;
 			continue;
 		}

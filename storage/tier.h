@@ -11,7 +11,7 @@
 
 /*
  * Moves recordings from a volume to the next, one after the other: copied under another name, synced, given its
- * name, named by the row, and only then removed where it was. Ended at any moment, the row names a whole file,
+ * name, named by the row, and only then removed where it was. Time-lapses stay. Ended at any moment, the row names a whole file,
  * and storage/recovery.h removes what else there is of it. Retention says when, and what the volume is to give up.
  */
 struct tier;

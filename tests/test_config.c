@@ -85,7 +85,7 @@ static void a_full_file_is_read(void **state)
 		      "    transport: tcp\n"
 		      "    record: off\n"
 		      "    enabled: No\n"
-		      "    timelapse: {every: 1m, fps: 30}\n"
+		      "    timelapse: {every: 1m, fps: 30, keep: 365d, max_size: 20GB}\n"
 		      "    keep: forever\n"
 		      "    max_size: 1TiB\n"
 		      "  t-2_x: {source: \"test:\"}\n");
@@ -123,11 +123,15 @@ static void a_full_file_is_read(void **state)
 	assert_int_equal(porch->line, 9);
 	assert_int_equal(porch->recording.timelapse_every_us, 60 * SECOND);
 	assert_int_equal(porch->recording.timelapse_fps, 30);
+	assert_true(porch->timelapse_keep_us == 365 * 86400 * SECOND);
+	assert_true(porch->timelapse_max_bytes == UINT64_C(20000000000));
 	assert_string_equal(second->source, "test:");
 	assert_int_equal(second->transport, TRANSPORT_AUTO);
 	assert_int_equal(second->recording.record, RECORD_CONTINUOUS);
 	assert_true(second->enabled);
 	assert_int_equal(second->recording.timelapse_every_us, 0);
+	assert_true(second->timelapse_keep_us == CONFIG_KEEP_FOREVER);
+	assert_true(second->timelapse_max_bytes == 0);
 	assert_null(config_find_camera(config, "yard"));
 	assert_true(config_has_secrets(config));
 	config_free(config);
@@ -330,6 +334,8 @@ static const struct {
 	{ "storage: {path: ''}\n", "nvrd.yaml:1: storage.path: \"\" must name a folder\n" },
 	{ PORCH "    timelapse: {every: 500ms}\n",
 		"nvrd.yaml:4: cameras.porch.timelapse.every: expected a duration from 1s to 1h, not \"500ms\"\n" },
+	{ PORCH "    timelapse: {every: 10s, keep: 0}\n",
+		"nvrd.yaml:4: cameras.porch.timelapse.keep: expected a duration that is not 0, or forever, not \"0\"\n" },
 	{ PORCH "    timelapse: {every: 10s, fps: 7}\n",
 		"nvrd.yaml:4: cameras.porch.timelapse.fps: expected 1, 2, 5, 10, 12, 15, 20, 24, 25, 30, 50 or 60, not \"7\"\n" },
 	{ PORCH "    enabled: maybe\n",
@@ -739,7 +745,7 @@ static void a_reload_sees_what_changed(void **state)
 		{ "log: {level: debug}\n" PORCH,                             true,  true,  NULL          },
 		{ "users: {a: {password: x}}\n" PORCH,                       true,  true,  NULL          },
 		{ PORCH "    record: off\n",                                 true,  true,  NULL          },
-		{ PORCH "    timelapse: {every: 10s}\n",                     true,  true,  NULL          },
+		{ PORCH "    timelapse: {every: 10s, keep: 1d}\n",           true,  true,  NULL          },
 		{ PORCH "    keep: 1d\n    max_size: 1GB\n",                 true,  true,  NULL          },
 		{ "storage: {keep: 1d, max_size: 1GB, reserve: 9%}\n" PORCH, true,  true,  NULL          },
 		{ PORCH "    enabled: off\n",                                false, true,  NULL          },

@@ -31,12 +31,12 @@ static struct config *config;
 
 /* --- what is recorded --- */
 
+static const char *stream = "main"; /* of what is added */
+
 static char *path_of(const char *camera, int hour)
 {
-	return xasprintf("recordings/%s/2026-11-20/%d.mp4", camera, hour);
+	return xasprintf("recordings/%s/2026-11-20/%d_%s.mp4", camera, hour, stream);
 }
-
-static const char *stream = "main"; /* of what is added */
 
 /* A segment of one hour; with no bytes it stays open, with 50 of them. */
 static void add(const char *camera, int hour, uint64_t bytes, int64_t boot_us)
@@ -76,7 +76,8 @@ struct planned {
 	size_t n;
 	uint64_t bytes;
 	int64_t held_us;
-	char text[2048];   /* "a0:k a1:k ": camera, hour, first letter of the reason */
+	/* "a0:k ~a1:k ": ~ for a time-lapse, camera, hour, first letter of the reason */
+	char text[2048];
 	char history[256]; /* "a:1050:0-11 ": camera, bytes, first and last hour */
 };
 
@@ -92,8 +93,8 @@ static void on_plan(void *arg, int error, const struct catalogue_plan *plan)
 		size_t n = strlen(planned->text);
 
 		planned->bytes += plan->rows[i].bytes;
-		snprintf(planned->text + n, sizeof(planned->text) - n, "%s%d:%c ",
-			plan->rows[i].camera,
+		snprintf(planned->text + n, sizeof(planned->text) - n, "%s%s%d:%c ",
+			plan->rows[i].timelapse ? "~" : "", plan->rows[i].camera,
 			(int)strtol(strrchr(plan->rows[i].path, '/') + 1, NULL, 10),
 			catalogue_reason_name(plan->rows[i].reason)[0]);
 	}
@@ -134,25 +135,32 @@ static void assert_plan(struct catalogue_rules *rules, const char *expected)
 	assert_string_equal(plan(rules, 1000).text, expected);
 }
 
-/* Time-lapses of two cameras, one of which has nothing else: closed, open, of before the clock was set. */
+/*
+ * Time-lapses of two cameras, one of which has nothing else, nor a rule: closed, of before the clock was set, open.
+ */
 static void add_timelapses(void)
 {
 	stream = CATALOGUE_TIMELAPSE;
 	add("a", -4, 1000, 0);
 	add("a", -3, 1000, 1);
 	add("a", -2, 0, 0);
-	add("a", 20, 1000, 0);
+	add("a", 2, 1000, 0);
 	add("lapse", 0, 1000, 0);
 	stream = "main";
 }
 
-/* No rule sees time-lapses. */
+#define TIMELAPSES 4050 /* their bytes */
+/* What may go of the recordings. */
+#define RECORDINGS(r)                                                                            \
+	"a0:" r " a1:" r " a2:" r " a3:" r " a4:" r " a5:" r " b5:" r " a6:" r " b6:" r " a7:" r \
+	" b7:" r " a8:" r " b8:" r " a9:" r " b9:" r " "
+
 static void test_each_rule_takes_the_oldest(void **state)
 {
 	// clang-format off
 	static const struct {
-		int64_t keep, a_keep, b_keep; /* hours; 0: forever */
-		uint64_t max, a_max, b_max, free;
+		int64_t keep, a_keep, b_keep, lapse_keep; /* hours; 0: forever */
+		uint64_t max, a_max, b_max, lapse_max, free;
 		const char *expected;
 	} cases[] = {
 		{ .expected = "" },
@@ -164,16 +172,30 @@ static void test_each_rule_takes_the_oldest(void **state)
 		{ .a_max = 650, .expected = "a0:c a1:c a2:c a3:c " },
 		{ .a_max = 649, .expected = "a0:c a1:c a2:c a3:c a4:c " },
 		{ .b_max = 999, .expected = "b5:c " },
-		{ .max = 2050, .expected = "" },
-		{ .max = 2049, .expected = "a0:m " },
-		{ .max = 1000, .expected = "a0:m a1:m a2:m a3:m a4:m a5:m b5:m a6:m b6:m " },
+		{ .max = 2050 + TIMELAPSES, .expected = "" },
+		{ .max = 2049 + TIMELAPSES, .expected = "a0:m " },
+		{ .max = 1000 + TIMELAPSES, .expected = "a0:m a1:m a2:m a3:m a4:m a5:m b5:m a6:m b6:m " },
 		{ .free = 1, .expected = "a0:r " },
 		{ .free = 500, .expected = "a0:r a1:r a2:r a3:r a4:r " },
 		{ .free = 501, .expected = "a0:r a1:r a2:r a3:r a4:r a5:r " },
 		/* what goes by one rule counts for the next */
-		{ .keep = 8, .a_max = 850, .max = 1700, .free = 400,
+		{ .keep = 8, .a_max = 850, .max = 1700 + TIMELAPSES, .free = 400,
 			.expected = "a0:k a1:c a2:m a3:m " },
 		{ .b_max = 800, .free = 300, .expected = "b5:c a0:r " },
+		/* time-lapses of a by limits of their own, of 3050 bytes; one without a date goes with what is after it */
+		{ .lapse_keep = 12, .expected = "~a-4:k " },
+		{ .lapse_keep = 6, .expected = "~a-4:k ~a-3:k ~a2:k " },
+		{ .lapse_max = 3050, .expected = "" },
+		{ .lapse_max = 3049, .expected = "~a-4:c " },
+		{ .lapse_max = 1, .expected = "~a-4:c ~a-3:c ~a2:c " },
+		{ .keep = 8, .lapse_max = 2050, .max = 1000 + TIMELAPSES, .free = 1100,
+			.expected = "~a-4:c a0:k " },
+		/* what is in common leaves them as long as there are recordings */
+		{ .max = 50 + TIMELAPSES, .expected = RECORDINGS("m") },
+		{ .max = 49 + TIMELAPSES, .expected = RECORDINGS("m") "~a-4:m " },
+		{ .free = 2000, .expected = RECORDINGS("r") },
+		{ .free = 4001, .expected = RECORDINGS("r") "~a-4:r ~a-3:r ~lapse0:r " },
+		{ .free = 1000000, .expected = RECORDINGS("r") "~a-4:r ~a-3:r ~lapse0:r ~a2:r " },
 	};
 	// clang-format on
 
@@ -189,15 +211,60 @@ static void test_each_rule_takes_the_oldest(void **state)
 		rules->keep_us = cases[i].keep ? cases[i].keep * HOUR_US : RULE_FOREVER;
 		rules->max_bytes = cases[i].max;
 		rules->free_bytes = cases[i].free;
-		rules->cameras = xcalloc(2, sizeof(*rules->cameras));
-		rules->n_cameras = 2;
-		rules->cameras[0] = (struct catalogue_rule){ xstrdup("a"),
+		rules->cameras = xcalloc(3, sizeof(*rules->cameras));
+		rules->n_cameras = 3;
+		rules->cameras[0] = (struct catalogue_rule){ xstrdup("a"), false,
 			cases[i].a_keep ? cases[i].a_keep * HOUR_US : rules->keep_us,
 			cases[i].a_max };
-		rules->cameras[1] = (struct catalogue_rule){ xstrdup("b"),
+		rules->cameras[1] = (struct catalogue_rule){ xstrdup("b"), false,
 			cases[i].b_keep ? cases[i].b_keep * HOUR_US : rules->keep_us,
 			cases[i].b_max };
+		rules->cameras[2] = (struct catalogue_rule){ xstrdup("a"), true,
+			cases[i].lapse_keep ? cases[i].lapse_keep * HOUR_US : RULE_FOREVER,
+			cases[i].lapse_max };
 		assert_plan(rules, cases[i].expected);
+	}
+}
+
+/* Where they stay though recordings move on, they go only when there is no room otherwise. */
+static void test_time_lapses_go_by_the_size_of_the_last_volume(void **state)
+{
+	// clang-format off
+	static const struct {
+		bool moves;
+		int64_t keep; /* hours; 0: forever */
+		uint64_t max, free;
+		const char *expected;
+	} cases[] = {
+		{ .keep = 1, .expected = RECORDINGS("k") },
+		{ .max = 1999 + TIMELAPSES, .expected = "a0:m " },
+		{ .max = TIMELAPSES - 1, .expected = RECORDINGS("m") "~a-4:m " },
+		{ .max = 1, .expected = RECORDINGS("m") "~a-4:m ~a-3:m ~lapse0:m ~a2:m " },
+		{ .moves = true, .max = 1999 + TIMELAPSES, .expected = "a0:m " },
+		{ .moves = true, .max = 1, .expected = RECORDINGS("m") },
+		{ .moves = true, .max = 1, .free = 3001, .expected = RECORDINGS("m") "~a-4:r ~a-3:r " },
+	};
+	// clang-format on
+
+	(void)state;
+	add_timelapses();
+	add_hours("a", 0, 10, 100);
+	add_hours("b", 5, 10, 200);
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct catalogue_rules *rules = rules_at(12);
+
+		rules->volume_moves = cases[i].moves;
+		rules->volume_keep_us = cases[i].keep * HOUR_US;
+		rules->volume_max_bytes = cases[i].max;
+		rules->free_bytes = cases[i].free;
+		assert_plan(rules, cases[i].expected);
+	}
+	for (int volume_id = 0; volume_id < 2; volume_id++) {
+		struct catalogue_rules *rules = rules_at(12);
+
+		rules->volume = volume_id; /* all of it is on the first */
+		rules->max_bytes = rules->free_bytes = 3001;
+		assert_int_equal(plan(rules, 100).n, volume_id ? 0 : 17);
 	}
 }
 
@@ -225,12 +292,14 @@ static void test_what_is_spared_makes_others_go(void **state)
 
 	(void)state;
 	add_hours("a", 0, 5, 100);
-	rules->free_bytes = 250;
-	rules->spared = xcalloc(2, sizeof(char *));
-	rules->n_spared = 2;
+	add_timelapses();
+	rules->free_bytes = 350;
+	rules->spared = xcalloc(3, sizeof(char *));
+	rules->n_spared = 3;
 	rules->spared[0] = path_of("a", 0);
 	rules->spared[1] = path_of("a", 2);
-	assert_plan(rules, "a1:r a3:r a4:r ");
+	rules->spared[2] = xstrdup("recordings/a/2026-11-20/-4_timelapse.mp4");
+	assert_plan(rules, "a1:r a3:r a4:r ~a-3:r ");
 }
 
 /* --- clocks --- */
@@ -272,29 +341,49 @@ static void test_without_any_time_server_the_own_clock_counts(void **state)
 	assert_plan(rules, "");
 }
 
-static void test_a_leap_of_the_clock_is_not_believed_at_once(void **state)
+/* At this hour, where one camera keeps two days of what is added now. */
+static struct catalogue_rules *rules_of_two_days(int hour, int64_t steady_us)
 {
-	struct catalogue_rules *rules;
+	struct catalogue_rules *rules = rules_at(hour);
+
+	rules->cameras = xcalloc(1, sizeof(*rules->cameras));
+	rules->n_cameras = 1;
+	rules->cameras[0].camera = xstrdup("a");
+	rules->cameras[0].timelapse = strcmp(stream, CATALOGUE_TIMELAPSE) == 0;
+	rules->cameras[0].keep_us = 48 * HOUR_US;
+	rules->steady_us = steady_us;
+	return rules;
+}
+
+static void check_a_leap_of_the_clock(void)
+{
 	struct planned planned;
 
-	(void)state;
 	add_hours("a", 0, 100, 1);
 	add_hours("b", YEARS, YEARS + 2, 1);
 	for (int i = 0; i < 3; i++) {
-		rules = rules_at(YEARS + 2);
-		rules->keep_us = 48 * HOUR_US;
-		rules->steady_us = i * 12 * HOUR_US;
-		planned = plan(rules, 1000);
+		planned = plan(rules_of_two_days(YEARS + 2, i * 12 * HOUR_US), 1000);
 		/* age is counted from a day after the last recording before the leap: hour 124 */
 		assert_int_equal(planned.n, i < 2 ? 75 : 100);
 		assert_true(planned.held_us == (i < 2 ? (YEARS - 122) * HOUR_US : 0));
 	}
 	/* a day later recordings bear it out */
 	add_hours("b", YEARS + 2, YEARS + 26, 1);
-	rules = rules_at(YEARS + 26);
-	rules->keep_us = 48 * HOUR_US;
-	rules->steady_us = 0;
-	assert_int_equal(plan(rules, 1000).n, 100);
+	assert_int_equal(plan(rules_of_two_days(YEARS + 26, 0), 1000).n, 100);
+}
+
+static void test_a_leap_of_the_clock_is_not_believed_at_once(void **state)
+{
+	(void)state;
+	check_a_leap_of_the_clock();
+}
+
+static void test_a_leap_of_the_clock_where_there_are_time_lapses_alone(void **state)
+{
+	(void)state;
+	stream = CATALOGUE_TIMELAPSE;
+	check_a_leap_of_the_clock();
+	stream = "main";
 }
 
 static void test_after_a_restart_age_goes_on(void **state)
@@ -335,6 +424,46 @@ static void test_what_has_no_date_goes_in_the_order_of_recording(void **state)
 	rules->keep_us = 11 * HOUR_US;
 	snprintf(expected, sizeof(expected), "a%d:k a0:k a1:k a2:k ", IN_1970);
 	assert_plan(rules, expected);
+}
+
+/* --- files --- */
+
+static void make_folder(const char *path)
+{
+	char *whole = xasprintf("%s/%s", folder, path);
+
+	(void)mkdir(whole, 0700);
+	free(whole);
+}
+
+static void make_file(const char *path, off_t bytes)
+{
+	char *whole = xasprintf("%s/%s", folder, path);
+	int fd = open(whole, O_WRONLY | O_CREAT, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, bytes), 0);
+	close(fd);
+	free(whole);
+}
+
+/* Segments with their files. */
+static void record(const char *camera, int hours)
+{
+	char *top = xasprintf("recordings/%s", camera);
+	char *day = xasprintf("recordings/%s/2026-11-20", camera);
+
+	add_hours(camera, 0, hours, 100);
+	make_folder(top);
+	make_folder(day);
+	for (int hour = 0; hour < hours; hour++) {
+		char *path = path_of(camera, hour);
+
+		make_file(path, 100);
+		free(path);
+	}
+	free(top);
+	free(day);
 }
 
 /* --- the catalogue's side --- */
@@ -382,8 +511,8 @@ static void test_many_rows_cost_nothing_to_start_and_to_plan(void **state)
 	static const char fill[] =
 		"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 4999)"
 		" INSERT INTO segments (camera, stream, path, folder, start_us, end_us, bytes, codecs, width,"
-		"  height, state, fragments) SELECT 'c' || (i % 5), 'main', 'recordings/' || i, 'recordings',"
-		"  i * 1000000, i * 1000000 + 999999, 10, 'avc1', 1, 1, 1, zeroblob(10000) FROM n";
+		"  height, state, fragments) SELECT 'c' || (i % 5), CASE i % 20 / 5 WHEN 0 THEN 'timelapse'"
+		"  ELSE 'main' END, 'recordings/' || i, 'recordings', i * 1000000, i * 1000000 + 999999, 10, 'avc1', 1, 1, 1, zeroblob(10000) FROM n";
 	struct catalogue_rules *rules;
 	struct planned planned;
 	int before;
@@ -396,22 +525,30 @@ static void test_many_rows_cost_nothing_to_start_and_to_plan(void **state)
 	before = misses_since(0);
 	rules = rules_at(0);
 	rules->keep_us = HOUR_US;
+	rules->cameras = xcalloc(1, sizeof(*rules->cameras));
+	rules->n_cameras = 1;
+	rules->cameras[0] = (struct catalogue_rule){ xstrdup("c1"), true, HOUR_US, 2400 };
 	rules->steady_us = 0;
 	rules->max_bytes = 49900;
 	rules->free_bytes = 100;
-	planned = plan(rules, 10);
-	assert_int_equal(planned.n, 10);
+	planned = plan(rules, 20);
+	assert_int_equal(planned.n, 20);
+	assert_non_null(strstr(planned.text, "~c11:k c05:k "));
 	assert_true(misses_since(before) < 200);
 }
 
 /* What a database of version 2 holds is counted once, when it is brought up to date. */
 static void test_an_old_database_is_counted(void **state)
 {
+	struct catalogue_rules *rules = rules_at(0);
+
 	(void)state;
 	add_hours("a", 0, 3, 100);
+	add_timelapses();
 	(void)plan(rules_at(0), 1);
 	assert_int_equal(
 		sqlite3_exec(catalogue->db,
+			"DROP INDEX timelapses_by_age; DROP INDEX timelapses_by_order;"
 			"DROP TABLE locks; DROP TABLE properties;"
 			"DROP TRIGGER segments_count_moved; DROP INDEX segments_by_volume_age;"
 			"DROP INDEX segments_by_volume_order;"
@@ -423,6 +560,8 @@ static void test_an_old_database_is_counted(void **state)
 		SQLITE_OK);
 	reopen();
 	assert_string_equal(plan(rules_at(0), 10).history, "a:300:0-3 ");
+	rules->max_bytes = 300 + TIMELAPSES - 51; /* nobody knows of the open one any more */
+	assert_plan(rules, "a0:m ");
 }
 
 static void count_row(void *arg, const struct catalogue_expired *row)
@@ -439,14 +578,22 @@ static void test_a_plan_beside_a_running_nvrd(void **state)
 	char *why;
 
 	(void)state;
-	add_hours("a", 0, 3, 100);
+	record("a", 3);
 	add("a", 3, 0, 0);
+	add_timelapses();
+	make_file("recordings/a/2026-11-20/-2_timelapse.mp4", 500); /* the open one */
 	(void)plan(rules_at(0), 1);
 	other = catalogue_open_to_read(folder, file, &why);
 	assert_non_null(other);
+	rules->max_bytes = 4500; /* without the recordings that is all */
 	rules->free_bytes = 1000;
 	assert_int_equal(catalogue_walk_expired(other, rules, count_row, &bytes, &held_us), 0);
-	assert_int_equal(bytes, 300);
+	assert_int_equal(bytes, 1300);
+	bytes = 0;
+	rules->max_bytes = 4499;
+	rules->free_bytes = 0;
+	assert_int_equal(catalogue_walk_expired(other, rules, count_row, &bytes, &held_us), 0);
+	assert_int_equal(bytes, 1300);
 	catalogue_rules_free(rules);
 	catalogue_close(other);
 	assert_null(catalogue_open_to_read(folder, "/nonexistent/nvrd.db", &why));
@@ -454,7 +601,7 @@ static void test_a_plan_beside_a_running_nvrd(void **state)
 	free(why);
 }
 
-/* --- files --- */
+/* --- what is deleted --- */
 
 static bool exists(const char *path)
 {
@@ -463,43 +610,6 @@ static bool exists(const char *path)
 
 	free(whole);
 	return there;
-}
-
-static void make_folder(const char *path)
-{
-	char *whole = xasprintf("%s/%s", folder, path);
-
-	(void)mkdir(whole, 0700);
-	free(whole);
-}
-
-static void make_file(const char *path)
-{
-	char *whole = xasprintf("%s/%s", folder, path);
-	int fd = open(whole, O_WRONLY | O_CREAT, 0600);
-
-	assert_true(fd >= 0);
-	close(fd);
-	free(whole);
-}
-
-/* Segments with their files. */
-static void record(const char *camera, int hours)
-{
-	char *top = xasprintf("recordings/%s", camera);
-	char *day = xasprintf("recordings/%s/2026-11-20", camera);
-
-	add_hours(camera, 0, hours, 100);
-	make_folder(top);
-	make_folder(day);
-	for (int hour = 0; hour < hours; hour++) {
-		char *path = path_of(camera, hour);
-
-		make_file(path);
-		free(path);
-	}
-	free(top);
-	free(day);
 }
 
 static void apply(const char *text)
@@ -528,15 +638,15 @@ static void test_files_rows_and_folders_go(void **state)
 	(void)state;
 	record("porch", 5);
 	record("yard", 3);
-	make_file("recordings/yard/2026-11-20/unknown.mp4");
+	make_file("recordings/yard/2026-11-20/unknown.mp4", 0);
 	apply("storage: {reserve: 0%}\ncameras: {porch: {source: 'test:', max_size: 1KB}, yard: {source: "
 	      "'test:'}}");
 	REACTOR_UNTIL(metric_value(metric_get(METRIC_RECORDED_BYTES, "porch")) == 500);
 	assert_int_equal(metric_value(segments), 8);
 	add("porch", 5, 600, 0);
 	REACTOR_UNTIL(deleted("porch", "camera_max_size") == 1 && metric_value(segments) == 8);
-	assert_false(exists("recordings/porch/2026-11-20/0.mp4"));
-	assert_true(exists("recordings/porch/2026-11-20/1.mp4"));
+	assert_false(exists("recordings/porch/2026-11-20/0_main.mp4"));
+	assert_true(exists("recordings/porch/2026-11-20/1_main.mp4"));
 	/* a camera that is out of the configuration is under the common limits */
 	add("door", 9, 1000, 0);
 	apply(LIMITS "1KB}\ncameras: {yard: {source: 'test:'}}");
@@ -544,8 +654,33 @@ static void test_files_rows_and_folders_go(void **state)
 	assert_false(exists("recordings/porch"));
 	assert_true(exists("recordings"));
 	assert_true(exists("recordings/yard/2026-11-20/unknown.mp4"));
-	assert_false(exists("recordings/yard/2026-11-20/0.mp4"));
+	assert_false(exists("recordings/yard/2026-11-20/0_main.mp4"));
 	assert_true(metric_value(metric_get(METRIC_RETENTION_BYTES)) >= 800);
+}
+
+static void test_time_lapses_go_and_recordings_stay(void **state)
+{
+	struct metric *recorded;
+	struct volume_hold hold;
+
+	(void)state;
+	record("film", 3);
+	stream = CATALOGUE_TIMELAPSE;
+	record("film", 5);
+	add("film", 5, 700, 0);
+	add("film", 6, 0, 0);
+	stream = "main";
+	recorded = metric_get(METRIC_RECORDED_BYTES, "film");
+	volume_hold(volume, &hold, "recordings/film/2026-11-20/1_timelapse.mp4");
+	apply("storage: {reserve: 0%}\ncameras: {film: {source: 'test:', timelapse: {every: 10s, max_size: 1KB}}}");
+	REACTOR_UNTIL(deleted("film", "camera_max_size") == 3 &&
+		      metric_value(metric_get(METRIC_CATALOGUE_SEGMENTS)) == 7);
+	assert_true(metric_value(recorded) == 300);
+	assert_true(exists("recordings/film/2026-11-20/0_main.mp4"));
+	assert_true(exists("recordings/film/2026-11-20/1_timelapse.mp4"));
+	assert_false(exists("recordings/film/2026-11-20/3_timelapse.mp4"));
+	assert_true(exists("recordings/film/2026-11-20/4_timelapse.mp4"));
+	volume_release(&hold);
 }
 
 static void test_more_than_a_batch_goes(void **state)
@@ -559,10 +694,10 @@ static void test_more_than_a_batch_goes(void **state)
 	apply(LIMITS "1KB}");
 	/* a lock that comes while its batch is being deleted */
 	REACTOR_UNTIL(deleted("many", "max_size") >= 1);
-	volume_hold(volume, &hold, "recordings/many/2026-11-20/255.mp4");
+	volume_hold(volume, &hold, "recordings/many/2026-11-20/255_main.mp4");
 	REACTOR_UNTIL(deleted("many", "max_size") == 699 && metric_value(segments) == 2);
-	assert_true(exists("recordings/many/2026-11-20/255.mp4"));
-	assert_false(exists("recordings/many/2026-11-20/699.mp4"));
+	assert_true(exists("recordings/many/2026-11-20/255_main.mp4"));
+	assert_false(exists("recordings/many/2026-11-20/699_main.mp4"));
 	volume_release(&hold);
 }
 
@@ -576,7 +711,7 @@ static void on_open(void *arg, int error, uint64_t bytes, int64_t modified_us)
 static void test_what_is_held_stays_and_what_is_missing_is_forgotten(void **state)
 {
 	struct metric *segments = metric_get(METRIC_CATALOGUE_SEGMENTS);
-	char *missing = xasprintf("%s/recordings/held/2026-11-20/1.mp4", folder);
+	char *missing = xasprintf("%s/recordings/held/2026-11-20/1_main.mp4", folder);
 	struct volume_reader *reader;
 	bool opened = false;
 
@@ -585,13 +720,14 @@ static void test_what_is_held_stays_and_what_is_missing_is_forgotten(void **stat
 	add("held", 3, 1000, 0);
 	(void)unlink(missing);
 	free(missing);
-	reader = volume_reader_new(volume, "recordings/held/2026-11-20/0.mp4", on_open, &opened);
+	reader = volume_reader_new(
+		volume, "recordings/held/2026-11-20/0_main.mp4", on_open, &opened);
 	REACTOR_UNTIL(opened);
 	/* the third takes the place of the one that is held; the missing one is not counted as deleted */
 	apply(LIMITS "1KB}\ncameras: {held: {source: 'test:'}}");
 	REACTOR_UNTIL(deleted("held", "max_size") == 1 && metric_value(segments) == 1);
-	assert_true(exists("recordings/held/2026-11-20/0.mp4"));
-	assert_false(exists("recordings/held/2026-11-20/2.mp4"));
+	assert_true(exists("recordings/held/2026-11-20/0_main.mp4"));
+	assert_false(exists("recordings/held/2026-11-20/2_main.mp4"));
 	volume_reader_free(reader);
 	apply("storage: {reserve: 9000TB}");
 	REACTOR_UNTIL(!exists("recordings/held"));
@@ -601,21 +737,21 @@ static void test_what_cannot_be_deleted_does_not_hold_up_the_rest(void **state)
 {
 	struct metric *errors = metric_get(METRIC_RETENTION_ERRORS);
 	double before = metric_value(errors);
-	char *stuck = xasprintf("%s/recordings/stuck/2026-11-20/0.mp4", folder);
+	char *stuck = xasprintf("%s/recordings/stuck/2026-11-20/0_main.mp4", folder);
 
 	(void)state;
 	record("stuck", 1);
 	(void)unlink(stuck);
 	free(stuck);
-	make_folder("recordings/stuck/2026-11-20/0.mp4");
+	make_folder("recordings/stuck/2026-11-20/0_main.mp4");
 	record("stuck2", 5);
 	add("stuck2", 5, 1000, 0);
 	apply(LIMITS "1KB}");
 	REACTOR_UNTIL(deleted("stuck2", "max_size") == 5);
 	REACTOR_UNTIL(metric_value(metric_get(METRIC_CATALOGUE_SEGMENTS)) == 1);
 	assert_int_equal(metric_value(errors), before + 1);
-	assert_true(exists("recordings/stuck/2026-11-20/0.mp4"));
-	assert_false(exists("recordings/stuck2/2026-11-20/4.mp4"));
+	assert_true(exists("recordings/stuck/2026-11-20/0_main.mp4"));
+	assert_false(exists("recordings/stuck2/2026-11-20/4_main.mp4"));
 }
 
 static void test_an_empty_volume_changes_nothing(void **state)
@@ -646,19 +782,28 @@ static void test_rules_come_from_the_configuration(void **state)
 	(void)state;
 	apply("storage: {keep: 30d, max_size: 500GB, reserve: 10%}\n"
 	      "cameras:\n"
-	      "  a: {source: 'test:', keep: 7d, max_size: 100GiB}\n"
+	      "  a: {source: 'test:', keep: 7d, max_size: 100GiB,\n"
+	      "      timelapse: {every: 10s, keep: 365d, max_size: 20GB}}\n"
 	      "  b: {source: 'test:'}\n"
 	      "  c: {source: 'test:', keep: forever}\n");
 	rules = retention_rules(config);
-	assert_int_equal(rules->n_cameras, 3);
+	assert_int_equal(rules->n_cameras, 6); /* each has one for its time-lapses */
 	assert_true(rules->keep_us == 30 * 24 * HOUR_US);
 	assert_true(rules->max_bytes == UINT64_C(500000000000));
 	assert_string_equal(rules->cameras[0].camera, "a");
 	assert_true(rules->cameras[0].keep_us == 7 * 24 * HOUR_US);
 	assert_true(rules->cameras[0].max_bytes == UINT64_C(100) << 30);
-	assert_true(rules->cameras[1].keep_us == 30 * 24 * HOUR_US);
-	assert_true(rules->cameras[1].max_bytes == 0);
-	assert_true(rules->cameras[2].keep_us == RULE_FOREVER);
+	assert_false(rules->cameras[0].timelapse);
+	assert_string_equal(rules->cameras[1].camera, "a");
+	assert_true(rules->cameras[1].timelapse);
+	assert_true(rules->cameras[1].keep_us == 365 * 24 * HOUR_US);
+	assert_true(rules->cameras[1].max_bytes == UINT64_C(20000000000));
+	assert_true(rules->cameras[2].keep_us == 30 * 24 * HOUR_US);
+	assert_true(rules->cameras[2].max_bytes == 0);
+	assert_true(rules->cameras[3].timelapse);
+	assert_true(rules->cameras[3].keep_us == RULE_FOREVER);
+	assert_true(rules->cameras[3].max_bytes == 0);
+	assert_true(rules->cameras[4].keep_us == RULE_FOREVER);
 	catalogue_rules_free(rules);
 	assert_true(retention_reserve(config, 2000) == 200);
 	apply("storage: {reserve: 5KB}");
@@ -702,11 +847,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_each_rule_takes_the_oldest),
+		TEST(test_time_lapses_go_by_the_size_of_the_last_volume),
 		TEST(test_the_limit_cuts_and_the_open_one_stays),
 		TEST(test_what_is_spared_makes_others_go),
 		TEST(test_a_clock_that_nobody_set_deletes_nothing_dated),
 		TEST(test_without_any_time_server_the_own_clock_counts),
 		TEST(test_a_leap_of_the_clock_is_not_believed_at_once),
+		TEST(test_a_leap_of_the_clock_where_there_are_time_lapses_alone),
 		TEST(test_after_a_restart_age_goes_on),
 		TEST(test_what_has_no_date_goes_in_the_order_of_recording),
 		TEST(test_forgotten_rows_are_gone_and_not_counted),
@@ -714,6 +861,7 @@ int main(void)
 		TEST(test_an_old_database_is_counted),
 		TEST(test_a_plan_beside_a_running_nvrd),
 		TEST(test_files_rows_and_folders_go),
+		TEST(test_time_lapses_go_and_recordings_stay),
 		TEST(test_more_than_a_batch_goes),
 		TEST(test_what_is_held_stays_and_what_is_missing_is_forgotten),
 		TEST(test_what_cannot_be_deleted_does_not_hold_up_the_rest),

@@ -150,11 +150,13 @@ static void assert_content(const char *top, int hour, size_t n)
 
 /* --- the catalogue --- */
 
+static const char *stream = "main"; /* of what is added */
+
 static int64_t add_row_at(const char *path, int64_t start_us, uint64_t bytes, int64_t boot_us)
 {
 	struct catalogue_segment row = {
 		.camera = xstrdup("porch"),
-		.stream = xstrdup("main"),
+		.stream = xstrdup(stream),
 		.path = xstrdup(path),
 		.codecs = xstrdup("avc1.42c01e"),
 		.start_us = start_us,
@@ -493,6 +495,33 @@ static void test_what_is_too_much_moves_on(void **state)
 	assert_once(6, 900000);
 	retention_apply(retention, config); /* plans anew */
 	REACTOR_UNTIL(metric_value(on_warm) == 3600000);
+}
+
+static void test_time_lapses_do_not_move(void **state)
+{
+	static const char film[] = DAY "timelapse.mp4";
+	uint8_t bytes[5000] = { 0 };
+
+	(void)state;
+	load_volumes(", max_size: 1KB, keep: 1h", "", NULL);
+	assert_int_equal(open_store(), 0);
+	stream = CATALOGUE_TIMELAPSE;
+	write_at(hot, film, bytes, sizeof(bytes));
+	(void)add_row_at(film, AT(-48), sizeof(bytes), 0);
+	stream = "main";
+	for (int hour = 0; hour < 3; hour++)
+		record(hour, 1000);
+	begin();
+	REACTOR_UNTIL(place_of(2) == 1 && size_of(hot, 2) < 0);
+	assert_true(moved() == 3);
+	assert_int_equal(find_path(film).volume, 0);
+	assert_int_equal(size_at(hot, film), sizeof(bytes));
+	assert_int_equal(size_at(warm, film), -1);
+	/* but they go where there is no other room to make */
+	config->storage.reserve.percent = 0;
+	config->storage.reserve.bytes = UINT64_C(9000000000000000);
+	retention_apply(retention, config);
+	REACTOR_UNTIL(!find_path(film).n && size_at(hot, film) < 0);
 }
 
 static void assert_place(int hour, int place)
@@ -972,6 +1001,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_plan_of_each_volume),
 		TEST(test_what_is_too_much_moves_on),
+		TEST(test_time_lapses_do_not_move),
 		TEST(test_what_is_too_old_moves_on_and_at_last_goes),
 		TEST(test_the_reserve_moves_nothing_within_a_file_system),
 		TEST(test_what_cannot_move_stays),

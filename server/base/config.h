@@ -85,9 +85,11 @@ struct config_camera {
 	char *tls_fingerprint; /* "sha256:<hex>" of the certificate that is right, or NULL */
 	enum config_tls tls;
 	bool enabled;
-	int64_t keep_us;    /* or CONFIG_KEEP_FOREVER; 0: as storage.keep */
-	uint64_t max_bytes; /* 0: no limit */
-	int line;           /* where it stands in the file */
+	int64_t keep_us;              /* or CONFIG_KEEP_FOREVER; 0: as storage.keep */
+	uint64_t max_bytes;           /* 0: no limit */
+	int64_t timelapse_keep_us;    /* or CONFIG_KEEP_FOREVER */
+	uint64_t timelapse_max_bytes; /* 0: no limit */
+	int line;                     /* where it stands in the file */
 };
 TAILQ_HEAD(config_cameras, config_camera);
 

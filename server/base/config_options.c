@@ -245,8 +245,8 @@ const struct config_option config_options[] = {
 		.offset = IN_CONFIG(storage.max_bytes),
 		.standard = "none",
 		.applies = APPLIES_NOTHING,
-		.help = "How much the recordings of all cameras may take together. What is too much is "
-			"deleted, the oldest of all first.",
+		.help = "How much the recordings and time-lapses of all cameras may take together. What is too "
+			"much is deleted, the oldest recordings of all first, time-lapses when there are none left.",
 	},
 	{
 		.key = "storage.reserve",
@@ -255,7 +255,8 @@ const struct config_option config_options[] = {
 		.standard = "5%",
 		.applies = APPLIES_NOTHING,
 		.help = "How much of each volume's file system stays free, so that recording never stops. To that end "
-			"the oldest recordings of all are deleted, or moved to the next volume.",
+			"the oldest recordings of all are deleted, or moved to the next volume; and where there are none "
+			"left the oldest time-lapses are deleted.",
 	},
 	{
 		.key = "storage.volumes[].path",
@@ -463,6 +464,22 @@ const struct config_option config_options[] = {
 		.applies = APPLIES_RECORDER,
 		.words = fps_words,
 		.help = "How many of its pictures a second of the film shows.",
+	},
+	{
+		.key = "cameras.*.timelapse.keep",
+		.type = OPTION_KEEP,
+		.offset = IN_CAMERA(timelapse_keep_us),
+		.standard = "forever",
+		.applies = APPLIES_NOTHING,
+		.help = "How long the camera's time-lapses are kept, whatever keep says of its recordings.",
+	},
+	{
+		.key = "cameras.*.timelapse.max_size",
+		.type = OPTION_SIZE,
+		.offset = IN_CAMERA(timelapse_max_bytes),
+		.standard = "none",
+		.applies = APPLIES_NOTHING,
+		.help = "How much the camera's time-lapses may take; the oldest go first.",
 	},
 	{
 		.key = "cameras.*.audio",

@@ -88,7 +88,7 @@ struct evbuffer;
 	X(METRIC_VOLUME_FREE, GAUGE, "nvrd_volume_free_bytes", "volume",                             \
 		"Free space on a volume's file system.")                                             \
 	X(METRIC_VOLUME_BYTES, GAUGE, "nvrd_volume_recorded_bytes", "volume",                        \
-		"Bytes of the recordings on a volume.")                                              \
+		"Bytes of the recordings and time-lapses on a volume.")                              \
 	X(METRIC_VOLUME_MOVED, COUNTER, "nvrd_volume_moved_files_total", "volume",                   \
 		"Recordings that were moved to a volume.")                                           \
 	X(METRIC_VOLUME_MOVED_BYTES, COUNTER, "nvrd_volume_moved_bytes_total", "volume",             \
