@@ -146,6 +146,89 @@ def check_reserve():
         probe.remove()
 
 
+def films(nvrd, camera):
+    return [path for path in nvrd.files(camera) if path.name.startswith("timelapse")]
+
+
+def closed(nvrd, camera, is_film):
+    """The paths of what of it has ended, the oldest first."""
+    return [path for path, of, _, state in rows(nvrd) if of == camera and state and ("/timelapse" in path) == is_film]
+
+
+def check_timelapses():
+    """Limits of their own: what ended goes, the oldest first, and nothing that was recorded."""
+    film = {**TEST, "timelapse": "{every: 1s}"}
+    nvrd = Nvrd({"film": film}, segment="1s", start=False)
+    pictures = 'nvrd_timelapse_pictures_total{camera="film",result="written"}'
+    for _ in range(3):
+        nvrd.start()
+        report(wait_for(lambda: nvrd.metric(pictures) >= 2, 30), "a camera makes a time-lapse", nvrd.log()[-800:])
+        nvrd.stop()
+    made, recorded = closed(nvrd, "film", True), closed(nvrd, "film", False)
+    report(len(made) == 3 and len(recorded) >= 3 and agrees(nvrd), "each run left one, beside recordings", rows(nvrd))
+    report(plan(nvrd)[0] == [], "nothing is to go without limits", plan(nvrd))
+    last = (nvrd.store / made[-1]).stat().st_size
+    nvrd.configure({"film": {**film, "timelapse": f"{{every: 1s, max_size: {last // 1000 + 1}KB}}"}})
+    lines, _ = plan(nvrd)
+    report([(line[0], line[3:]) for line in lines] == [(path, ["camera_max_size", "delete"]) for path in made[:-1]],
+           "--retention-plan says what timelapse.max_size would do", lines)
+    nvrd.configure({"film": {**film, "timelapse": "{every: 1s, keep: 1s}"}})
+    report(wait_for(lambda: [(line[0], line[3]) for line in plan(nvrd)[0]] == [(path, "keep") for path in made], 10), "and timelapse.keep", plan(nvrd))
+    nvrd.configure({"film": {**film, "timelapse": "{every: 1s, max_size: 1KB}"}})
+    nvrd.start()
+    report(wait_for(lambda: deleted(nvrd, "film", "camera_max_size") == 3 and not closed(nvrd, "film", True), 30), "what ended goes", nvrd.log()[-800:])
+    report(wait_for(lambda: nvrd.metric(pictures) >= 3, 30) and wait_for(lambda: len(films(nvrd, "film")) == 1, 10), "what is being made stays", films(nvrd, "film"))
+    report(set(recorded) <= set(closed(nvrd, "film", False)) and wait_for(lambda: agrees(nvrd), 20), "and all that was recorded", rows(nvrd))
+    nvrd.stop()
+
+
+def check_reserve_of_timelapses():
+    """A small disk full of them: the oldest go where recordings make no room, and it is never full."""
+    nvrd = Nvrd(start=False)
+    mount = nvrd.folder / "small"
+    mount.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", mount], capture_output=True).returncode:
+        return skip("reserve of time-lapses", "needs a tmpfs of its own")
+    try:
+        nvrd.store, nvrd.storage = mount / "store", ["reserve: 10%"]
+        nvrd.configure({})
+        nvrd.start()
+        nvrd.stop()
+        days = [f"recordings/former/2026-01-{day:02}" for day in range(1, 16)]
+        with sqlite3.connect(nvrd.store / "nvrd.db") as database:
+            for i, day in enumerate(days):
+                (nvrd.store / day).mkdir(parents=True)
+                (nvrd.store / day / "timelapse.mp4").write_bytes(bytes(4 << 20))
+                database.execute("insert into segments (camera, stream, path, folder, start_us, end_us, bytes, codecs, width, height, state)"
+                                 " values ('former', 'timelapse', ?, ?, ?, ?, ?, '', 1, 1, 1)", (f"{day}/timelapse.mp4", day, i * 10**6, i * 10**6 + 1, 4 << 20))
+        report(free_share(mount) < 0.1, "a former camera's time-lapses leave less than the reserve", free_share(mount))
+        lines, _ = plan(nvrd)
+        report(lines and lines[0][0] == f"{days[0]}/timelapse.mp4" and {tuple(line[3:]) for line in lines} == {("reserve", "delete")}, "--retention-plan says which go", lines)
+        cameras = {f"c{i}": TEST for i in range(2)}
+        nvrd.segment = "1s"
+        nvrd.configure(cameras)
+        nvrd.start()
+        report(wait_for(lambda: deleted(nvrd, "former", "reserve") >= len(lines) and free_share(mount) >= 0.1, 30), "they go", (free_share(mount), nvrd.log()[-800:]))
+        lowest = [1.0]
+
+        def enough():
+            lowest[0] = min(lowest[0], free_share(mount))
+            return all(deleted(nvrd, c, "reserve") >= 5 for c in cameras)
+        report(wait_for(enough, 60), "so do recordings, as they come", nvrd.log()[-800:])
+        report(lowest[0] >= 0.1, "free space never falls below the reserve", lowest)
+        gone = deleted(nvrd, "former", "reserve")
+        (mount / "ballast").write_bytes(bytes(int((free_share(mount) - 0.02) * 64 * 2**20)))
+        report(wait_for(lambda: free_share(mount) >= 0.1 and deleted(nvrd, "former", "reserve") > gone, 30), "and more of them when somebody else needs room",
+               (free_share(mount), nvrd.log()[-800:]))
+        report("the oldest time-lapses are deleted" in nvrd.log(), "the log says so", nvrd.log()[-800:])
+        report(not [r for r in nvrd.get("/metrics").decode().splitlines() if r.startswith("nvrd_recorder_lost")], "nothing is lost")
+        nvrd.stop()
+        left = [day for day in days if (nvrd.store / day).exists()]
+        report(left == days[len(days) - len(left):] and agrees(nvrd), "the youngest are left", left)
+    finally:
+        subprocess.run(["umount", "-l", mount])
+
+
 def fill(nvrd, count, files):
     """So many recordings of 100 cameras before all others, each with an index of 10 KB; of the first ones there are files."""
     with sqlite3.connect(nvrd.store / "nvrd.db") as database:
@@ -209,6 +292,8 @@ def check_a_million():
 check_age()
 check_sizes()
 check_reserve()
+check_timelapses()
+check_reserve_of_timelapses()
 if LONG:
     check_a_million()
 finish()
