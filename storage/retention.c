@@ -391,7 +391,6 @@ static struct catalogue_rules *retention_rules_now(struct retention *retention)
 
 	retention_add_volume_rules(rules, retention->config, volume_path(retention->volume),
 		volume_id(retention->volume));
-	rules->volume_moves = !volume_is_last(retention->volume);
 	rules->now_us = reactor_now_us();
 	rules->steady_us = retention->looked_us - retention->steady_us;
 	rules->clock_is_set = wall_clock_is_set();

@@ -456,6 +456,7 @@ void tier_run(struct tier *tier, struct catalogue_rules *rules, double recorded_
 		xrealloc(rules->spared, (rules->n_spared + tier->n_stuck) * sizeof(*rules->spared));
 	for (size_t i = 0; i < tier->n_stuck; i++)
 		rules->spared[rules->n_spared++] = xstrdup(tier->stuck[i]);
+	rules->volume_moves = true;
 	tier->state = TIER_PLANS;
 	if (catalogue_expired(tier->catalogue, rules, BATCH_ROWS, tier_on_plan, tier) < 0)
 		tier_rest(tier);

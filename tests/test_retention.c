@@ -594,6 +594,12 @@ static void test_a_plan_beside_a_running_nvrd(void **state)
 	rules->free_bytes = 0;
 	assert_int_equal(catalogue_walk_expired(other, rules, count_row, &bytes, &held_us), 0);
 	assert_int_equal(bytes, 1300);
+	bytes = rules->max_bytes = 0;
+	rules->cameras = xcalloc(1, sizeof(*rules->cameras));
+	rules->n_cameras = 1;
+	rules->cameras[0] = (struct catalogue_rule){ xstrdup("a"), true, RULE_FOREVER, 3499 };
+	assert_int_equal(catalogue_walk_expired(other, rules, count_row, &bytes, &held_us), 0);
+	assert_int_equal(bytes, 1000);
 	catalogue_rules_free(rules);
 	catalogue_close(other);
 	assert_null(catalogue_open_to_read(folder, "/nonexistent/nvrd.db", &why));

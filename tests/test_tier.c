@@ -497,33 +497,6 @@ static void test_what_is_too_much_moves_on(void **state)
 	REACTOR_UNTIL(metric_value(on_warm) == 3600000);
 }
 
-static void test_time_lapses_do_not_move(void **state)
-{
-	static const char film[] = DAY "timelapse.mp4";
-	uint8_t bytes[5000] = { 0 };
-
-	(void)state;
-	load_volumes(", max_size: 1KB, keep: 1h", "", NULL);
-	assert_int_equal(open_store(), 0);
-	stream = CATALOGUE_TIMELAPSE;
-	write_at(hot, film, bytes, sizeof(bytes));
-	(void)add_row_at(film, AT(-48), sizeof(bytes), 0);
-	stream = "main";
-	for (int hour = 0; hour < 3; hour++)
-		record(hour, 1000);
-	begin();
-	REACTOR_UNTIL(place_of(2) == 1 && size_of(hot, 2) < 0);
-	assert_true(moved() == 3);
-	assert_int_equal(find_path(film).volume, 0);
-	assert_int_equal(size_at(hot, film), sizeof(bytes));
-	assert_int_equal(size_at(warm, film), -1);
-	/* but they go where there is no other room to make */
-	config->storage.reserve.percent = 0;
-	config->storage.reserve.bytes = UINT64_C(9000000000000000);
-	retention_apply(retention, config);
-	REACTOR_UNTIL(!find_path(film).n && size_at(hot, film) < 0);
-}
-
 static void assert_place(int hour, int place)
 {
 	const char *const tops[] = { hot, warm, cold };
@@ -531,6 +504,41 @@ static void assert_place(int hour, int place)
 	assert_int_equal(place_of(hour), place);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(size_of(tops[i], hour), i == place ? 1000 : -1);
+}
+
+static void test_time_lapses_do_not_move(void **state)
+{
+	const struct config_share none = { 0 };
+	struct tier *tier;
+
+	(void)state;
+	load_volumes("", "", NULL);
+	assert_int_equal(open_store(), 0);
+	tier = tier_new(volume, catalogue);
+	stream = CATALOGUE_TIMELAPSE;
+	for (int hour = -20; hour < 0; hour++) /* more than it is told at once */
+		record(hour, 1000);
+	stream = "main";
+	for (int hour = 0; hour < 3; hour++)
+		record(hour, 1000);
+	for (int i = 0; i < 2; i++) {
+		struct catalogue_rules *rules = xcalloc(1, sizeof(*rules));
+
+		rules->keep_us = RULE_FOREVER;
+		rules->volume_max_bytes = 1;
+		rules->free_bytes = i ? UINT64_MAX : 0;
+		tier_run(tier, rules, 0, &none);
+		REACTOR_UNTIL(tier_is_idle(tier));
+		assert_int_equal(tier_wants_more(tier), i);
+		for (int hour = -20; hour < 3; hour++)
+			assert_place(hour, hour >= 0);
+	}
+	tier_free(tier);
+	assert_int_equal(moved(), 3);
+	/* but they go where there is no other room to make */
+	config->storage.reserve = (struct config_share){ .bytes = UINT64_C(9000000000000000) };
+	begin();
+	REACTOR_UNTIL(rows_in_folder().n == 0 && size_of(hot, -1) < 0);
 }
 
 static void test_what_is_too_old_moves_on_and_at_last_goes(void **state)

@@ -169,10 +169,10 @@ def check_moves():
 
 
 def check_plan():
-    nvrd = Tiers({"porch": {**TEST, "keep": "1h"}}, {"hot": "", "warm": ""}, segment="1s")
-    wait_for(lambda: len(nvrd.on("hot")) >= 4, 30)
+    nvrd = Tiers({"porch": {**TEST, "keep": "1h", "timelapse": "{every: 1s}"}}, {"hot": "", "warm": ""}, segment="1s")
+    wait_for(lambda: len(nvrd.on("hot")) >= 5, 30)
     nvrd.stop()
-    rows = nvrd.rows("path, bytes")
+    *rows, (film, _) = nvrd.rows("path, bytes")
     nvrd.configure({"porch": {**TEST, "max_size": f"{sum(size for _, size in rows[1:]) // 1000}KB"}})
     nvrd.limits["hot"] = "max_size: 1KB"
     nvrd.configure(nvrd.cameras)
@@ -184,6 +184,11 @@ def check_plan():
            "--retention-plan: the camera's own limit deletes", done.stdout + done.stderr)
     report([line[0] for line in move] == [path for path, _ in rows[len(cut):]] and all(line[3] == "max_size" for line in move), "the volume's moves", done.stdout)
     report(lines[-2] == [f"{len(move)} recordings move, {sum(int(line[2]) for line in move)} bytes"], "and the sums", lines[-2:])
+    nvrd.storage = ["reserve: 9000TB"]
+    nvrd.configure(nvrd.cameras)
+    done = subprocess.run([NVRD, "--retention-plan", "-c", nvrd.file], capture_output=True, text=True, timeout=60)
+    lines = [line.split("\t") for line in done.stdout.splitlines()][:-2]
+    report([line[0] for line in lines if line[-1] == "delete"][-1:] == [film] and lines[-1][3] == "reserve", "a time-lapse does not move, and goes last of all", done.stdout)
 
 
 def check_rescan(nvrd):
