@@ -29,28 +29,25 @@
 	"SELECT end_us FROM segments INDEXED BY segments_by_time WHERE camera = ?1" \
 	" AND " CATALOGUE_IS_FOOTAGE " ORDER BY start_us DESC LIMIT 1"
 
-/* What is asked about a camera's recordings, and about its time-lapses, of which there are few. */
-static const struct questions {
+/* What is asked about a camera. */
+struct questions {
 	const char *dated, *undated, *volume_dated, *volume_undated, *last_before;
-} questions[] = {
-	{
-         .dated = DATED("segments_by_age", CATALOGUE_IS_FOOTAGE) BY_TIME,
-         .undated = UNDATED("segments_by_order", CATALOGUE_IS_FOOTAGE) BY_ID,
-         .volume_dated =
-			DATED("segments_by_volume_age", CATALOGUE_IS_FOOTAGE) ON_VOLUME BY_TIME,
-         .volume_undated =
-			UNDATED("segments_by_volume_order", CATALOGUE_IS_FOOTAGE) ON_VOLUME BY_ID,
-         .last_before = DATED("segments_by_age",       CATALOGUE_IS_FOOTAGE) LAST_BEFORE,
-	 },
-	{
-         .dated = DATED("timelapses_by_age",                                CATALOGUE_IS_TIMELAPSE) BY_TIME,
-         .undated = UNDATED("timelapses_by_order",     CATALOGUE_IS_TIMELAPSE) BY_ID,
-         .volume_dated =
-			DATED("timelapses_by_age",      CATALOGUE_IS_TIMELAPSE) ON_VOLUME BY_TIME,
-         .volume_undated =
-			UNDATED("timelapses_by_order",          CATALOGUE_IS_TIMELAPSE) ON_VOLUME BY_ID,
-         .last_before = DATED("timelapses_by_age", CATALOGUE_IS_TIMELAPSE) LAST_BEFORE,
-	 },
+};
+
+static const struct questions about_recordings = {
+	.dated = DATED("segments_by_age", CATALOGUE_IS_FOOTAGE) BY_TIME,
+	.undated = UNDATED("segments_by_order", CATALOGUE_IS_FOOTAGE) BY_ID,
+	.volume_dated = DATED("segments_by_volume_age", CATALOGUE_IS_FOOTAGE) ON_VOLUME BY_TIME,
+	.volume_undated = UNDATED("segments_by_volume_order", CATALOGUE_IS_FOOTAGE) ON_VOLUME BY_ID,
+	.last_before = DATED("segments_by_age", CATALOGUE_IS_FOOTAGE) LAST_BEFORE,
+};
+/* They are few, and mostly on the first volume: no volume has an index of them. */
+static const struct questions about_timelapses = {
+	.dated = DATED("timelapses_by_age", CATALOGUE_IS_TIMELAPSE) BY_TIME,
+	.undated = UNDATED("timelapses_by_order", CATALOGUE_IS_TIMELAPSE) BY_ID,
+	.volume_dated = DATED("timelapses_by_age", CATALOGUE_IS_TIMELAPSE) ON_VOLUME BY_TIME,
+	.volume_undated = UNDATED("timelapses_by_order", CATALOGUE_IS_TIMELAPSE) ON_VOLUME BY_ID,
+	.last_before = DATED("timelapses_by_age", CATALOGUE_IS_TIMELAPSE) LAST_BEFORE,
 };
 
 /* One row after the other of a question; the row stands here until the next. */
@@ -69,6 +66,7 @@ struct cursor {
 struct camera_walk {
 	char *camera;
 	bool timelapse;
+	const struct questions *questions;
 	int64_t keep_us;
 	uint64_t max_bytes;
 	uint64_t bytes;    /* not taken yet, the open segment included */
@@ -266,8 +264,8 @@ static void camera_open_volume(struct walk *walk, struct camera_walk *camera)
 	}
 	if (!walk->rules->volume)
 		camera_add_open(walk, camera);
-	cursor_open(walk, &camera->dated, questions[camera->timelapse].volume_dated, camera);
-	cursor_open(walk, &camera->undated, questions[camera->timelapse].volume_undated, camera);
+	cursor_open(walk, &camera->dated, camera->questions->volume_dated, camera);
+	cursor_open(walk, &camera->undated, camera->questions->volume_undated, camera);
 	camera->bytes -= camera->dated.taken_bytes + camera->undated.taken_bytes;
 }
 
@@ -280,6 +278,7 @@ static void walk_add_camera(struct walk *walk, const char *name, bool timelapse,
 	*camera = (struct camera_walk){
 		.camera = xstrdup(name),
 		.timelapse = timelapse,
+		.questions = timelapse ? &about_timelapses : &about_recordings,
 		.bytes = (uint64_t)bytes,
 	};
 	camera_set_rule(walk, camera);
@@ -291,8 +290,8 @@ static void walk_add_camera(struct walk *walk, const char *name, bool timelapse,
 			camera->newest_us =
 				walk_number(walk, walk_prepare(walk, NEWEST, camera->camera));
 		camera_add_open(walk, camera);
-		cursor_open(walk, &camera->dated, questions[timelapse].dated, camera);
-		cursor_open(walk, &camera->undated, questions[timelapse].undated, camera);
+		cursor_open(walk, &camera->dated, camera->questions->dated, camera);
+		cursor_open(walk, &camera->undated, camera->questions->undated, camera);
 	}
 	walk->bytes += camera->bytes;
 	walk->any_dated = walk->any_dated || camera->dated.any;
@@ -308,8 +307,8 @@ static int64_t walk_newest_at(struct walk *walk, int64_t at_us)
 
 	for (size_t i = 0; i < all->n; i++) {
 		const struct camera_walk *camera = &all->cameras[i];
-		sqlite3_stmt *statement = walk_prepare(
-			walk, questions[camera->timelapse].last_before, camera->camera);
+		sqlite3_stmt *statement =
+			walk_prepare(walk, camera->questions->last_before, camera->camera);
 		int64_t end_us = INT64_MIN;
 
 		if (statement)
