@@ -22,6 +22,7 @@
 #include "storage/clip_name.h"
 #include "storage/clip_private.h"
 #include "storage/segment.h"
+#include "tests/store.h"
 #include "tests/synthetic.h"
 
 #define FRAME_US INT64_C(40000)
@@ -36,9 +37,6 @@ enum {
 	MANY = 600 /* pictures in a fragment of which the moof is long */
 };
 
-static char *folder;
-static struct catalogue *catalogue;
-static struct volume *volume;
 static struct clips *clips;
 static struct stream_track tracks[2], other[2], law[2];
 
@@ -926,17 +924,9 @@ static int setup(void **state)
 {
 	static const char *const cameras[] = { "porch", "reordered", "long", "changed", "twice",
 		"gone", "yard", "law", "many" };
-	char *why = NULL, *file;
 
 	(void)state;
-	reactor_init();
-	folder = synthetic_folder();
-	volume = volume_open(folder, 1000000, &why);
-	file = xasprintf("%s/nvrd.db", folder);
-	catalogue = catalogue_open(file, &why);
-	free(file);
-	if (!volume || !catalogue)
-		return -1;
+	store_open(1000000);
 	clips = clips_new(catalogue, volume);
 	synthetic_tracks(tracks);
 	synthetic_tracks(other);
@@ -954,13 +944,10 @@ static int teardown(void **state)
 {
 	(void)state;
 	clips_free(clips);
-	volume_close(volume);
-	catalogue_close(catalogue);
+	store_close();
 	synthetic_tracks_free(tracks);
 	synthetic_tracks_free(other);
 	synthetic_tracks_free(law);
-	synthetic_folder_remove(folder);
-	reactor_fini();
 	return 0;
 }
 

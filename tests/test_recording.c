@@ -18,6 +18,7 @@
 #include "server/base/reactor.h"
 #include "storage/recorder.h"
 #include "storage/recorder_queue.h"
+#include "tests/store.h"
 #include "tests/synthetic.h"
 
 enum {
@@ -29,9 +30,6 @@ enum {
 	PICTURE_BYTES = 60
 };
 
-static char *folder;
-static struct volume *volume;
-static struct catalogue *catalogue;
 static struct stream_track tracks[2];
 static struct stream *stream;
 
@@ -721,21 +719,12 @@ static void test_boundaries_when_the_clock_is_changed(void **state)
 
 static int setup(void **state)
 {
-	char *why = NULL, *file;
-
 	(void)state;
 	(void)setenv("TZ", "UTC", 1);
 	tzset();
-	reactor_init();
-	folder = synthetic_folder();
-	file = xasprintf("%s/nvrd.db", folder);
-	volume = volume_open(folder, 60000000, &why);
-	assert_non_null(volume);
-	catalogue = catalogue_open(file, &why);
-	assert_non_null(catalogue);
+	store_open(60000000);
 	synthetic_tracks(tracks);
 	stream = stream_new("porch");
-	free(file);
 	return 0;
 }
 
@@ -744,10 +733,7 @@ static int teardown(void **state)
 	(void)state;
 	stream_free(stream);
 	synthetic_tracks_free(tracks);
-	volume_close(volume);
-	catalogue_close(catalogue);
-	synthetic_folder_remove(folder);
-	reactor_fini();
+	store_close();
 	return 0;
 }
 

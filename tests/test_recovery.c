@@ -17,6 +17,7 @@
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
 #include "storage/segment.h"
+#include "tests/store.h"
 #include "tests/synthetic.h"
 
 #define DAY "recordings/porch/2026-11-20/"
@@ -25,10 +26,6 @@ enum {
 	FRAGMENTS = 3,
 	FRAGMENT_LENGTH_US = 480000
 };
-
-static char *folder;
-static struct volume *volume;
-static struct catalogue *catalogue;
 
 static char *whole_path(const char *path)
 {
@@ -161,45 +158,7 @@ static void add_row(const char *path, uint64_t bytes)
 	free(row.codecs);
 }
 
-static void open_catalogue(void)
-{
-	char *file = whole_path("nvrd.db"), *why = NULL;
-
-	catalogue = catalogue_open(file, &why);
-	assert_non_null(catalogue);
-	free(file);
-}
-
-static void restart(void)
-{
-	catalogue_close(catalogue);
-	open_catalogue();
-}
-
 /* --- */
-
-struct recovered {
-	bool done;
-	struct recovery_counts counts;
-};
-
-static void on_recovered(void *arg, const struct recovery_counts *counts)
-{
-	struct recovered *recovered = arg;
-
-	recovered->done = true;
-	recovered->counts = *counts;
-}
-
-static struct recovery_counts recover(void)
-{
-	struct recovered recovered = { 0 };
-	struct recovery *recovery = recovery_new(volume, catalogue, on_recovered, &recovered);
-
-	reactor_wait(&recovered.done);
-	recovery_free(recovery);
-	return recovered.counts;
-}
 
 /* A row that says what the file says. */
 static void check_row(const char *path)
@@ -226,11 +185,11 @@ static void test_what_was_cut_off_is_closed(void **state)
 	add_row(DAY "14-30-00+0000.mp4", 0);
 	add_row(DAY "14-31-00+0000.mp4", 0);
 	add_row(DAY "14-32-00+0000.mp4", 0);
-	restart();
+	store_reopen_catalogue();
 	write_recording(DAY "14-30-00+0000.mp4", 0);
 	write_recording(DAY "14-31-00+0000.mp4", 10); /* in the last of three */
 	open_bytes = size_of(DAY "14-30-00+0000.mp4");
-	counts = recover();
+	counts = store_recover();
 	assert_int_equal(counts.closed, 2);
 	assert_int_equal(counts.forgotten, 1); /* it has no file */
 	assert_int_equal(counts.adopted + counts.corrected + counts.unusable, 0);
@@ -240,7 +199,7 @@ static void test_what_was_cut_off_is_closed(void **state)
 	assert_true(a.end_us == SYNTHETIC_START_US + (int64_t)(FRAGMENTS - 1) * FRAGMENT_LENGTH_US);
 	assert_int_equal(a.bytes, size_of(DAY "14-31-00+0000.mp4"));
 	assert_int_equal(find(DAY "14-32-00+0000.mp4").n, 0);
-	counts = recover(); /* now all agrees */
+	counts = store_recover(); /* now all agrees */
 	assert_int_equal(counts.closed + counts.forgotten + counts.adopted + counts.corrected, 0);
 }
 
@@ -251,7 +210,7 @@ static void test_files_without_a_row_get_one(void **state)
 	(void)state;
 	write_closed_recording(DAY "15-00-00+0000.mp4");
 	write_recording(DAY "15-01-00+0000_2.mp4", 0);
-	counts = recover();
+	counts = store_recover();
 	assert_int_equal(counts.adopted, 2);
 	assert_int_equal(counts.closed, 1);
 	check_row(DAY "15-00-00+0000.mp4");
@@ -265,7 +224,7 @@ static void test_rows_without_a_file_go(void **state)
 	(void)state;
 	add_row(DAY "16-00-00+0000.mp4", 1000);
 	add_row("recordings/gone/2026-01-01/16-00-00+0000.mp4", 1000); /* nor its folder */
-	counts = recover();
+	counts = store_recover();
 	assert_int_equal(counts.forgotten, 2);
 	assert_int_equal(find(DAY "16-00-00+0000.mp4").n, 0);
 	assert_int_equal(find("recordings/gone/2026-01-01/16-00-00+0000.mp4").n, 0);
@@ -280,7 +239,7 @@ static void test_a_row_of_another_size_is_read_again(void **state)
 	write_closed_recording(DAY "17-00-00+0000.mp4");
 	add_row(DAY "17-00-00+0000.mp4", 1000);
 	id = find(DAY "17-00-00+0000.mp4").id;
-	counts = recover();
+	counts = store_recover();
 	assert_int_equal(counts.corrected, 1);
 	assert_int_equal(counts.adopted, 0);
 	check_row(DAY "17-00-00+0000.mp4");
@@ -303,7 +262,7 @@ static void test_what_is_no_recording_is_left_alone(void **state)
 	for (size_t i = 0; i < ARRAY_LENGTH(paths); i++)
 		write_file(paths[i], foreign, sizeof(foreign));
 	assert_int_equal(symlink(target, link), 0);
-	counts = recover();
+	counts = store_recover();
 	assert_int_equal(counts.unusable, 1);
 	assert_int_equal(counts.adopted + counts.forgotten, 0);
 	for (size_t i = 0; i < ARRAY_LENGTH(paths); i++) {
@@ -356,7 +315,7 @@ static void test_a_file_that_is_being_written_is_nobody_elses(void **state)
 	reactor_wait(&written.opened);
 	write_recording(path, 0);
 	bytes = size_of(path);
-	counts = recover();
+	counts = store_recover();
 	assert_int_equal(counts.adopted + counts.closed, 0);
 	assert_int_equal(size_of(path), bytes);
 	volume_file_close(file);
@@ -373,7 +332,7 @@ static void test_a_folder_that_cannot_be_read_keeps_its_rows(void **state)
 	(void)state;
 	add_row("recordings/porch/2026-11-19/20-00-00+0000.mp4", 1000);
 	assert_int_equal(symlink(elsewhere, hidden), 0); /* ELOOP, as it would be EIO */
-	counts = recover();
+	counts = store_recover();
 	assert_int_equal(counts.forgotten, 0);
 	assert_int_equal(counts.unusable, 2); /* and the file of before that is none of ours */
 	assert_int_equal(find("recordings/porch/2026-11-19/20-00-00+0000.mp4").n, 1);
@@ -390,23 +349,28 @@ static void test_a_store_without_any_recordings_keeps_its_rows(void **state)
 	add_row(DAY "21-00-00+0000.mp4", 1000);
 	assert_int_equal(rename(recordings, elsewhere), 0);
 	assert_int_equal(mkdir(recordings, 0700), 0);
-	assert_int_equal(recover().forgotten, 0);
+	assert_int_equal(store_recover().forgotten, 0);
 	assert_int_equal(find(DAY "21-00-00+0000.mp4").n, 1);
 	assert_int_equal(rmdir(recordings), 0);
 	assert_int_equal(rename(elsewhere, recordings), 0);
-	assert_int_equal(recover().forgotten, 1);
+	assert_int_equal(store_recover().forgotten, 1);
 	free(recordings);
 	free(elsewhere);
 }
 
+static void on_recovered(void *arg, const struct recovery_counts *counts)
+{
+	(void)counts;
+	*(bool *)arg = true;
+}
+
 static void test_it_may_be_stopped_at_any_time(void **state)
 {
-	struct recovered recovered = { 0 };
+	bool done = false;
 
 	(void)state;
-	for (unsigned turns = 0; !recovered.done; turns++) {
-		struct recovery *recovery =
-			recovery_new(volume, catalogue, on_recovered, &recovered);
+	for (unsigned turns = 0; !done; turns++) {
+		struct recovery *recovery = recovery_new(volume, catalogue, on_recovered, &done);
 
 		for (unsigned i = 0; i < turns; i++)
 			event_base_loop(reactor_base(), EVLOOP_ONCE);
@@ -417,30 +381,23 @@ static void test_it_may_be_stopped_at_any_time(void **state)
 
 static int setup(void **state)
 {
-	char *why = NULL, *day;
+	char *day;
 
 	(void)state;
-	reactor_init();
-	folder = synthetic_folder();
-	volume = volume_open(folder, 0, &why);
-	assert_non_null(volume);
+	store_open(0);
 	day = whole_path("recordings/porch");
 	assert_int_equal(mkdir(day, 0700), 0);
 	free(day);
 	day = whole_path(DAY);
 	assert_int_equal(mkdir(day, 0700), 0);
 	free(day);
-	open_catalogue();
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	volume_close(volume);
-	catalogue_close(catalogue);
-	synthetic_folder_remove(folder);
-	reactor_fini();
+	store_close();
 	return 0;
 }
 

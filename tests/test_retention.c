@@ -17,15 +17,13 @@
 #include "server/base/reactor.h"
 #include "storage/catalogue_private.h"
 #include "tests/reactor_until.h"
+#include "tests/store.h"
 #include "tests/synthetic.h"
 
 #define HOUR_US (3600 * INT64_C(1000000))
 #define AT(hour) (SYNTHETIC_START_US + (hour)*HOUR_US)
 #define YEARS (5 * 365 * 24) /* in hours */
 
-static char *folder, *file;
-static struct catalogue *catalogue;
-static struct volume *volume;
 static struct retention *retention;
 static struct config *config;
 
@@ -492,16 +490,6 @@ static void test_forgotten_rows_are_gone_and_not_counted(void **state)
 		free(rows[i].path);
 }
 
-static void reopen(void)
-{
-	char *why = NULL;
-
-	catalogue_close(catalogue);
-	catalogue = catalogue_open(file, &why);
-	if (!catalogue)
-		fail_msg("%s", why);
-}
-
 static int misses_since(int before)
 {
 	int now, highest;
@@ -524,7 +512,7 @@ static void test_many_rows_cost_nothing_to_start_and_to_plan(void **state)
 
 	(void)state;
 	assert_int_equal(sqlite3_exec(catalogue->db, fill, NULL, NULL, NULL), SQLITE_OK);
-	reopen();
+	store_reopen_catalogue();
 	assert_true(misses_since(0) < 100);
 	assert_int_equal(metric_value(metric_get(METRIC_CATALOGUE_SEGMENTS)), 5000);
 	before = misses_since(0);
@@ -563,7 +551,7 @@ static void test_an_old_database_is_counted(void **state)
 			"DROP INDEX segments_by_order; PRAGMA user_version = 3;",
 			NULL, NULL, NULL),
 		SQLITE_OK);
-	reopen();
+	store_reopen_catalogue();
 	assert_string_equal(plan(rules_at(0), 10).history, "a:300:0-3 ");
 	rules->max_bytes = 300 + TIMELAPSES - 51; /* nobody knows of the open one any more */
 	assert_plan(rules, "a0:m ");
@@ -580,7 +568,7 @@ static void test_a_plan_beside_a_running_nvrd(void **state)
 	struct catalogue *other;
 	uint64_t bytes = 0;
 	int64_t held_us;
-	char *why;
+	char *file, *why;
 
 	(void)state;
 	record("a", 3);
@@ -588,7 +576,9 @@ static void test_a_plan_beside_a_running_nvrd(void **state)
 	add_timelapses();
 	make_file("recordings/a/2026-11-20/-2_timelapse.mp4", 500); /* the open one */
 	(void)plan(rules_at(0), 1);
+	file = xasprintf("%s/nvrd.db", folder);
 	other = catalogue_open_to_read(folder, file, &why);
+	free(file);
 	assert_non_null(other);
 	rules->max_bytes = 4500; /* without the recordings that is all */
 	rules->free_bytes = 1000;
@@ -823,16 +813,8 @@ static void test_rules_come_from_the_configuration(void **state)
 
 static int setup(void **state)
 {
-	char *why = NULL;
-
 	(void)state;
-	reactor_init();
-	folder = synthetic_folder();
-	file = xasprintf("%s/nvrd.db", folder);
-	volume = volume_open(folder, 0, &why);
-	catalogue = catalogue_open(file, &why);
-	if (!volume || !catalogue)
-		fail_msg("%s", why);
+	store_open(0);
 	retention = retention_new(volume, catalogue);
 	return 0;
 }
@@ -841,13 +823,9 @@ static int teardown(void **state)
 {
 	(void)state;
 	retention_free(retention);
-	volume_close(volume);
-	catalogue_close(catalogue);
+	store_close();
 	config_free(config);
 	config = NULL;
-	free(file);
-	synthetic_folder_remove(folder);
-	reactor_fini();
 	metrics_fini();
 	return 0;
 }

@@ -25,6 +25,7 @@
 #include "storage/segment.h"
 #include "storage/volume_list.h"
 #include "tests/reactor_until.h"
+#include "tests/store.h"
 #include "tests/synthetic.h"
 
 #define HOUR_US (3600 * INT64_C(1000000))
@@ -35,9 +36,7 @@ enum {
 	PIECES_BYTES = 3 << 20 /* more than one piece of a move */
 };
 
-static char *folder, *hot, *warm, *cold;
-static struct volume *volume; /* the first */
-static struct catalogue *catalogue;
+static char *hot, *warm, *cold; /* in the folder; `volume` is the first */
 static struct retention *retention;
 static struct config *config;
 
@@ -334,26 +333,6 @@ static void begin(void)
 	retention = retention_new(volume, catalogue);
 	retention_apply(retention, config);
 	retention_let_move(retention);
-}
-
-struct recovered {
-	bool done;
-	struct recovery_counts counts;
-};
-
-static void on_recovered(void *arg, const struct recovery_counts *counts)
-{
-	*(struct recovered *)arg = (struct recovered){ true, *counts };
-}
-
-static struct recovery_counts recover(void)
-{
-	struct recovered recovered = { 0 };
-	struct recovery *recovery = recovery_new(volume, catalogue, on_recovered, &recovered);
-
-	reactor_wait(&recovered.done);
-	recovery_free(recovery);
-	return recovered.counts;
 }
 
 static double moved(void)
@@ -691,7 +670,7 @@ static void test_it_may_be_stopped_at_any_time(void **state)
 		for (unsigned i = 0; i < turns; i++)
 			event_base_loop(reactor_base(), EVLOOP_ONCE);
 		assert_int_equal(reopen(), 0);
-		assert_int_equal(recover().unusable, 0);
+		assert_int_equal(store_recover().unusable, 0);
 		assert_once(3, PIECES_BYTES);
 		assert_true(turns < 1000);
 	}
@@ -796,7 +775,7 @@ static void test_what_a_crash_leaves_is_put_right(void **state)
 			remove_at(hot, path);
 		if (cases[i].forgotten)
 			catalogue_forget(catalogue, id);
-		counts = recover();
+		counts = store_recover();
 		a = rows_in_folder();
 		assert_int_equal(a.n, 1);
 		assert_int_equal(a.volume, cases[i].on_warm ? warm_id : 0);
@@ -832,7 +811,7 @@ static void test_what_is_not_the_same_is_left_alone(void **state)
 	write_at(warm, foreign, "x", 1);
 	directory = whole_path(warm, folder_name);
 	assert_int_equal(mkdir(directory, 0700), 0);
-	counts = recover();
+	counts = store_recover();
 	assert_int_equal(counts.unusable, 1);
 	assert_int_equal(counts.doubled + counts.adopted + counts.corrected + counts.forgotten, 0);
 	assert_int_equal(size_at(hot, path), bytes);
@@ -855,11 +834,11 @@ static void test_rows_of_a_volume_that_is_away_stay(void **state)
 	load_volumes("", "", NULL);
 	assert_int_equal(open_store(), 0);
 	bytes = write_recording(warm, path, 0);
-	assert_int_equal(recover().adopted, 1);
+	assert_int_equal(store_recover().adopted, 1);
 	id = rows_in_folder().id;
 	assert_int_equal(rename(warm, aside), 0);
 	assert_int_equal(reopen(), 1);
-	counts = recover();
+	counts = store_recover();
 	assert_int_equal(counts.forgotten + counts.adopted, 0);
 	assert_int_equal(rows_in_folder().n, 1);
 	/* a folder where something should be mounted */
@@ -869,7 +848,7 @@ static void test_rows_of_a_volume_that_is_away_stay(void **state)
 	assert_int_equal(rmdir(warm), 0);
 	assert_int_equal(rename(aside, warm), 0);
 	assert_int_equal(reopen(), 0);
-	counts = recover();
+	counts = store_recover();
 	assert_int_equal(counts.forgotten + counts.adopted + counts.corrected, 0);
 	assert_int_equal(rows_in_folder().id, id);
 	assert_int_equal(size_at(warm, path), bytes);

@@ -27,6 +27,7 @@
 #include "storage/segment.h"
 #include "storage/timelapse_picture.h"
 #include "tests/reactor_until.h"
+#include "tests/store.h"
 #include "tests/synthetic.h"
 
 enum {
@@ -42,9 +43,6 @@ enum {
 #define START SYNTHETIC_START_US
 #define DAY "recordings/porch/2026-11-20/"
 
-static char *folder;
-static struct volume *volume;
-static struct catalogue *catalogue;
 static struct stream_track tracks[2];
 static struct stream *stream;
 static struct timelapse *timelapse;
@@ -633,25 +631,11 @@ static void test_gaps_are_those_of_footage(void **state)
 
 /* --- an open file --- */
 
-struct recovered {
-	bool done;
-	struct recovery_counts counts;
-};
-
-static void on_recovered(void *arg, const struct recovery_counts *counts)
-{
-	struct recovered *recovered = arg;
-
-	recovered->done = true;
-	recovered->counts = *counts;
-}
-
 /* What a crash leaves plays; recovery closes it and knows what it is by the file alone. */
 static void test_a_file_that_was_cut_off_is_a_film_too(void **state)
 {
 	static const int64_t taken[] = { START, START + 11 * SECOND, START + 1000 * SECOND };
-	struct recovered recovered = { 0 };
-	struct recovery *recovery;
+	struct recovery_counts counts;
 
 	(void)state;
 	start();
@@ -661,12 +645,10 @@ static void test_a_file_that_was_cut_off_is_a_film_too(void **state)
 	copy_file(DAY "timelapse.mp4", DAY "timelapse.mp4.part");
 	check_film(DAY "timelapse_7.mp4", taken, ARRAY_LENGTH(taken), 0);
 	stop();
-	recovery = recovery_new(volume, catalogue, on_recovered, &recovered);
-	reactor_wait(&recovered.done);
-	recovery_free(recovery);
-	assert_int_equal(recovered.counts.adopted, 1);
-	assert_int_equal(recovered.counts.closed, 1);
-	assert_int_equal(recovered.counts.corrected + recovered.counts.forgotten, 0);
+	counts = store_recover();
+	assert_int_equal(counts.adopted, 1);
+	assert_int_equal(counts.closed, 1);
+	assert_int_equal(counts.corrected + counts.forgotten, 0);
 	check(DAY "timelapse_7.mp4", taken, ARRAY_LENGTH(taken));
 	/* closed by walking over it: the same but for the width of offsets */
 	assert_int_equal(bytes_on_disk(DAY "timelapse.mp4") - bytes_on_disk(DAY "timelapse_7.mp4"),
@@ -859,8 +841,6 @@ static void test_pictures_are_made_independent(void **state)
 
 static int setup(void **state)
 {
-	char *why = NULL, *file;
-
 	(void)state;
 	in_zone("UTC");
 	camera = "porch";
@@ -868,16 +848,9 @@ static int setup(void **state)
 	is_confirmed = true;
 	hurry = 1;
 	picture_bytes = 60;
-	reactor_init();
-	folder = synthetic_folder();
-	file = xasprintf("%s/nvrd.db", folder);
-	volume = volume_open(folder, 60000000, &why);
-	assert_non_null(volume);
-	catalogue = catalogue_open(file, &why);
-	assert_non_null(catalogue);
+	store_open(60000000);
 	synthetic_tracks(tracks);
 	stream = stream_new("porch");
-	free(file);
 	return 0;
 }
 
@@ -886,11 +859,8 @@ static int teardown(void **state)
 	(void)state;
 	stream_free(stream);
 	synthetic_tracks_free(tracks);
-	volume_close(volume);
-	catalogue_close(catalogue);
-	synthetic_folder_remove(folder);
+	store_close();
 	metrics_forget("camera", "porch");
-	reactor_fini();
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
+#include "tests/store.h"
 #include "tests/synthetic.h"
 
 #define DAY "/recordings/porch/2026-11-20"
@@ -24,9 +25,6 @@ enum {
 	READER_JOBS = 1024
 };
 
-static char *folder;
-static struct catalogue *catalogue;
-static struct volume *volume;
 static struct tree *tree;
 static int64_t open_id; /* of the segment that still grows */
 
@@ -657,19 +655,10 @@ static void test_a_full_volume_is_busy(void **state)
 
 static int setup(void **state)
 {
-	char *why = NULL, *file;
-
 	(void)state;
-	reactor_init();
-	folder = synthetic_folder();
-	file = xasprintf("%s/nvrd.db", folder);
-	volume = volume_open(folder, 0, &why);
-	assert_non_null(volume);
-	catalogue = catalogue_open(file, &why);
-	assert_non_null(catalogue);
+	store_open(0);
 	tree = tree_new(catalogue, volume);
 	fill();
-	free(file);
 	return 0;
 }
 
@@ -677,10 +666,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	tree_free(tree);
-	volume_close(volume);
-	catalogue_close(catalogue);
-	synthetic_folder_remove(folder);
-	reactor_fini();
+	store_close();
 	return 0;
 }
 
