@@ -1,12 +1,17 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <openssl/types.h>
 
 #include "server/base/attributes.h"
 
-/* TLS (RFC 8446, RFC 5246) by OpenSSL for connections that nvrd makes: how far a peer is trusted. */
+/*
+ * TLS (RFC 8446, RFC 5246) by OpenSSL, for connections that nvrd makes (how far a peer is trusted) and
+ * for those that it accepts (what it shows).
+ */
 
 struct tls_client {
 	bool verify;             /* against the system's authorities and the host's name */
@@ -31,5 +36,48 @@ const char *tls_failure(const SSL *ssl, unsigned long error);
 /* Whether it failed for the peer's certificate. */
 bool tls_is_untrusted(const SSL *ssl);
 
+/*
+ * What nvrd shows to who connects: a certificate and its key. From TLS 1.2 on. Listeners keep the
+ * pointer; what is behind it may change while they run, and sessions go on with what they began with.
+ */
+struct tls_server;
+
+/*
+ * Reads PEM: the certificate, then those that lead from it to its authority, and the key, which has no
+ * passphrase; both may be one file. NULL and what is wrong, with the file's name, in *why, which the
+ * caller frees. Blocks; for any thread.
+ */
+struct tls_server *tls_server_load(const char *certificate, const char *key, char **why) MUST_CHECK;
+/* The same from n bytes that hold both; `name` is for messages. */
+struct tls_server *tls_server_parse(
+	const char *name, const char *pem, size_t n, char **why) MUST_CHECK;
+/* From now on sessions begin with what `with` holds, which is freed. */
+void tls_server_replace(struct tls_server *server, struct tls_server *with);
+/* NULL is fine. Sessions go on. */
+void tls_server_free(struct tls_server *server);
+
+/* "sha256:AB:CD:…" of the certificate, as browsers show it. Returns ret. */
+enum {
+	TLS_FINGERPRINT_BYTES = 104
+};
+const char *tls_server_fingerprint(
+	const struct tls_server *server, char ret[TLS_FINGERPRINT_BYTES]);
+/* Until when the certificate is valid, as an instant. */
+int64_t tls_server_until_us(const struct tls_server *server);
+
+/* A session that waits for the peer's hello; the caller's as that of tls_client_new(). */
+SSL *tls_server_session(const struct tls_server *server) MUST_CHECK;
+
 /* Says that nothing more will be sent. */
 void tls_shutdown(SSL *ssl);
+/* Whether the peer has said so: without it what came may be cut off. */
+bool tls_is_ended(const SSL *ssl);
+/* Whether something was read from the socket that nobody has taken yet. */
+bool tls_has_pending(const SSL *ssl);
+/* Whether the error, the newest of a connection, only says that the peer went without a word. */
+bool tls_is_cut(unsigned long error);
+/*
+ * Whether the peer has ended its side, seen by looking ahead, for who does not read now. Nothing is
+ * taken away.
+ */
+bool tls_peer_has_shut(SSL *ssl);
