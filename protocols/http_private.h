@@ -42,6 +42,8 @@ enum http_state {
 
 struct http_server {
 	struct log_name log;
+	const char *label;            /* of its connections in metrics */
+	const struct tls_server *tls; /* NULL: plain */
 	struct listener *listener;
 	const struct http_route *routes;
 	TAILQ_HEAD(, http_connection) connections;

@@ -79,7 +79,7 @@ static void http_connection_hang_up(struct http_connection *c)
 		return;
 	}
 	/* a close with unread input would reset the connection before the answer is read */
-	(void)shutdown(connection_fd(c->socket), SHUT_WR);
+	connection_shut(c->socket);
 	http_connection_enter(c, HTTP_LINGERING);
 	http_connection_resume(c);
 }
@@ -138,20 +138,12 @@ static void http_connection_on_drained(void *arg)
 		c->request->on_drained(c->request->context);
 }
 
-/* Reading is paused while answering, so nobody else would see it. */
-static bool http_connection_peer_has_shut(struct http_connection *c)
-{
-	char byte;
-
-	return recv(connection_fd(c->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
 /* The peer takes nothing of what waits for it, or has gone while nothing waits. */
 static bool http_connection_is_stalled(struct http_connection *c)
 {
 	size_t unsent = evbuffer_get_length(connection_output(c->socket));
 	uint64_t taken = (c->request ? c->request->sent : 0) - unsent;
-	bool same = taken == c->taken && (unsent > 0 || http_connection_peer_has_shut(c));
+	bool same = taken == c->taken && (unsent > 0 || connection_peer_has_shut(c->socket));
 	bool twice = same && c->stalled;
 
 	c->stalled = same;
@@ -483,8 +475,8 @@ static void http_server_on_accept(void *arg, int fd, const struct sockaddr *peer
 	c = xcalloc(1, sizeof(*c));
 	c->server = server;
 	c->timer = reactor_timer_new(http_connection_on_timer, c);
-	c->socket = connection_accept(
-		fd, peer, peer_bytes, "http", &server->log, &http_connection_events, c);
+	c->socket = connection_accept(fd, peer, peer_bytes, server->tls, server->label,
+		&server->log, &http_connection_events, c);
 	c->peer = xstrdup(connection_peer(c->socket));
 	c->log = (struct log_name){ .parent = &server->log, .kind = "client", .name = c->peer };
 	connection_set_input_limit(c->socket, HTTP_INPUT_BYTES);
@@ -498,12 +490,14 @@ static void http_server_on_accept(void *arg, int fd, const struct sockaddr *peer
 	}
 }
 
-struct http_server *http_server_new(
-	const char *address, bool loopback_only, const struct http_route *routes)
+struct http_server *http_server_new(const char *address, bool loopback_only,
+	const struct tls_server *tls, const struct http_route *routes)
 {
 	struct http_server *server = xcalloc(1, sizeof(*server));
 
-	server->log.kind = "http";
+	server->label = tls ? "https" : "http";
+	server->log.kind = server->label;
+	server->tls = tls;
 	server->routes = routes;
 	server->sessions = metric_get(METRIC_SESSIONS, "http");
 	server->auth_failures = metric_get(METRIC_AUTH_FAILURES, "http");

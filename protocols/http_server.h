@@ -11,6 +11,7 @@
 #include "server/base/log.h"
 
 struct evbuffer;
+struct tls_server;
 
 /*
  * HTTP/1.1 (RFC 9110, 9112): connections, requests, answers, and a table of routes. What a path
@@ -52,9 +53,12 @@ struct http_route {
 	void (*handle)(struct http_request *request); /* answers now or later */
 };
 
-/* Listens; the NULL-prefix-ended table must outlive the server. NULL and errno when that fails. */
-struct http_server *http_server_new(
-	const char *address, bool loopback_only, const struct http_route *routes) MUST_CHECK;
+/*
+ * Listens, by TLS where `tls` is not NULL; that and the NULL-prefix-ended table must outlive the server. NULL
+ * and errno when that fails.
+ */
+struct http_server *http_server_new(const char *address, bool loopback_only,
+	const struct tls_server *tls, const struct http_route *routes) MUST_CHECK;
 void http_server_free(struct http_server *server); /* closes all connections */
 const char *http_server_address(const struct http_server *server);
 

@@ -187,7 +187,7 @@ static void rtsp_on_accept(void *arg, int fd, const struct sockaddr *peer, int p
 	c->server = server;
 	c->log.kind = "rtsp";
 	c->connection = connection_accept(
-		fd, peer, peer_bytes, "rtsp", &server->log, &rtsp_connection_events, c);
+		fd, peer, peer_bytes, NULL, "rtsp", &server->log, &rtsp_connection_events, c);
 	if (!c->connection) {
 		free(c);
 		return;

@@ -354,7 +354,7 @@ static int nvrd_listen(struct nvrd *nvrd)
 	if (open && nvrd->file)
 		log_warn(NULL, "no users are configured: listening on loopback only");
 	if (config->listen.http) {
-		nvrd->http = http_server_new(config->listen.http, open, routes);
+		nvrd->http = http_server_new(config->listen.http, open, NULL, routes);
 		if (!nvrd->http) {
 			log_error(NULL, "listen.http %s: %s", config->listen.http, strerror(errno));
 			return -1;

@@ -225,10 +225,11 @@ struct connection *connection_connect(const struct connection_target *target, co
 }
 
 struct connection *connection_accept(int fd, const struct sockaddr *peer, int peer_bytes,
-	const char *server, const struct log_name *parent, const struct connection_events *events,
-	void *arg)
+	const struct tls_server *tls, const char *server, const struct log_name *parent,
+	const struct connection_events *events, void *arg)
 {
-	(void)fd, (void)peer, (void)peer_bytes, (void)server, (void)parent, (void)events, (void)arg;
+	(void)fd, (void)peer, (void)peer_bytes, (void)tls, (void)server, (void)parent;
+	(void)events, (void)arg;
 	abort();
 }
 

@@ -1,6 +1,7 @@
-/* Connections: opening and why that fails, pausing, limits, idleness, and every way to end. */
+/* Connections, plain and by TLS: opening and why that fails, pausing, limits, idleness, and every way to end. */
 #include "server/base/connection.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
@@ -16,7 +17,9 @@
 #include <event2/dns.h>
 #include <event2/dns_struct.h>
 #include <event2/util.h>
+#include <openssl/ssl.h>
 
+#include "server/base/certificate.h"
 #include "server/base/listener.h"
 #include "server/base/log.h"
 #include "server/base/memory.h"
@@ -33,10 +36,11 @@ struct side {
 	struct connection *c;
 	unsigned opened, data, drained, closed;
 	enum close_reason reason;
+	bool whole; /* the peer had ended */
 	char detail[128];
 	bool takes;                         /* drains what comes */
 	size_t got;                         /* bytes so drained */
-	void (*on_told)(struct side *side); /* what a test does inside on_open and on_data */
+	void (*on_told)(struct side *side); /* what a test does inside on_data */
 };
 
 static void side_take(struct side *side)
@@ -58,8 +62,6 @@ static void side_on_open(void *arg)
 
 	assert_non_null(side->c); /* never from inside of connection_connect() */
 	side->opened++;
-	if (side->on_told)
-		side->on_told(side);
 }
 
 static void side_on_data(void *arg)
@@ -86,6 +88,7 @@ static void side_on_close(void *arg, enum close_reason reason, const char *detai
 	assert_non_null(side->c);
 	side->closed++;
 	side->reason = reason;
+	side->whole = connection_ended_whole(side->c);
 	(void)snprintf(side->detail, sizeof(side->detail), "%s", detail ? detail : "");
 	connection_close(side->c, CLOSE_ERROR); /* twice does nothing */
 	side->c = NULL;
@@ -96,20 +99,23 @@ static const struct connection_events side_events = { side_on_open, side_on_data
 
 static struct listener *listener;
 static struct side here, there; /* who connects, who is connected to */
+static struct tls_server *tls;  /* by which `there` speaks, or NULL */
 
 static void on_accept(void *arg, int fd, const struct sockaddr *peer, int peer_bytes)
 {
 	(void)arg;
 	assert_null(there.c);
-	there.c = connection_accept(fd, peer, peer_bytes, "there", NULL, &side_events, &there);
+	there.c = connection_accept(fd, peer, peer_bytes, tls, "there", NULL, &side_events, &there);
 }
 
 static const struct log_name *owner; /* of `here`, or NULL */
 
 static void dial(const char *host, uint16_t port, int64_t timeout_us)
 {
-	here.c = connection_connect(&(struct connection_target){ host, port, timeout_us, NULL },
-		"here", owner, &side_events, &here);
+	static const struct tls_client trusting = { 0 };
+	const struct connection_target target = { host, port, timeout_us, tls ? &trusting : NULL };
+
+	here.c = connection_connect(&target, "here", owner, &side_events, &here);
 	assert_int_equal(here.opened + here.closed, 0);
 }
 
@@ -117,7 +123,7 @@ static void dial(const char *host, uint16_t port, int64_t timeout_us)
 static void stand(void)
 {
 	dial("127.0.0.1", listener_port(listener), LONG_US);
-	REACTOR_UNTIL(here.opened && there.c);
+	REACTOR_UNTIL(here.opened && there.c && (!tls || there.opened));
 }
 
 /* Sends n bytes that count on from `first`. */
@@ -338,14 +344,21 @@ static void test_what_was_left_is_told_again_after_a_pause(void **state)
 
 enum {
 	LIMIT = 1000,
-	MUCH = 100000
+	RECORD = 16 << 10,
+	MUCH = 112000 /* ends with a record that is larger than the limit */
 };
+
+/* By TLS what is read is read by records. */
+static bool is_full(const struct side *side)
+{
+	return waiting(side) >= LIMIT && waiting(side) <= LIMIT + (tls ? RECORD : 0);
+}
 
 /* The owner is behind. */
 static void on_data_fill(struct side *side)
 {
-	assert_true(waiting(side) <= LIMIT);
-	if (waiting(side) == LIMIT)
+	assert_true(waiting(side) <= LIMIT || is_full(side));
+	if (is_full(side))
 		connection_pause(side->c, PAUSE_SLOW);
 }
 
@@ -358,9 +371,9 @@ static void check_limit(bool paced)
 		connection_set_paced(there.c);
 	say(&here, 0, MUCH);
 	while (there.got < MUCH) {
-		REACTOR_UNTIL(waiting(&there) == LIMIT);
+		REACTOR_UNTIL(is_full(&there) || there.got + waiting(&there) == MUCH);
 		turn();
-		assert_int_equal(waiting(&there), LIMIT);
+		assert_true(is_full(&there) || there.got + waiting(&there) == MUCH);
 		side_take(&there);
 		connection_resume(there.c, PAUSE_SLOW);
 	}
@@ -570,6 +583,307 @@ static void test_every_reason_is_a_row(void **state)
 	assert_false(close_reason_is_error(CLOSE_PEER));
 }
 
+/* --- TLS --- */
+
+/* A peer that is no connection of ours: a socket, and what OpenSSL makes of it. */
+static struct {
+	int fd;
+	SSL_CTX *context;
+	SSL *ssl;
+} peer = { .fd = -1 };
+
+static void peer_connect(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET };
+
+	address.sin_port = htons(listener_port(listener));
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	peer.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(peer.fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(evutil_make_socket_nonblocking(peer.fd), 0);
+	REACTOR_UNTIL(there.c);
+}
+
+static void peer_send(const void *p, size_t n)
+{
+	assert_int_equal(send(peer.fd, p, n, MSG_NOSIGNAL), (ssize_t)n);
+}
+
+/* Waits for exactly that text, plain. */
+static void peer_expect(const char *text)
+{
+	char got[256];
+	size_t n = 0;
+
+	while (n < strlen(text)) {
+		ssize_t some = recv(peer.fd, got + n, strlen(text) - n, 0);
+
+		assert_true(some > 0 || (some < 0 && errno == EAGAIN));
+		n += some > 0 ? (size_t)some : 0;
+		turn();
+	}
+	assert_memory_equal(got, text, n);
+}
+
+static bool peer_has_ended(void)
+{
+	char byte;
+	ssize_t n = recv(peer.fd, &byte, 1, 0);
+
+	return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+/* One step of the client's handshake: 1 when it is done, 0: more to come, -1: refused. */
+static int peer_shake(void)
+{
+	int n = SSL_connect(peer.ssl);
+	int error = SSL_get_error(peer.ssl, n);
+
+	if (n == 1)
+		return 1;
+	return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? 0 : -1;
+}
+
+static int peer_start_tls(int most)
+{
+	int done;
+
+	peer.context = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_security_level(peer.context, 0);
+	assert_int_equal(SSL_CTX_set_min_proto_version(peer.context, TLS1_VERSION), 1);
+	assert_int_equal(SSL_CTX_set_max_proto_version(peer.context, most), 1);
+	peer.ssl = SSL_new(peer.context);
+	assert_int_equal(SSL_set_fd(peer.ssl, peer.fd), 1);
+	REACTOR_UNTIL((done = peer_shake()) != 0);
+	return done;
+}
+
+static void peer_fini(void)
+{
+	SSL_free(peer.ssl);
+	SSL_CTX_free(peer.context);
+	if (peer.fd >= 0)
+		(void)close(peer.fd);
+	memset(&peer, 0, sizeof(peer));
+	peer.fd = -1;
+}
+
+static void test_versions_before_1_2_are_refused(void **state)
+{
+	static const struct {
+		int most, done;
+	} rows[] = {
+		{TLS1_VERSION,    -1},
+		{ TLS1_1_VERSION, -1},
+		{ TLS1_2_VERSION, 1 },
+		{ TLS1_3_VERSION, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		peer_connect();
+		assert_int_equal(peer_start_tls(rows[i].most), rows[i].done);
+		if (rows[i].done == 1) {
+			REACTOR_UNTIL(there.opened);
+			connection_abandon(&there.c);
+		} else {
+			REACTOR_UNTIL(there.closed);
+			assert_int_equal(there.reason, CLOSE_HANDSHAKE);
+			assert_int_equal(there.opened, 0);
+		}
+		peer_fini();
+		there = (struct side){ 0 };
+	}
+}
+
+static void test_what_is_no_tls_ends_the_connection(void **state)
+{
+	static const char *const hellos[] = { "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"USER anonymous\r\n", "\x16\x03\x01\xff\xff\xff\xff\xff\xff",
+		"\x16\x03\x01\x02\x05\x01\xff\x01\xfc\x03\x03" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(hellos); i++) {
+		double before = closed_count("there", CLOSE_HANDSHAKE);
+
+		peer_connect();
+		peer_send(hellos[i], strlen(hellos[i]));
+		if (i == 3) { /* a hello that says it is longer than what comes */
+			(void)shutdown(peer.fd, SHUT_WR);
+			REACTOR_UNTIL(there.closed);
+			assert_int_equal(there.reason, CLOSE_PEER);
+		} else {
+			REACTOR_UNTIL(there.closed);
+			assert_int_equal(there.reason, CLOSE_HANDSHAKE);
+			assert_string_not_equal(there.detail, "");
+			assert_true(closed_count("there", CLOSE_HANDSHAKE) == before + 1);
+		}
+		assert_int_equal(there.opened + there.data, 0);
+		REACTOR_UNTIL(peer_has_ended());
+		peer_fini();
+		there = (struct side){ 0 };
+	}
+}
+
+static void test_plain_and_tls_do_not_understand_each_other(void **state)
+{
+	struct tls_server *ours = tls;
+
+	(void)state;
+	tls = NULL; /* of a listener that speaks plain */
+	there.on_told = on_data_close;
+	peer_connect();
+	peer.context = SSL_CTX_new(TLS_client_method());
+	peer.ssl = SSL_new(peer.context);
+	assert_int_equal(SSL_set_fd(peer.ssl, peer.fd), 1);
+	REACTOR_UNTIL(peer_shake() < 0);
+	assert_int_equal(there.reason, CLOSE_BAD_REQUEST);
+	tls = ours;
+}
+
+/* Written before hands are shaken, and the end asked for. */
+static void test_what_is_written_early_is_sent_after_the_handshake(void **state)
+{
+	(void)state;
+	here.takes = true;
+	dial("127.0.0.1", listener_port(listener), LONG_US);
+	REACTOR_UNTIL(there.c);
+	assert_int_equal(there.opened, 0);
+	say(&there, 0, BIG);
+	connection_finish(there.c);
+	REACTOR_UNTIL(here.closed && there.closed);
+	assert_int_equal(here.got, BIG);
+	assert_int_equal(there.opened, 0);
+	assert_int_equal(there.reason, CLOSE_DONE);
+	assert_int_equal(here.reason, CLOSE_PEER);
+}
+
+static void test_pausing_does_not_stop_the_handshake(void **state)
+{
+	(void)state;
+	there.takes = true;
+	peer_connect();
+	turn();
+	connection_pause(there.c, PAUSE_SLOW);
+	assert_int_equal(peer_start_tls(TLS1_3_VERSION), 1);
+	assert_int_equal(SSL_write(peer.ssl, "\0\1", 2), 2);
+	REACTOR_UNTIL(there.opened == 1);
+	turn();
+	assert_int_equal(there.got, 0);
+	connection_resume(there.c, PAUSE_SLOW);
+	REACTOR_UNTIL(there.got == 2);
+}
+
+static void test_an_end_without_farewell_is_told_from_one_with(void **state)
+{
+	static const bool farewells[] = { true, false };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(farewells); i++) {
+		peer_connect();
+		assert_int_equal(peer_start_tls(TLS1_3_VERSION), 1);
+		REACTOR_UNTIL(there.opened);
+		if (farewells[i])
+			(void)SSL_shutdown(peer.ssl);
+		(void)shutdown(peer.fd, SHUT_WR);
+		REACTOR_UNTIL(there.closed);
+		assert_int_equal(there.reason, CLOSE_PEER);
+		assert_int_equal(there.whole, farewells[i]);
+		peer_fini();
+		there = (struct side){ 0 };
+	}
+}
+
+static void on_data_upgrade(struct side *side)
+{
+	char command[64] = "";
+	size_t n = waiting(side);
+
+	if (!n)
+		return;
+	assert_true(n < sizeof(command));
+	(void)evbuffer_copyout(connection_input(side->c), command, n);
+	if (strncmp(command, "AUTH TLS\r\n", 10) != 0)
+		return;
+	(void)evbuffer_drain(connection_input(side->c), 10);
+	connection_write(side->c, "234 Go\r\n", 8);
+	if (connection_start_tls(side->c, tls) < 0)
+		connection_close(side->c, CLOSE_BAD_REQUEST);
+}
+
+/* A plain connection that goes over to TLS when it is asked to. */
+static void upgrading(void)
+{
+	struct tls_server *ours = tls;
+
+	tls = NULL;
+	peer_connect();
+	tls = ours;
+	there.on_told = on_data_upgrade;
+}
+
+static void test_a_plain_connection_goes_on_by_tls(void **state)
+{
+	char got[16] = "";
+	int n;
+
+	(void)state;
+	upgrading();
+	connection_set_input_limit(there.c, LIMIT);
+	peer_send("AUTH TLS\r\n", 10);
+	peer_expect("234 Go\r\n");
+	assert_int_equal(there.opened, 0);
+	assert_int_equal(peer_start_tls(TLS1_3_VERSION), 1);
+	REACTOR_UNTIL(there.opened == 1);
+	assert_true(connection_is_tls(there.c));
+	assert_int_equal(connection_start_tls(there.c, tls), -EALREADY);
+	assert_int_equal(SSL_write(peer.ssl, "PBSZ 0\r\n", 8), 8);
+	REACTOR_UNTIL(waiting(&there) == 8);
+	connection_write(there.c, "200 Yes\r\n", 9);
+	REACTOR_UNTIL((n = SSL_read(peer.ssl, got, sizeof(got))) > 0);
+	assert_int_equal(n, 9);
+	assert_memory_equal(got, "200 Yes\r\n", 9);
+	assert_int_equal(there.closed, 0);
+}
+
+/* What an attacker on the way has put behind the command must not count as said by TLS (CVE-2011-0411). */
+static void test_words_behind_the_command_are_refused(void **state)
+{
+	static const char both[] = "AUTH TLS\r\nDELE everything\r\n";
+
+	(void)state;
+	upgrading();
+	peer_send(both, strlen(both));
+	REACTOR_UNTIL(there.closed);
+	assert_int_equal(there.reason, CLOSE_BAD_REQUEST);
+	assert_int_equal(there.opened, 0);
+}
+
+static void test_words_between_command_and_handshake_are_refused(void **state)
+{
+	(void)state;
+	upgrading();
+	peer_send("AUTH TLS\r\n", 10);
+	peer_expect("234 Go\r\n");
+	peer_send("DELE everything\r\n", 17);
+	REACTOR_UNTIL(there.closed);
+	assert_int_equal(there.reason, CLOSE_HANDSHAKE);
+	assert_int_equal(there.opened, 0);
+	assert_int_equal(there.data, 1);
+}
+
+static void test_sessions_outlive_their_certificate(void **state)
+{
+	(void)state;
+	here.takes = there.takes = true;
+	stand();
+	tls_server_replace(tls, certificate_temporary());
+	say(&here, 0, BIG);
+	say(&there, 0, BIG);
+	REACTOR_UNTIL(here.got == BIG && there.got == BIG);
+	assert_int_equal(here.closed + there.closed, 0);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -579,19 +893,32 @@ static int setup(void **state)
 	return listener ? 0 : -1;
 }
 
+static int setup_tls(void **state)
+{
+	tls = certificate_temporary();
+	return setup(state);
+}
+
 static int teardown(void **state)
 {
 	(void)state;
+	peer_fini();
 	connection_abandon(&here.c);
 	connection_abandon(&there.c);
 	listener_free(listener);
 	turn();
+	tls_server_free(tls);
+	tls = NULL;
 	reactor_fini();
 	metrics_fini();
 	return 0;
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST_TLS(f)                                     \
+	{                                               \
+#f " by TLS", f, setup_tls, teardown, 0 \
+	}
 
 int main(void)
 {
@@ -619,6 +946,29 @@ int main(void)
 		TEST(test_a_reset_is_the_peers_end),
 		TEST(test_who_is_silent_is_idle),
 		TEST(test_every_reason_is_a_row),
+		TEST_TLS(test_what_is_sent_arrives),
+		TEST_TLS(test_what_is_given_up_while_connecting_says_nothing),
+		TEST_TLS(test_reading_goes_on_when_no_reason_is_left),
+		TEST_TLS(test_what_was_left_is_told_again_after_a_pause),
+		TEST_TLS(test_input_is_held_up_to_its_limit),
+		TEST_TLS(test_a_callback_may_close),
+		TEST_TLS(test_finishing_sends_everything_first),
+		TEST_TLS(test_finishing_with_nothing_to_send_calls_back_later),
+		TEST_TLS(test_no_data_is_told_of_after_finishing),
+		TEST_TLS(test_releasing_sends_without_an_owner),
+		TEST_TLS(test_releasing_what_is_finishing_loses_nothing),
+		TEST_TLS(test_abandoning_says_nothing),
+		TEST_TLS(test_who_is_silent_is_idle),
+		TEST_TLS(test_versions_before_1_2_are_refused),
+		TEST_TLS(test_what_is_no_tls_ends_the_connection),
+		TEST_TLS(test_plain_and_tls_do_not_understand_each_other),
+		TEST_TLS(test_what_is_written_early_is_sent_after_the_handshake),
+		TEST_TLS(test_pausing_does_not_stop_the_handshake),
+		TEST_TLS(test_an_end_without_farewell_is_told_from_one_with),
+		TEST_TLS(test_a_plain_connection_goes_on_by_tls),
+		TEST_TLS(test_words_behind_the_command_are_refused),
+		TEST_TLS(test_words_between_command_and_handshake_are_refused),
+		TEST_TLS(test_sessions_outlive_their_certificate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

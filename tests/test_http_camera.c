@@ -116,7 +116,7 @@ static void server_on_accept(void *arg, int fd, const struct sockaddr *peer, int
 	connection_abandon(&server.connection);
 	server.connections++;
 	server.connection =
-		connection_accept(fd, peer, peer_bytes, "camera", NULL, &server_events, NULL);
+		connection_accept(fd, peer, peer_bytes, NULL, "camera", NULL, &server_events, NULL);
 }
 
 /* Gives the answer that was held. */

@@ -35,7 +35,7 @@ static int set_up(void **state)
 	(void)state;
 	reactor_init();
 	http_files_set_tree(fake_tree_reset());
-	server = http_server_new("127.0.0.1:0", true, routes);
+	server = http_server_new("127.0.0.1:0", true, NULL, routes);
 	return server ? 0 : -1;
 }
 

@@ -44,7 +44,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	reactor_init();
-	server = http_server_new("127.0.0.1:0", true, routes);
+	server = http_server_new("127.0.0.1:0", true, NULL, routes);
 	stream = stream_new("porch");
 	synthetic_tracks(tracks);
 	tracks[1].parameters->codec_id = AV_CODEC_ID_PCM_MULAW;

@@ -25,7 +25,7 @@ static void test_metrics_are_served(void **state)
 
 	(void)state;
 	reactor_init();
-	server = http_server_new("127.0.0.1:0", true, routes);
+	server = http_server_new("127.0.0.1:0", true, NULL, routes);
 	assert_non_null(server);
 	metric_add(metric_get(METRIC_CAMERA_BYTES, "porch"), 42);
 	answer = http_say(http_server_address(server),

@@ -115,7 +115,7 @@ static void camera_on_accept(void *arg, int fd, const struct sockaddr *peer, int
 	(void)arg;
 	connection_abandon(&camera.connection);
 	camera.connection =
-		connection_accept(fd, peer, peer_bytes, "camera", NULL, &camera_events, NULL);
+		connection_accept(fd, peer, peer_bytes, NULL, "camera", NULL, &camera_events, NULL);
 }
 
 /* --- the client --- */

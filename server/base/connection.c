@@ -13,6 +13,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
+#include <event2/bufferevent_struct.h>
 #include <event2/dns.h>
 
 #include "server/base/memory.h"
@@ -26,6 +27,7 @@ enum {
 	LINGER_US = 2000000,  /* for the peer to see it, before a reset could overtake it */
 	FLUSH_US = 500000,    /* at the end of the process */
 	FLUSH_STEP_US = 1000,
+	DROP_BYTES = 64 << 10, /* of hostile bytes, before a close */
 	PEER_BYTES = 64,
 	DETAIL_BYTES = 128,
 };
@@ -57,6 +59,8 @@ bool close_reason_is_error(enum close_reason reason)
 
 enum connection_state {
 	CONNECTION_CONNECTING,
+	CONNECTION_UPGRADING, /* the plain output leaves, then hands are shaken */
+	CONNECTION_SHAKING,   /* TLS of one that was accepted */
 	CONNECTION_OPEN,
 	CONNECTION_FINISHING, /* the output leaves */
 	CONNECTION_LINGERING, /* our side is shut, the peer's end is awaited */
@@ -67,7 +71,9 @@ struct connection {
 	struct bufferevent *bev;
 	SSL *ssl; /* the bufferevent's, or NULL */
 	struct tls_client tls;
+	const struct tls_server *tls_server; /* of one that shakes hands as server */
 	enum connection_state state;
+	bool finish_when_open;
 	const struct connection_events *events; /* NULL when the owner left */
 	void *arg;
 	unsigned pauses; /* set of enum connection_pause */
@@ -75,7 +81,7 @@ struct connection {
 	char peer[PEER_BYTES];
 	struct sockaddr_storage peer_address;
 	const char *server;
-	size_t input_limit;
+	size_t input_limit, low_water;
 	bool paced; /* read with the beat, not when libevent says that there is something */
 	TAILQ_ENTRY(connection) pace_entry;
 	bool released; /* in the list of those that nobody owns */
@@ -108,13 +114,37 @@ static void connection_on_output(
 	metric_add(c->sent, (double)info->n_deleted);
 }
 
+/*
+ * A TLS record is read whole, but no more of it is handed on than the input may hold. libevent would wait
+ * for the socket to go on with it.
+ */
+static void connection_read_pending(struct connection *c)
+{
+	if (c->ssl && c->state >= CONNECTION_OPEN && tls_has_pending(c->ssl))
+		event_active(&c->bev->ev_read, EV_READ, 1);
+}
+
+static void connection_on_input(
+	struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
+{
+	(void)input;
+	if (info->n_deleted)
+		connection_read_pending(arg);
+}
+
+static void connection_free_bufferevent(struct connection *c)
+{
+	/* libevent keeps its part for as long as a look-up goes on */
+	(void)evbuffer_remove_cb(bufferevent_get_output(c->bev), connection_on_output, c);
+	(void)evbuffer_remove_cb(bufferevent_get_input(c->bev), connection_on_input, c);
+	bufferevent_free(c->bev);
+}
+
 static void connection_fini(void *object)
 {
 	struct connection *c = object;
 
-	/* libevent keeps its part for as long as a look-up goes on */
-	(void)evbuffer_remove_cb(bufferevent_get_output(c->bev), connection_on_output, c);
-	bufferevent_free(c->bev);
+	connection_free_bufferevent(c);
 	reactor_timer_free(&c->idle_timer);
 	reactor_timer_free(&c->state_timer);
 	free(c);
@@ -173,12 +203,17 @@ void connection_abandon(struct connection **c)
 
 /* --- ends --- */
 
-static void connection_linger(struct connection *c)
+void connection_shut(struct connection *c)
 {
-	c->state = CONNECTION_LINGERING;
 	if (c->ssl)
 		tls_shutdown(c->ssl);
 	(void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+}
+
+static void connection_linger(struct connection *c)
+{
+	c->state = CONNECTION_LINGERING;
+	connection_shut(c);
 	evbuffer_drain(
 		bufferevent_get_input(c->bev), evbuffer_get_length(bufferevent_get_input(c->bev)));
 	bufferevent_enable(c->bev, EV_READ);
@@ -187,6 +222,7 @@ static void connection_linger(struct connection *c)
 
 void connection_finish(struct connection *c)
 {
+	c->finish_when_open = c->state < CONNECTION_OPEN;
 	if (c->state != CONNECTION_OPEN)
 		return;
 	c->state = CONNECTION_FINISHING;
@@ -212,7 +248,7 @@ void connection_release(struct connection **c)
 	it->log.parent = NULL; /* belongs to the owner, who does not wait for the end */
 	it->released = true;
 	TAILQ_INSERT_TAIL(&released, it, released_entry);
-	if (it->state == CONNECTION_OPEN)
+	if (it->state <= CONNECTION_OPEN)
 		connection_finish(it);
 }
 
@@ -240,15 +276,30 @@ void connection_fini_released(void)
 		connection_end(c, CLOSE_SHUTDOWN, NULL);
 }
 
+static void connection_shake(struct connection *c);
+
+/* The output has gone: what is to come after it. False: nothing. */
+static bool connection_go_on(struct connection *c)
+{
+	if (evbuffer_get_length(bufferevent_get_output(c->bev)))
+		return false;
+	if (c->state == CONNECTION_FINISHING)
+		connection_linger(c);
+	else if (c->state == CONNECTION_UPGRADING)
+		connection_shake(c);
+	else
+		return false;
+	return true;
+}
+
 static void connection_on_state_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct connection *c = arg;
 
 	(void)fd, (void)what;
-	if (c->state == CONNECTION_FINISHING &&
-		!evbuffer_get_length(bufferevent_get_output(c->bev)))
-		connection_linger(c);
-	else if (c->state == CONNECTION_LINGERING)
+	if (connection_go_on(c))
+		return;
+	if (c->state == CONNECTION_LINGERING)
 		connection_end(c, CLOSE_DONE, NULL);
 	else
 		connection_end(c, CLOSE_TIMEOUT, NULL);
@@ -284,9 +335,9 @@ static void connection_on_written(struct bufferevent *bev, void *arg)
 {
 	struct connection *c = arg;
 
-	if (c->state == CONNECTION_FINISHING && !evbuffer_get_length(bufferevent_get_output(bev)))
-		connection_linger(c);
-	else if (c->state == CONNECTION_OPEN && c->events && c->events->on_drained)
+	(void)bev;
+	if (!connection_go_on(c) && c->state == CONNECTION_OPEN && c->events &&
+		c->events->on_drained)
 		c->events->on_drained(c->arg);
 }
 
@@ -324,7 +375,8 @@ static void connection_set_peer(struct connection *c, const struct sockaddr *pee
 	snprintf(c->peer, sizeof(c->peer), v6 ? "[%s]:%u" : "%s:%u", host, ntohs(port));
 }
 
-static void connection_on_connected(struct connection *c)
+/* Whoever was connected to is the one that was meant. */
+static bool connection_check_peer(struct connection *c)
 {
 	struct sockaddr_storage peer = { 0 };
 	socklen_t n = sizeof(peer);
@@ -333,17 +385,58 @@ static void connection_on_connected(struct connection *c)
 
 	if (why) {
 		connection_end(c, CLOSE_UNTRUSTED, why);
-		return;
+		return false;
 	}
-	c->state = CONNECTION_OPEN;
-	reactor_timer_stop(c->state_timer);
 	if (getpeername(fd, (struct sockaddr *)&peer, &n) == 0)
 		connection_set_peer(c, (struct sockaddr *)&peer);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
-	if (c->events)
+	return true;
+}
+
+static void connection_on_connected(struct connection *c)
+{
+	if (c->state == CONNECTION_CONNECTING && !connection_check_peer(c))
+		return;
+	c->state = CONNECTION_OPEN;
+	c->active_us = reactor_monotonic_us();
+	reactor_timer_stop(c->state_timer);
+	bufferevent_enable(c->bev, c->pauses ? EV_WRITE : EV_READ | EV_WRITE);
+	if (c->finish_when_open)
+		connection_finish(c);
+	else if (c->events && c->events->on_open)
 		c->events->on_open(c->arg);
+}
+
+/* A close with unread bytes would be a reset, which overtakes the alert that says what was wrong. */
+static void connection_drop_unread(struct connection *c)
+{
+	uint8_t block[4096];
+
+	for (size_t n = 0; n < DROP_BYTES; n += sizeof(block)) {
+		if (recv(bufferevent_getfd(c->bev), block, sizeof(block), MSG_DONTWAIT) <= 0)
+			return;
+	}
+}
+
+static void connection_on_eof(struct connection *c, const char *detail)
+{
+	if (c->ssl) /* a farewell for a farewell */
+		tls_shutdown(c->ssl);
+	connection_end(c, c->state == CONNECTION_LINGERING ? CLOSE_DONE : CLOSE_PEER, detail);
+}
+
+static void connection_on_tls_error(struct connection *c, unsigned long error)
+{
+	if (tls_is_untrusted(c->ssl)) {
+		connection_end(c, CLOSE_UNTRUSTED, tls_failure(c->ssl, error));
+	} else if (tls_is_cut(error)) {
+		connection_on_eof(c, tls_failure(c->ssl, error));
+	} else {
+		connection_drop_unread(c);
+		connection_end(c, c->state < CONNECTION_OPEN ? CLOSE_HANDSHAKE : CLOSE_ERROR,
+			tls_failure(c->ssl, error));
+	}
 }
 
 /* The socket broke, or TLS found something wrong. */
@@ -352,8 +445,7 @@ static void connection_on_error(struct connection *c, int error)
 	unsigned long tls_error = c->ssl ? bufferevent_get_openssl_error(c->bev) : 0;
 
 	if (tls_error)
-		connection_end(c, tls_is_untrusted(c->ssl) ? CLOSE_UNTRUSTED : CLOSE_ERROR,
-			tls_failure(c->ssl, tls_error));
+		connection_on_tls_error(c, tls_error);
 	else
 		connection_end(
 			c, connection_reason_of(error), evutil_socket_error_to_string(error));
@@ -368,7 +460,7 @@ static void connection_on_event(struct bufferevent *bev, short what, void *arg)
 	if (what & BEV_EVENT_CONNECTED)
 		connection_on_connected(c);
 	else if (what & BEV_EVENT_EOF)
-		connection_end(c, c->state == CONNECTION_LINGERING ? CLOSE_DONE : CLOSE_PEER, NULL);
+		connection_on_eof(c, NULL);
 	else if (dns)
 		connection_end(c, CLOSE_NOT_FOUND, evutil_gai_strerror(dns));
 	else if (what & BEV_EVENT_ERROR)
@@ -431,12 +523,13 @@ void connection_set_paced(struct connection *c)
 
 /* --- beginnings --- */
 
-static struct bufferevent *connection_new_bufferevent(int fd, SSL *ssl)
+static struct bufferevent *connection_new_bufferevent(
+	int fd, SSL *ssl, enum bufferevent_ssl_state side)
 {
 	int options = BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS;
-	struct bufferevent *bev = ssl ? bufferevent_openssl_socket_new(reactor_base(), fd, ssl,
-						BUFFEREVENT_SSL_CONNECTING, options)
-				      : bufferevent_socket_new(reactor_base(), fd, options);
+	struct bufferevent *bev =
+		ssl ? bufferevent_openssl_socket_new(reactor_base(), fd, ssl, side, options)
+		    : bufferevent_socket_new(reactor_base(), fd, options);
 
 	if (!bev)
 		abort();
@@ -445,13 +538,28 @@ static struct bufferevent *connection_new_bufferevent(int fd, SSL *ssl)
 	return bev;
 }
 
-static struct connection *connection_new(int fd, SSL *ssl, const char *server,
-	const struct log_name *parent, const struct connection_events *events, void *arg)
+/* Gives the connection its bufferevent, which belongs to `ssl` where that is not NULL. */
+static void connection_attach(
+	struct connection *c, int fd, SSL *ssl, enum bufferevent_ssl_state side)
+{
+	c->ssl = ssl;
+	c->bev = connection_new_bufferevent(fd, ssl, side);
+	bufferevent_setcb(
+		c->bev, connection_on_read, connection_on_written, connection_on_event, c);
+	bufferevent_set_max_single_read(c->bev, SINGLE_READ_BYTES);
+	bufferevent_set_max_single_write(c->bev, SINGLE_READ_BYTES);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, c->input_limit);
+	bufferevent_setwatermark(c->bev, EV_WRITE, c->low_water, 0);
+	evbuffer_add_cb(bufferevent_get_output(c->bev), connection_on_output, c);
+	if (ssl)
+		evbuffer_add_cb(bufferevent_get_input(c->bev), connection_on_input, c);
+}
+
+static struct connection *connection_new(const char *server, const struct log_name *parent,
+	const struct connection_events *events, void *arg)
 {
 	struct connection *c = xcalloc(1, sizeof(*c));
 
-	c->ssl = ssl;
-	c->bev = connection_new_bufferevent(fd, ssl);
 	c->events = events;
 	c->arg = arg;
 	c->server = server;
@@ -461,24 +569,60 @@ static struct connection *connection_new(int fd, SSL *ssl, const char *server,
 	c->state_timer = reactor_timer_new(connection_on_state_timer, c);
 	c->open = metric_get(METRIC_CONNECTIONS, server);
 	c->sent = metric_get(METRIC_SENT_BYTES, server);
+	c->input_limit = INPUT_LIMIT_BYTES;
 	metric_add(c->open, 1);
-	bufferevent_setcb(
-		c->bev, connection_on_read, connection_on_written, connection_on_event, c);
-	bufferevent_set_max_single_read(c->bev, SINGLE_READ_BYTES);
-	bufferevent_set_max_single_write(c->bev, SINGLE_READ_BYTES);
-	connection_set_input_limit(c, INPUT_LIMIT_BYTES);
-	evbuffer_add_cb(bufferevent_get_output(c->bev), connection_on_output, c);
 	return c;
 }
 
-struct connection *connection_accept(int fd, const struct sockaddr *peer, int peer_bytes,
-	const char *server, const struct log_name *parent, const struct connection_events *events,
-	void *arg)
+/* Begins to shake hands on the socket. */
+static void connection_shake_hands(struct connection *c, int fd)
 {
-	struct connection *c = connection_new(fd, NULL, server, parent, events, arg);
+	c->state = CONNECTION_SHAKING;
+	connection_attach(c, fd, tls_server_session(c->tls_server), BUFFEREVENT_SSL_ACCEPTING);
+	reactor_timer_start(c->state_timer, CONNECTION_HANDSHAKE_US);
+}
+
+/* The same socket with another bufferevent. */
+static void connection_shake(struct connection *c)
+{
+	int fd = bufferevent_getfd(c->bev);
+
+	(void)bufferevent_setfd(c->bev, -1);
+	connection_free_bufferevent(c);
+	connection_shake_hands(c, fd);
+}
+
+int connection_start_tls(struct connection *c, const struct tls_server *tls)
+{
+	if (c->ssl || c->state != CONNECTION_OPEN)
+		return -EALREADY;
+	if (evbuffer_get_length(bufferevent_get_input(c->bev)))
+		return -EBADMSG;
+	connection_leave_pace(c);
+	c->tls_server = tls;
+	c->state = CONNECTION_UPGRADING;
+	bufferevent_disable(c->bev, EV_READ);
+	bufferevent_setwatermark(c->bev, EV_WRITE, 0, 0);
+	/* with nothing to send it only makes sure that this is not done inside of a callback */
+	reactor_timer_start(c->state_timer,
+		evbuffer_get_length(bufferevent_get_output(c->bev)) ? CONNECTION_HANDSHAKE_US : 0);
+	return 0;
+}
+
+struct connection *connection_accept(int fd, const struct sockaddr *peer, int peer_bytes,
+	const struct tls_server *tls, const char *server, const struct log_name *parent,
+	const struct connection_events *events, void *arg)
+{
+	struct connection *c = connection_new(server, parent, events, arg);
 
 	(void)peer_bytes;
 	connection_set_peer(c, peer);
+	c->tls_server = tls;
+	if (tls) {
+		connection_shake_hands(c, fd);
+		return c;
+	}
+	connection_attach(c, fd, NULL, BUFFEREVENT_SSL_OPEN);
 	c->state = CONNECTION_OPEN;
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	return c;
@@ -492,8 +636,9 @@ struct connection *connection_connect(const struct connection_target *target, co
 	char *bare =
 		host[0] == '[' && host[n - 1] == ']' ? xstrndup(host + 1, n - 2) : xstrdup(host);
 	SSL *ssl = target->tls ? tls_client_new(target->tls, bare) : NULL;
-	struct connection *c = connection_new(-1, ssl, server, parent, events, arg);
+	struct connection *c = connection_new(server, parent, events, arg);
 
+	connection_attach(c, -1, ssl, BUFFEREVENT_SSL_CONNECTING);
 	if (ssl)
 		c->tls = *target->tls;
 	snprintf(c->peer, sizeof(c->peer), strchr(bare, ':') ? "[%.50s]:%u" : "%.50s:%u", bare,
@@ -527,7 +672,8 @@ void connection_write(struct connection *c, const void *p, size_t n)
 void connection_pause(struct connection *c, enum connection_pause why)
 {
 	c->pauses |= why;
-	bufferevent_disable(c->bev, EV_READ);
+	if (c->state >= CONNECTION_OPEN) /* shaking hands is reading, too */
+		bufferevent_disable(c->bev, EV_READ);
 }
 
 void connection_resume(struct connection *c, enum connection_pause why)
@@ -539,6 +685,7 @@ void connection_resume(struct connection *c, enum connection_pause why)
 		return;
 	if (!c->paced)
 		bufferevent_enable(c->bev, EV_READ);
+	connection_read_pending(c);
 	if (evbuffer_get_length(bufferevent_get_input(c->bev)))
 		bufferevent_trigger(
 			c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
@@ -552,6 +699,7 @@ void connection_set_input_limit(struct connection *c, size_t bytes)
 
 void connection_set_low_water(struct connection *c, size_t bytes)
 {
+	c->low_water = bytes;
 	bufferevent_setwatermark(c->bev, EV_WRITE, bytes, 0);
 }
 
@@ -590,6 +738,25 @@ bool connection_peer_is_loopback(const struct connection *c)
 	if (c->peer_address.ss_family == AF_INET)
 		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
 	return c->peer_address.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+bool connection_is_tls(const struct connection *c)
+{
+	return c->ssl != NULL;
+}
+
+bool connection_peer_has_shut(const struct connection *c)
+{
+	char byte;
+
+	if (c->ssl)
+		return c->state >= CONNECTION_OPEN && tls_peer_has_shut(c->ssl);
+	return recv(connection_fd(c), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+bool connection_ended_whole(const struct connection *c)
+{
+	return !c->ssl || tls_is_ended(c->ssl);
 }
 
 int connection_fd(const struct connection *c)

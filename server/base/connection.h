@@ -30,6 +30,7 @@ struct connection;
 	X(CLOSE_REFUSED, "refused", true, "connection refused")                      \
 	X(CLOSE_TIMEOUT, "timeout", true, "no answer in time")                       \
 	X(CLOSE_UNTRUSTED, "untrusted", true, "the certificate is not trusted")      \
+	X(CLOSE_HANDSHAKE, "handshake", true, "the TLS handshake failed")            \
 	X(CLOSE_ERROR, "error", true, "the connection broke")
 
 enum close_reason {
@@ -42,7 +43,8 @@ const char *close_reason_words(enum close_reason reason);
 bool close_reason_is_error(enum close_reason reason);
 
 struct connection_events {
-	void (*on_open)(void *arg); /* a client's connection stands */
+	/* A client's connection stands, or the TLS of an accepted one, where it may be NULL. */
+	void (*on_open)(void *arg);
 	/* The input buffer grew; also after the last pause reason went. */
 	void (*on_data)(void *arg);
 	void (*on_drained)(void *arg); /* the output fell to the low-water mark; may be NULL */
@@ -61,10 +63,25 @@ enum connection_pause {
 	PAUSE_ERROR = 1 << 2, /* no further byte is wanted */
 };
 
-/* Takes over an accepted socket. `server` is the static label of metrics: "http", "rtsp". */
+/*
+ * Takes over an accepted socket. `server` is the static label of metrics: "http", "rtsp". With `tls`,
+ * which outlives the connection, it shakes hands first, and has CONNECTION_HANDSHAKE_US for that; what is
+ * written meanwhile is sent after it.
+ */
 struct connection *connection_accept(int fd, const struct sockaddr *peer, int peer_bytes,
-	const char *server, const struct log_name *parent, const struct connection_events *events,
-	void *arg);
+	const struct tls_server *tls, const char *server, const struct log_name *parent,
+	const struct connection_events *events, void *arg);
+
+/*
+ * Goes on by TLS as a server, as FTP's AUTH TLS asks for (RFC 4217); also a connection that we opened. What
+ * is in the output is sent plain first. The input must be empty, the command itself drained: what came
+ * behind it could be anybody's words, put there on the way. Returns 0; or -EBADMSG when there is something,
+ * -EALREADY when it is TLS already, and nothing changes. on_open comes when hands are shaken. What
+ * connection_input() and connection_output() returned before is no longer valid after on_open.
+ */
+#define CONNECTION_HANDSHAKE_US (INT64_C(15) * 1000000)
+int connection_start_tls(struct connection *c, const struct tls_server *tls) MUST_CHECK;
+bool connection_is_tls(const struct connection *c);
 
 /* What to connect to. */
 struct connection_target {
@@ -83,7 +100,7 @@ struct connection *connection_connect(const struct connection_target *target, co
 
 /* Closes now; on_close is called from here (unless it was already). NULL is fine. */
 void connection_close(struct connection *c, enum close_reason reason);
-/* Closes with CLOSE_DONE once all output is written; no more on_data. */
+/* Closes with CLOSE_DONE once all output is written (and hands are shaken); no more on_data. */
 void connection_finish(struct connection *c);
 /* Forgets the owner: closes without calling on_close. Clears the pointer; NULL inside is fine. */
 void connection_abandon(struct connection **c);
@@ -96,6 +113,16 @@ void connection_release(struct connection **c);
  */
 void connection_fini_released(void);
 
+/* Says that nothing more will be sent, when the output has gone; reading goes on. */
+void connection_shut(struct connection *c);
+/* Whether the peer has said so, seen while reading is paused and nothing of its is left to be read. */
+bool connection_peer_has_shut(const struct connection *c);
+/*
+ * In on_close with CLOSE_PEER: whether the peer ended what it had to say. False: TLS was cut off without
+ * its farewell, so that there may have been more (RFC 8446 section 6.1). Plain connections cannot tell.
+ */
+bool connection_ended_whole(const struct connection *c);
+
 /* The bytes received and not yet drained, and where to put what is to be sent. */
 struct evbuffer *connection_input(struct connection *c);
 struct evbuffer *connection_output(struct connection *c);
@@ -106,7 +133,8 @@ void connection_pause(struct connection *c, enum connection_pause why);
 void connection_resume(struct connection *c, enum connection_pause why);
 
 /*
- * At most this much unread input is held (reading stops above it). Default 256 KiB. An owner that
+ * At most this much unread input is held (reading stops above it; by TLS at most a record of 16 KiB goes
+ * beyond it). Default 256 KiB. An owner that
  * cannot go on with a full input pauses or closes: else it is told of it again and again.
  */
 void connection_set_input_limit(struct connection *c, size_t bytes);
