@@ -92,7 +92,7 @@ static bool dav_parse_query(struct dav_propfind *d)
 		http_answer_error(d->walk.request, 400, "%s", why);
 		return false;
 	}
-	dav_select(&d->selection, &d->query);
+	dav_select(&d->selection, &d->query, http_base(d->walk.request));
 	return true;
 }
 
@@ -136,7 +136,7 @@ static void dav_add_location(struct http_request *request, const struct tree_ent
 
 	if (entry->kind == TREE_COLLECTION && !http_tree_wants_collection(request) &&
 		uri_encode_path(encoded, sizeof(encoded), entry->path) == 0)
-		http_add_field(request, "Content-Location", "%s/", encoded);
+		http_add_field(request, "Content-Location", "%s%s/", http_base(request), encoded);
 }
 
 static void dav_on_found(void *arg, int error, const struct tree_entry *entry)

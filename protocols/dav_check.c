@@ -40,6 +40,7 @@ void dav_answer_condition(
 	markup_add(body, condition);
 	if (path) {
 		markup_add(body, "><D:href>");
+		markup_add(body, http_base(request));
 		markup_add_path(body, path);
 		markup_add(body, "</D:href></D:");
 		markup_add(body, condition);
@@ -101,13 +102,6 @@ bool dav_is_locked(const struct dav_check *check, const char *path, unsigned rea
 
 /* --- URIs --- */
 
-static bool is_same_authority(struct message_text a, struct message_text b)
-{
-	char text[300];
-
-	return a.n < sizeof(text) && message_text_is(b, message_text_copy(text, sizeof(text), a));
-}
-
 int dav_path_of(const struct http_request *request, struct message_text uri,
 	char ret[HTTP_TREE_PATH_BYTES], bool *is_collection)
 {
@@ -118,10 +112,11 @@ int dav_path_of(const struct http_request *request, struct message_text uri,
 
 	if (!http_target_parse(&target, uri) || !target.path.n || target.path.p[0] != '/')
 		return 400;
-	if (target.authority.p && !is_same_authority(target.authority, http_field(request, "Host")))
+	if (target.authority.p && !http_is_us(request, target.authority))
 		return 502;
 	if (uri_decode_path(path, sizeof(path), target.path.p, target.path.n, &why) < 0)
 		return 400;
+	(void)http_below_base(path);
 	n = strlen(path);
 	*is_collection = path[n - 1] == '/';
 	if (n > 1 && *is_collection)

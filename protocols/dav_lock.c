@@ -83,7 +83,7 @@ static void lock_answer(struct dav_lock *l)
 		http_add_field(request, "Lock-Token", "<%s>", l->token);
 	l->token[0] = '\0'; /* it is the client's now */
 	markup_add(out, DAV_XML_HEAD "<D:prop xmlns:D=\"DAV:\"><D:lockdiscovery>");
-	dav_write_locks(out, l->check.path);
+	dav_write_locks(out, http_base(request), l->check.path);
 	markup_add(out, "</D:lockdiscovery></D:prop>\n");
 	http_answer(request, l->created ? 201 : 200, DAV_CONTENT_TYPE, out);
 	evbuffer_free(out);

@@ -103,7 +103,7 @@ static void dav_write_timeout(struct evbuffer *out, const struct lock *lock)
 		out, "<D:timeout>Second-%" PRId64 "</D:timeout>", (left_us + 999999) / 1000000);
 }
 
-static void dav_write_lock(struct evbuffer *out, const struct lock *lock)
+static void dav_write_lock(struct evbuffer *out, const char *base, const struct lock *lock)
 {
 	markup_add(out, "<D:activelock><D:locktype><D:write/></D:locktype><D:lockscope>");
 	markup_add(out, lock->exclusive ? "<D:exclusive/>" : "<D:shared/>");
@@ -115,22 +115,18 @@ static void dav_write_lock(struct evbuffer *out, const struct lock *lock)
 	markup_add(out, "<D:locktoken><D:href>");
 	markup_add(out, lock->token);
 	markup_add(out, "</D:href></D:locktoken><D:lockroot><D:href>");
+	markup_add(out, base);
 	markup_add_path(out, lock->path);
 	markup_add(out, "</D:href></D:lockroot></D:activelock>");
 }
 
-void dav_write_locks(struct evbuffer *out, const char *path)
+void dav_write_locks(struct evbuffer *out, const char *base, const char *path)
 {
 	struct locks *locks = tree_locks(dav_get_tree());
 	const struct lock *lock;
 
 	for (lock = locks_next(locks, path, NULL); lock; lock = locks_next(locks, path, lock))
-		dav_write_lock(out, lock);
-}
-
-static void dav_write_lockdiscovery(struct evbuffer *out, const struct tree_entry *e)
-{
-	dav_write_locks(out, e->path);
+		dav_write_lock(out, base, lock);
 }
 
 static void dav_write_available(struct evbuffer *out, const struct tree_entry *e)
@@ -189,6 +185,7 @@ static void dav_write_state(struct evbuffer *out, const struct tree_entry *e)
 /* clang-format off */
 static const struct dav_row {
 	const char *name;
+	/* NULL: the locks, the one property in which there are paths */
 	void (*write)(struct evbuffer *out, const struct tree_entry *e);
 	unsigned needs;
 	bool is_ours; /* in DAV_NVRD_SPACE, else in DAV: */
@@ -202,7 +199,7 @@ static const struct dav_row {
 	{ "getlastmodified",  dav_write_lastmodified,    DAV_MODIFIED, false, false },
 	{ "creationdate",     dav_write_creationdate,    DAV_CREATED,  false, false },
 	{ "supportedlock",    dav_write_supportedlock,   DAV_LOCKABLE, false, false },
-	{ "lockdiscovery",    dav_write_lockdiscovery,   DAV_LOCKABLE, false, false },
+	{ "lockdiscovery",    NULL,                      DAV_LOCKABLE, false, false },
 	{ "quota-available-bytes", dav_write_available,  DAV_SPACE,    false, true },
 	{ "quota-used-bytes", dav_write_used,            DAV_SPACE,    false, true },
 	{ "camera",           dav_write_camera,          DAV_SEGMENT,  true, false },
@@ -229,9 +226,10 @@ static int dav_find_row(const struct dav_name *name)
 	return -1;
 }
 
-void dav_select(struct dav_selection *ret, const struct dav_query *query)
+void dav_select(struct dav_selection *ret, const struct dav_query *query, const char *base)
 {
 	ret->query = query;
+	ret->base = base;
 	for (size_t i = 0; i < query->n_properties; i++)
 		ret->known[i] = dav_find_row(&query->properties[i]);
 }
@@ -268,8 +266,9 @@ static bool dav_is_defined(int row, unsigned has)
 	return row >= 0 && (dav_rows[row].needs & ~has) == 0;
 }
 
-static void dav_write_row(
-	struct evbuffer *out, const struct dav_row *row, const struct tree_entry *entry)
+/* With its value, or with entry NULL the name alone. */
+static void dav_write_row(struct evbuffer *out, const struct dav_selection *selection,
+	const struct dav_row *row, const struct tree_entry *entry)
 {
 	const char *prefix = row->is_ours ? "N:" : "D:";
 
@@ -281,7 +280,10 @@ static void dav_write_row(
 		return;
 	}
 	markup_add(out, ">");
-	row->write(out, entry);
+	if (row->write)
+		row->write(out, entry);
+	else
+		dav_write_locks(out, selection->base, entry->path);
 	markup_add(out, "</");
 	markup_add(out, prefix);
 	markup_add(out, row->name);
@@ -330,14 +332,15 @@ static void dav_write_propstat_end(struct evbuffer *out, const char *status)
 }
 
 /* allprop and propname */
-static void dav_write_all(struct evbuffer *out, const struct tree_entry *entry, bool names_only)
+static void dav_write_all(struct evbuffer *out, const struct dav_selection *selection,
+	const struct tree_entry *entry, bool names_only)
 {
 	unsigned has = dav_entry_has(entry);
 
 	markup_add(out, "<D:propstat><D:prop>");
 	for (size_t i = 0; i < ARRAY_LENGTH(dav_rows); i++) {
 		if (dav_is_defined((int)i, has) && (names_only || !dav_rows[i].is_asked_for))
-			dav_write_row(out, &dav_rows[i], names_only ? NULL : entry);
+			dav_write_row(out, selection, &dav_rows[i], names_only ? NULL : entry);
 	}
 	dav_write_dead(out, entry, names_only);
 	dav_write_propstat_end(out, "200 OK");
@@ -366,7 +369,7 @@ static void dav_write_found(struct evbuffer *out, const struct dav_selection *se
 		if (dead)
 			markup_add(out, dead->value);
 		else
-			dav_write_row(out, &dav_rows[selection->known[i]], entry);
+			dav_write_row(out, selection, &dav_rows[selection->known[i]], entry);
 	}
 	dav_write_propstat_end(out, "200 OK");
 }
@@ -411,7 +414,7 @@ static void dav_write_included(struct evbuffer *out, const struct dav_selection 
 		if (!any)
 			markup_add(out, "<D:propstat><D:prop>");
 		any = true;
-		dav_write_row(out, &dav_rows[row], entry);
+		dav_write_row(out, selection, &dav_rows[row], entry);
 	}
 	if (any)
 		dav_write_propstat_end(out, "200 OK");
@@ -426,10 +429,10 @@ static void dav_write_properties(
 
 	switch (query->kind) {
 	case DAV_PROPNAME:
-		dav_write_all(out, entry, true);
+		dav_write_all(out, selection, entry, true);
 		return;
 	case DAV_ALLPROP:
-		dav_write_all(out, entry, false);
+		dav_write_all(out, selection, entry, false);
 		dav_write_included(out, selection, entry, has);
 		break;
 	case DAV_PROP:
@@ -445,6 +448,7 @@ void dav_write_response(
 	struct evbuffer *out, const struct dav_selection *selection, const struct tree_entry *entry)
 {
 	markup_add(out, "<D:response><D:href>");
+	markup_add(out, selection->base);
 	markup_add_path(out, entry->path);
 	if (entry->kind == TREE_COLLECTION && strcmp(entry->path, "/") != 0)
 		markup_add(out, "/");

@@ -11,12 +11,13 @@ struct tree_entry;
 
 #define DAV_NVRD_SPACE "urn:nvrd:dav"
 
-/* What to show of each entry, made once per request from a query that outlives it. */
+/* What to show of each entry, made once per request from a query and a base path that outlive it. */
 struct dav_selection {
 	const struct dav_query *query;
+	const char *base;          /* in front of all paths */
 	int known[DAV_PROPERTIES]; /* a row of the table per property of the query, or -1 */
 };
-void dav_select(struct dav_selection *ret, const struct dav_query *query);
+void dav_select(struct dav_selection *ret, const struct dav_query *query, const char *base);
 
 void dav_write_head(struct evbuffer *out);
 /* One entry's response element. */
@@ -26,7 +27,7 @@ void dav_write_tail(struct evbuffer *out);
 
 /* The name alone, as an empty element. */
 void dav_write_name(struct evbuffer *out, const struct dav_name *name);
-/* The activelock elements of a path. */
-void dav_write_locks(struct evbuffer *out, const char *path);
+/* The activelock elements of a path, which is shown with the base path in front. */
+void dav_write_locks(struct evbuffer *out, const char *base, const char *path);
 /* Whether a property is one of the live ones, which clients cannot change. */
 bool dav_is_protected(const struct dav_name *name);

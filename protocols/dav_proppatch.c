@@ -63,6 +63,7 @@ static void proppatch_answer(struct dav_proppatch *p, const char *status)
 		abort();
 	dav_write_head(out);
 	markup_add(out, "<D:response><D:href>");
+	markup_add(out, http_base(p->check.request));
 	markup_add_path(out, p->check.path);
 	markup_add(out, p->is_collection ? "/</D:href>" : "</D:href>");
 	write_propstat(out, p, true, "403 Forbidden",

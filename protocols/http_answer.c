@@ -123,6 +123,8 @@ void http_start(struct http_request *request, int status, const char *content_ty
 		"Server: nvrd\r\n"
 		"X-Content-Type-Options: nosniff\r\n",
 		status, http_status_words(status), http_date_write(date, reactor_now_us()));
+	if (http_wants_hsts(request))
+		(void)evbuffer_add_printf(out, "Strict-Transport-Security: max-age=31536000\r\n");
 	http_write_framing(request, out, status, bytes);
 	if (content_type)
 		(void)evbuffer_add_printf(out, "Content-Type: %s\r\n", content_type);
@@ -174,7 +176,7 @@ void http_end(struct http_request *request)
 
 	assert(request->phase == HTTP_STARTED);
 	if (!request->is_bodyless && request->bytes_left != HTTP_UNKNOWN && request->bytes_left) {
-		log_warn(&c->log, "%s %s: the body ended %" PRIu64 " bytes early",
+		log_warn(http_log(request), "%s %s: the body ended %" PRIu64 " bytes early",
 			http_method_label(request), request->path, request->bytes_left);
 		http_abort(request);
 		return;
@@ -182,7 +184,7 @@ void http_end(struct http_request *request)
 	if (request->is_chunked_answer && !request->is_bodyless)
 		connection_write(c->socket, "0\r\n\r\n", 5);
 	request->phase = HTTP_ENDED;
-	log_debug(&c->log, "%s %s: %d, %" PRIu64 " bytes, %" PRId64 " us",
+	log_debug(http_log(request), "%s %s: %d, %" PRIu64 " bytes, %" PRId64 " us",
 		http_method_label(request), request->path, request->status, request->sent,
 		reactor_monotonic_us() - request->started_us);
 	http_connection_answered(c);
@@ -214,7 +216,7 @@ void http_answer_error(struct http_request *request, int status, const char *for
 	(void)vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	if (status == 500 || status == 503) /* 501 and 505 are the client's doing */
-		log_warn(&request->client->log, "%s %s: %d %s", http_method_label(request),
+		log_warn(http_log(request), "%s %s: %d %s", http_method_label(request),
 			request->path, status, text);
 	(void)evbuffer_add_printf(body, "%s\n", text);
 	http_answer(request, status, "text/plain; charset=utf-8", body);

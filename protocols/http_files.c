@@ -245,7 +245,7 @@ static void http_file_redirect(struct http_request *request, const struct tree_e
 	char encoded[3 * HTTP_TREE_PATH_BYTES];
 
 	if (uri_encode_path(encoded, sizeof(encoded), entry->path) == 0)
-		http_add_field(request, "Location", "%s/", encoded);
+		http_add_field(request, "Location", "%s%s/", http_base(request), encoded);
 	http_answer_error(request, 301, "a collection's name ends with a slash");
 }
 

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <strings.h>
 
 static bool http_is_port(const char *p, const char *end)
 {
@@ -44,6 +45,26 @@ bool http_host_parse(struct message_text value, struct message_text *host)
 		return false;
 	*host = found;
 	return true;
+}
+
+static struct message_text http_without_port(struct message_text value)
+{
+	static const char *const ports[] = { ":80", ":443" };
+
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+		size_t n = strlen(ports[i]);
+
+		if (value.n > n && memcmp(value.p + value.n - n, ports[i], n) == 0)
+			value.n -= n;
+	}
+	return value;
+}
+
+bool http_host_equal(struct message_text a, struct message_text b)
+{
+	a = http_without_port(a);
+	b = http_without_port(b);
+	return a.n > 0 && a.n == b.n && strncasecmp(a.p, b.p, a.n) == 0;
 }
 
 static bool http_host_is_loopback(const char *host)

@@ -11,6 +11,9 @@
 /* Splits "name", "192.0.2.1:8080" or "[::1]:8080"; the host without brackets. False: malformed. */
 bool http_host_parse(struct message_text value, struct message_text *host);
 
+/* Whether two of these are the same: any case, and without the ports 80 and 443, which go without saying. */
+bool http_host_equal(struct message_text a, struct message_text b);
+
 /*
  * Whether the host is this machine by a name that no DNS server can claim: "localhost", a loopback
  * literal, or the address that is listened on ("192.0.2.1:8080", "[::]:8080").

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <netinet/in.h>
 #include <sys/queue.h>
 
 #include "protocols/http_chunked.h"
@@ -20,7 +21,8 @@ enum {
 	HTTP_FIELD_BYTES = 2048,      /* the longest value of a field that we send */
 	HTTP_INPUT_BYTES = 2 * MESSAGE_HEAD_BYTES,
 	HTTP_RECEIVE_BYTES = 256 << 10, /* of a body that a handler takes as it comes */
-	HTTP_TRICKLE_BYTES = 1024,      /* so much of it must come in HTTP_STALLED_US */
+	HTTP_TLS_HELLO = 0x16, /* with which TLS begins (RFC 8446 section 5.1), and no request */
+	HTTP_TRICKLE_BYTES = 1024, /* so much of it must come in HTTP_STALLED_US */
 };
 
 #define HTTP_KEEPALIVE_US (INT64_C(60) * 1000000)
@@ -93,9 +95,18 @@ struct http_request {
 	char *head;                     /* what message points into */
 	struct message message;
 	const struct http_method_row *method;
-	char path[URI_PATH_BYTES];
+	char path[URI_PATH_BYTES]; /* below the base path */
 	struct message_text query, host;
 	bool is_old; /* HTTP/1.0 */
+
+	/* what stands in front of the server */
+	char base[HTTP_BASE_BYTES]; /* of what is answered */
+	bool had_base;              /* the target begins with it */
+	bool is_bare;               /* and is nothing else, not even a '/' */
+	bool is_proxied;            /* by a proxy that is trusted */
+	bool is_secure;             /* the client speaks TLS, to us or to the proxy */
+	char address[INET6_ADDRSTRLEN];
+	struct log_name log; /* of a client behind a proxy; else empty */
 
 	/* the body */
 	struct evbuffer *body;
@@ -149,6 +160,20 @@ int http_request_read_body(
 bool http_request_expects_continue(const struct http_request *request);
 /* Whether the body goes to the handler as it comes. */
 bool http_request_streams(const struct http_request *request);
+
+/* --- http_proxy.c --- */
+
+/* Whether a proxy there is trusted. */
+bool http_trusts(const struct sockaddr *peer);
+/* Once the head is read: takes the base path off, and who asks from the proxy. */
+void http_proxy_read(struct http_request *request);
+bool http_wants_hsts(const struct http_request *request);
+/* The target as the client has signed it: a proxy may have taken the base path off. Perhaps in ret. */
+enum {
+	HTTP_SIGNED_BYTES = HTTP_BASE_BYTES + HTTP_TARGET_BYTES + 1
+};
+struct message_text http_signed_target(
+	const struct http_request *request, char ret[HTTP_SIGNED_BYTES]);
 
 /* --- http_route.c --- */
 

@@ -152,6 +152,7 @@ int http_request_read_head(struct http_request *request, const char *p, size_t n
 		status = http_check_target(request, &authority, why);
 	if (status == 0)
 		status = http_check_host(request, authority, why);
+	http_proxy_read(request);
 	if (status == 0)
 		status = http_check_framing(request, why);
 	return status;
@@ -252,7 +253,7 @@ const struct auth_user *http_user(const struct http_request *request)
 
 const struct log_name *http_log(const struct http_request *request)
 {
-	return &request->client->log;
+	return request->log.kind ? &request->log : &request->client->log;
 }
 
 struct evbuffer *http_body(struct http_request *request)

@@ -154,15 +154,15 @@ static bool http_check_user(struct http_request *request)
 	struct http_connection *c = request->client;
 	const struct message *m = &request->message;
 	struct message_text authorization = message_find(m, "Authorization");
-	char name[128] = "";
-	enum authenticate_result result =
-		authenticate(m->method, m->target, authorization, &request->user);
+	char name[128] = "", target[HTTP_SIGNED_BYTES];
+	enum authenticate_result result = authenticate(
+		m->method, http_signed_target(request, target), authorization, &request->user);
 
 	if (result == AUTHENTICATED)
 		return true;
 	if (result == AUTHENTICATE_WRONG) {
 		(void)authenticate_name(name, sizeof(name), authorization);
-		log_warn(&c->log, "wrong credentials for user \"%s\"", name);
+		log_warn(http_log(request), "wrong credentials for user \"%s\"", name);
 		metric_add(c->server->auth_failures, 1);
 	}
 	authenticate_write_challenge(request->fields, true, result == AUTHENTICATE_STALE);
@@ -226,9 +226,25 @@ static void http_judge_route(struct http_request *request)
 	}
 }
 
+/* Relative links need the slash. */
+static void http_answer_bare(struct http_request *request)
+{
+	http_add_field(request, "Location", "%s/", request->base);
+	http_answer_error(request, 301, "the name ends with a slash");
+}
+
+static bool http_wants_slash(const struct http_request *request)
+{
+	return request->is_bare && request->method &&
+	       (request->method->bit == HTTP_GET || request->method->bit == HTTP_HEAD);
+}
+
 void http_request_judge(struct http_request *request)
 {
 	(void)evbuffer_drain(request->fields, evbuffer_get_length(request->fields));
-	if (http_check_open_host(request) && http_check_user(request) && http_check_camera(request))
+	if (http_wants_slash(request))
+		request->handle = http_answer_bare;
+	else if (http_check_open_host(request) && http_check_user(request) &&
+		 http_check_camera(request))
 		http_judge_route(request);
 }

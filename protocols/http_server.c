@@ -274,6 +274,10 @@ static bool http_connection_read_head(struct http_connection *c)
 	if (n > MESSAGE_HEAD_BYTES)
 		n = MESSAGE_HEAD_BYTES;
 	const char *p = (const char *)evbuffer_pullup(input, (ssize_t)n);
+	if (p[0] == HTTP_TLS_HELLO) {
+		http_connection_fail(c, 400, "this port speaks HTTP without TLS");
+		return true;
+	}
 	ssize_t used = message_parse(&message, p, n, c->seen, true, &why);
 	if (used < 0 || (used == 0 && n == MESSAGE_HEAD_BYTES)) {
 		bool large = used == 0 || used == -EMSGSIZE;
@@ -456,7 +460,7 @@ static bool http_server_is_full(struct http_server *server, const struct http_co
 
 	if (server->n_connections > HTTP_CONNECTIONS)
 		return true;
-	if (connection_peer_is_loopback(new->socket))
+	if (connection_peer_is_loopback(new->socket) || http_trusts(peer))
 		return false;
 	TAILQ_FOREACH (c, &server->connections, entry)
 		same += http_same_host(peer, connection_peer_address(c->socket));

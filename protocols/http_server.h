@@ -62,12 +62,29 @@ struct http_server *http_server_new(const char *address, bool loopback_only,
 void http_server_free(struct http_server *server); /* closes all connections */
 const char *http_server_address(const struct http_server *server);
 
+/* What the configuration says about all servers. It is copied; NULL: nothing. */
+struct http_settings {
+	char *const *trusted_proxies; /* as network_parse() takes them, NULL-ended; or NULL */
+	const char *base_path;        /* "/nvr", or NULL; less than HTTP_BASE_BYTES */
+	bool hsts;                    /* RFC 6797 */
+};
+enum {
+	HTTP_BASE_BYTES = 104
+};
+void http_configure(const struct http_settings *settings);
+
 /* --- the request; lives until its answer has ended or the client has gone --- */
 
 enum http_method http_method(const struct http_request *request);
 bool http_is_head(const struct http_request *request);
-/* Decoded, without dot segments; a trailing '/' is kept. */
+/* Decoded, without dot segments and base path; a trailing '/' is kept. */
 const char *http_path(const struct http_request *request);
+/* What goes in front of the paths that are answered: "/nvr", or "". */
+const char *http_base(const struct http_request *request);
+/* Takes the base path off a decoded path, in place. False: it has none. */
+bool http_below_base(char *path);
+/* Whether the authority of a URI ("host", "host:port") is this server as the client knows it. */
+bool http_is_us(const struct http_request *request, struct message_text authority);
 /* The value of a query parameter, decoded into ret; false when absent. */
 bool http_query(const struct http_request *request, const char *name, char *ret, size_t size);
 struct message_text http_field(const struct http_request *request, const char *name);

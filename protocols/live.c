@@ -70,11 +70,11 @@ static void live_list(struct http_request *request)
 			continue; /* a substream belongs to its camera */
 		evbuffer_add_printf(body,
 			"<li class=\"%s\"><a href=\"%s/live.mp4\">%s</a> <a href=\"%s/index.m3u8\">HLS</a>"
-			" <a href=\"/recordings/%s/\">recordings</a></li>\n",
+			" <a href=\"../recordings/%s/\">recordings</a></li>\n",
 			stream_is_up(s) ? "up" : "down", name, name, name, name);
 	}
 	evbuffer_add_printf(
-		body, "</ul>\n<p><a href=\"/recordings/\">recordings</a></p>\n</html>\n");
+		body, "</ul>\n<p><a href=\"../recordings/\">recordings</a></p>\n</html>\n");
 	http_add_field(request, "Cache-Control", "no-store");
 	http_answer(request, 200, "text/html; charset=utf-8", body);
 	evbuffer_free(body);

@@ -5,7 +5,7 @@ const LIST_AGAIN_MS = 10000;
 
 /* The cameras that this user may see, from the list of links at /live/. */
 async function listCameras() {
-	const response = await fetch("/live/", { cache: "no-store" });
+	const response = await fetch("live/", { cache: "no-store" });
 	if (!response.ok)
 		throw new Error(`${response.status} ${response.statusText}`);
 	const page = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -20,7 +20,7 @@ function addTile(main, name) {
 
 	tile.dataset.camera = name;
 	tile.querySelector(".name").textContent = name;
-	tile.querySelector(".recordings").href = `/recordings/${name}/`;
+	tile.querySelector(".recordings").href = `recordings/${name}/`;
 	video.setAttribute("aria-label", `Live picture of ${name}`);
 	sound.addEventListener("click", () => {
 		video.muted = !video.muted;
@@ -28,7 +28,7 @@ function addTile(main, name) {
 	});
 	tile.querySelector(".full").addEventListener("click", () => video.requestFullscreen?.());
 	main.append(tile);
-	return new LivePlayer(video, `/live/${name}/`, (text, bad) => {
+	return new LivePlayer(video, `live/${name}/`, (text, bad) => {
 		state.textContent = text;
 		state.classList.toggle("bad", bad);
 	});

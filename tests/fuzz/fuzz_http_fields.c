@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocols/forwarded.h"
 #include "protocols/http_condition.h"
 #include "protocols/http_date.h"
 #include "protocols/http_host.h"
@@ -47,6 +48,22 @@ static void check_host(struct message_text text)
 		abort();
 }
 
+/* Whatever a proxy that is trusted says, it names itself, or somebody who can be written. */
+static void check_forwarded(struct message_text text)
+{
+	struct network trusted = { .bits = 0 };
+	struct network_address at = { { 0 } };
+	char address[INET6_ADDRSTRLEN];
+
+	(void)forwarded_follow(&at, text, &trusted, 1); /* everybody */
+	if (!network_address_write(&at, address)[0])
+		abort();
+	trusted.bits = 96; /* 0.0.0.0/96: almost nobody */
+	memset(&at, 0, sizeof(at));
+	(void)forwarded_follow(&at, text, &trusted, 1);
+	(void)http_host_equal(text, text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct message_text text = { (const char *)p, n };
@@ -57,6 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	check_range(text, n * 1000);
 	check_range(text, UINT64_MAX);
 	check_host(text);
+	check_forwarded(text);
 	(void)http_condition_judge(&c, "\"a\"", 784111777000000);
 	(void)http_condition_judge(&none, "\"a\"", 784111777000000);
 	(void)http_condition_range_counts(&none, "\"a\"", 784111777000000);
