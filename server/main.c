@@ -24,12 +24,14 @@
 #include "protocols/rtsp_server.h"
 #include "protocols/web.h"
 #include "server/base/auth.h"
+#include "server/base/certificate.h"
 #include "server/base/config.h"
 #include "server/base/connection.h"
 #include "server/base/log.h"
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/base/tls.h"
 #include "server/base/wall_clock.h"
 #include "server/base/worker.h"
 #include "server/cameras.h"
@@ -93,7 +95,8 @@ struct nvrd {
 	struct retention *retention;
 	struct uploads *uploads;
 	struct cameras *cameras;
-	struct http_server *http;
+	struct tls_server *tls; /* NULL while nobody listens by it */
+	struct http_server *http, *https;
 	struct rtsp_server *rtsp;
 	struct worker *loader; /* reads the configuration again */
 	struct event *signals[4];
@@ -101,14 +104,88 @@ struct nvrd {
 	bool stopping;
 };
 
+/* --- TLS --- */
+
+static void nvrd_say_tls(const struct tls_server *tls, const char *where)
+{
+	char fingerprint[TLS_FINGERPRINT_BYTES];
+	int64_t until_us = tls_server_until_us(tls);
+
+	metric_set(metric_get(METRIC_TLS_CERTIFICATE_EXPIRY), (double)until_us / 1e6);
+	log_info(NULL, "TLS certificate %s (%s)", tls_server_fingerprint(tls, fingerprint), where);
+	if (wall_clock_is_set() && until_us < reactor_now_us())
+		log_warn(NULL, "the TLS certificate (%s) has expired", where);
+}
+
+/* Where the certificate is that nvrd makes for itself; NULL while the store is away. */
+static char *nvrd_own_certificate(const struct nvrd *nvrd)
+{
+	return volume_is_there(nvrd->volume) ? xasprintf("%s/tls.pem", volume_path(nvrd->volume))
+					     : NULL;
+}
+
+/* The one without which no person could be told what to expect: without a place for it, a new one. */
+static struct tls_server *nvrd_open_own(const struct nvrd *nvrd)
+{
+	char *file = nvrd_own_certificate(nvrd), *why = NULL;
+	struct tls_server *tls = file ? certificate_open(file, &why) : NULL;
+
+	if (tls) {
+		nvrd_say_tls(tls, file);
+	} else {
+		tls = certificate_temporary();
+		log_warn(NULL, "TLS: %s: using a certificate that lasts until nvrd stops",
+			why ? why : "the store is away");
+		nvrd_say_tls(tls, "temporary");
+	}
+	free(why);
+	free(file);
+	return tls;
+}
+
+/* For a listener: the same for all of them, as long as nvrd runs. Blocks, before the reactor runs. */
+static const struct tls_server *nvrd_tls(struct nvrd *nvrd)
+{
+	struct config *config = nvrd->config;
+
+	if (nvrd->tls)
+		return nvrd->tls;
+	nvrd->tls = config->tls.server;
+	config->tls.server = NULL;
+	if (nvrd->tls)
+		nvrd_say_tls(nvrd->tls, config->tls.certificate);
+	else
+		nvrd->tls = nvrd_open_own(nvrd);
+	return nvrd->tls;
+}
+
+/* New sessions begin with it, the others go on with what they have. Clears the pointer. */
+static void nvrd_replace_tls(struct nvrd *nvrd, struct tls_server **tls, const char *where)
+{
+	char before[TLS_FINGERPRINT_BYTES], after[TLS_FINGERPRINT_BYTES];
+
+	if (nvrd->tls && *tls) {
+		(void)tls_server_fingerprint(nvrd->tls, before);
+		tls_server_replace(nvrd->tls, *tls);
+		*tls = NULL;
+		if (strcmp(tls_server_fingerprint(nvrd->tls, after), before) != 0)
+			nvrd_say_tls(nvrd->tls, where);
+	}
+	tls_server_free(*tls);
+	*tls = NULL;
+}
+
 /* --- reload --- */
 
 struct reload_job {
 	struct worker_job job;
 	struct nvrd *nvrd;
 	char *file;
+	char *own_certificate; /* that is used when none is named; or NULL */
 	struct config *config; /* the result, or NULL and errors */
 	char *errors;
+	struct tls_server *own; /* or NULL */
+	char *why_not;
 };
 
 static void reload_run(struct worker_job *job)
@@ -116,6 +193,18 @@ static void reload_run(struct worker_job *job)
 	struct reload_job *reload = CONTAINER_OF(job, struct reload_job, job);
 
 	reload->config = config_load(reload->file, &reload->errors);
+	if (reload->config && !reload->config->tls.server && reload->own_certificate)
+		reload->own = certificate_open(reload->own_certificate, &reload->why_not);
+}
+
+static void reload_free(struct reload_job *reload)
+{
+	tls_server_free(reload->own);
+	free(reload->why_not);
+	free(reload->own_certificate);
+	free(reload->errors);
+	free(reload->file);
+	free(reload);
 }
 
 /* Logs each line of a message of several lines. */
@@ -125,6 +214,15 @@ static void log_lines(enum log_level level, char *text)
 
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		log_write(level, NULL, "%s", line);
+}
+
+static void nvrd_apply_to_http(const struct nvrd *nvrd)
+{
+	const struct config *config = nvrd->config;
+
+	http_configure(&(struct http_settings){ .trusted_proxies = config->http.trusted_proxies,
+		.base_path = config->http.base_path,
+		.hsts = config->tls.hsts });
 }
 
 static void nvrd_apply_to_tree(struct nvrd *nvrd)
@@ -150,6 +248,8 @@ static void nvrd_apply(struct nvrd *nvrd, struct config *config)
 	retention_apply(nvrd->retention, config);
 	uploads_apply(nvrd->uploads, config);
 	nvrd_apply_to_tree(nvrd);
+	nvrd_apply_to_http(nvrd);
+	nvrd_replace_tls(nvrd, &config->tls.server, config->tls.certificate);
 	config_free(before);
 	log_info(NULL, "%s: applied", config->file);
 }
@@ -177,12 +277,13 @@ static void reload_done(struct worker_job *job)
 		config_free(reload->config);
 	} else {
 		nvrd_apply(nvrd, reload->config);
+		nvrd_replace_tls(nvrd, &reload->own, reload->own_certificate);
+		if (reload->why_not)
+			log_error(NULL, "TLS: %s: the former certificate stays", reload->why_not);
 		applied = true;
 	}
 	metric_add(metric_get(METRIC_CONFIG_RELOADS, applied ? "applied" : "refused"), 1);
-	free(reload->errors);
-	free(reload->file);
-	free(reload);
+	reload_free(reload);
 }
 
 static void nvrd_on_hangup(evutil_socket_t fd, short what, void *arg)
@@ -198,10 +299,11 @@ static void nvrd_on_hangup(evutil_socket_t fd, short what, void *arg)
 	reload->job.done = reload_done;
 	reload->nvrd = nvrd;
 	reload->file = xstrdup(nvrd->file);
+	if (nvrd->tls)
+		reload->own_certificate = nvrd_own_certificate(nvrd);
 	if (worker_post(nvrd->loader, &reload->job) < 0) {
 		log_warn(NULL, "%s: a reload is under way already", nvrd->file);
-		free(reload->file);
-		free(reload);
+		reload_free(reload);
 	}
 }
 
@@ -233,8 +335,9 @@ static void nvrd_on_terminate(evutil_socket_t fd, short what, void *arg)
 	log_info(NULL, "%s: finishing the open recordings", fd == SIGINT ? "SIGINT" : "SIGTERM");
 	reactor_timer_start(nvrd->stop_timer, STOP_US);
 	http_server_free(nvrd->http);
+	http_server_free(nvrd->https);
 	rtsp_server_free(nvrd->rtsp);
-	nvrd->http = NULL;
+	nvrd->http = nvrd->https = NULL;
 	nvrd->rtsp = NULL;
 	cameras_stop(nvrd->cameras, nvrd_on_stopped, nvrd);
 }
@@ -345,21 +448,37 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	return 0;
 }
 
+/* NULL with the reason logged. */
+static struct http_server *nvrd_listen_http(
+	const char *scheme, const char *address, bool open, const struct tls_server *tls)
+{
+	struct http_server *server = http_server_new(address, open, tls, routes);
+
+	if (server)
+		log_info(NULL, "%s://%s/", scheme, http_server_address(server));
+	else
+		log_error(NULL, "listen.%s %s: %s", scheme, address, strerror(errno));
+	return server;
+}
+
 static int nvrd_listen(struct nvrd *nvrd)
 {
 	const struct config *config = nvrd->config;
 	bool open = TAILQ_EMPTY(&config->users);
 
 	authenticate_set_users(&config->users);
+	nvrd_apply_to_http(nvrd);
 	if (open && nvrd->file)
 		log_warn(NULL, "no users are configured: listening on loopback only");
 	if (config->listen.http) {
-		nvrd->http = http_server_new(config->listen.http, open, NULL, routes);
-		if (!nvrd->http) {
-			log_error(NULL, "listen.http %s: %s", config->listen.http, strerror(errno));
+		nvrd->http = nvrd_listen_http("http", config->listen.http, open, NULL);
+		if (!nvrd->http)
 			return -1;
-		}
-		log_info(NULL, "http://%s/", http_server_address(nvrd->http));
+	}
+	if (config->listen.https) {
+		nvrd->https = nvrd_listen_http("https", config->listen.https, open, nvrd_tls(nvrd));
+		if (!nvrd->https)
+			return -1;
 	}
 	if (config->listen.rtsp) {
 		nvrd->rtsp = rtsp_server_new(config->listen.rtsp, open);
@@ -410,6 +529,7 @@ static void nvrd_say_demo(const struct nvrd *nvrd)
 static void nvrd_fini(struct nvrd *nvrd)
 {
 	http_server_free(nvrd->http);
+	http_server_free(nvrd->https);
 	rtsp_server_free(nvrd->rtsp);
 	hls_fini();
 	wall_clock_unwatch();
@@ -425,9 +545,11 @@ static void nvrd_fini(struct nvrd *nvrd)
 		reactor_timer_free(&nvrd->signals[i]);
 	reactor_timer_free(&nvrd->stop_timer);
 	authenticate_set_users(NULL);
+	http_configure(NULL);
 	config_free(nvrd->config);
 	(void)av_source_fini_all();
 	connection_fini_released();
+	tls_server_free(nvrd->tls);
 	reactor_fini();
 	metrics_fini();
 }

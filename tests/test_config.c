@@ -52,7 +52,13 @@ static void an_empty_file_gives_the_defaults(void **state)
 		struct config *config = parse(texts[i]);
 
 		assert_string_equal(config->listen.http, "0.0.0.0:8080");
+		assert_string_equal(config->listen.https, "0.0.0.0:8443");
 		assert_string_equal(config->listen.rtsp, "0.0.0.0:8554");
+		assert_null(config->tls.certificate);
+		assert_null(config->tls.server);
+		assert_false(config->tls.hsts);
+		assert_null(config->http.trusted_proxies);
+		assert_null(config->http.base_path);
 		assert_string_equal(config->storage.path, "/var/lib/nvrd");
 		assert_int_equal(config->storage.segment_us, 600 * SECOND);
 		assert_int_equal(config->storage.sync_us, 2 * SECOND);
@@ -71,24 +77,26 @@ static void an_empty_file_gives_the_defaults(void **state)
 
 static void a_full_file_is_read(void **state)
 {
-	struct config *config =
-		parse("listen: {http: '[::]:80', rtsp: ':0'}\n"
-		      "storage: {path: /srv/video, segment: 30m, sync: 500ms, keep: 30d,\n"
-		      "          max_size: 500GB, reserve: 20GiB, queue: 1GiB}\n"
-		      "log: {level: debug, format: json}\n"
-		      "users:\n"
-		      "  anna: {password: 'a: b', role: admin}\n"
-		      "  nas: {password: x, cameras: [porch]}\n"
-		      "cameras:\n"
-		      "  porch:\n"
-		      "    source: rtsp://u:p@192.0.2.10:554/s1\n"
-		      "    transport: tcp\n"
-		      "    record: off\n"
-		      "    enabled: No\n"
-		      "    timelapse: {every: 1m, fps: 30, keep: 365d, max_size: 20GB}\n"
-		      "    keep: forever\n"
-		      "    max_size: 1TiB\n"
-		      "  t-2_x: {source: \"test:\"}\n");
+	struct config *config = parse(
+		"listen: {http: '[::]:80', https: ':443', rtsp: ':0'}\n"
+		"storage: {path: /srv/video, segment: 30m, sync: 500ms, keep: 30d,\n"
+		"          max_size: 500GB, reserve: 20GiB, queue: 1GiB}\n"
+		"log: {level: debug, format: json}\n"
+		"users:\n"
+		"  anna: {password: 'a: b', role: admin}\n"
+		"  nas: {password: x, cameras: [porch]}\n"
+		"cameras:\n"
+		"  porch:\n"
+		"    source: rtsp://u:p@192.0.2.10:554/s1\n"
+		"    transport: tcp\n"
+		"    record: off\n"
+		"    enabled: No\n"
+		"    timelapse: {every: 1m, fps: 30, keep: 365d, max_size: 20GB}\n"
+		"    keep: forever\n"
+		"    max_size: 1TiB\n"
+		"  t-2_x: {source: \"test:\"}\n"
+		"tls: {hsts: yes}\n"
+		"http: {trusted_proxies: [127.0.0.1, '2001:db8::/32'], base_path: /cameras/nvr}\n");
 	const struct auth_user *anna = auth_find(&config->users, "anna", 4);
 	const struct auth_user *nas = auth_find(&config->users, "nas", 3);
 	const struct config_camera *porch = config_find_camera(config, "porch");
@@ -96,7 +104,13 @@ static void a_full_file_is_read(void **state)
 
 	(void)state;
 	assert_string_equal(config->listen.http, "[::]:80");
+	assert_string_equal(config->listen.https, ":443");
 	assert_string_equal(config->listen.rtsp, ":0");
+	assert_true(config->tls.hsts);
+	assert_string_equal(config->http.trusted_proxies[0], "127.0.0.1");
+	assert_string_equal(config->http.trusted_proxies[1], "2001:db8::/32");
+	assert_null(config->http.trusted_proxies[2]);
+	assert_string_equal(config->http.base_path, "/cameras/nvr");
 	assert_string_equal(config->storage.path, "/srv/video");
 	assert_int_equal(config->storage.segment_us, 1800 * SECOND);
 	assert_int_equal(config->storage.sync_us, SECOND / 2);
@@ -242,6 +256,23 @@ static const struct {
 		"nvrd.yaml:4: cameras.porch.segmnt: unknown key (did you mean storage.segment?)\n" },
 	{ "storage:\n  segmnt: 10m\n", "nvrd.yaml:2: storage.segmnt: unknown key (did you mean segment?)\n" },
 	{ "camera: {}\n", "nvrd.yaml:1: camera: unknown key (did you mean cameras?)\n" },
+	{ "tls: {certificate: a.pem}\n", "nvrd.yaml:1: tls.key: must be given, too\n" },
+	{ "\ntls:\n  key: a.key\n", "nvrd.yaml:2: tls.certificate: must be given, too\n" },
+	{ "tls: {certificate: /nowhere/a.pem, key: /nowhere/a.key}\n",
+		"nvrd.yaml:1: tls: /nowhere/a.pem: No such file or directory\n" },
+	{ "tls: {certificate: /dev/null, key: /nowhere/a.key}\n",
+		"nvrd.yaml:1: tls: /dev/null: is not a regular file\n" },
+	{ "tls: {certificate: ''}\n", "nvrd.yaml:1: tls.certificate: \"\" must name a file\n" },
+	{ "tls: {hst: yes}\n", "nvrd.yaml:1: tls.hst: unknown key (did you mean hsts?)\n" },
+	{ "http: {trusted_proxies: [10.0.0.0/8,\n  proxy]}\n",
+		"nvrd.yaml:2: http.trusted_proxies: \"proxy\" must be an address or a network, such as 127.0.0.1 or 10.0.0.0/8\n" },
+	{ "http: {trusted_proxies: 10.0.0.0/8}\n",
+		"nvrd.yaml:1: http.trusted_proxies: expected a list such as [127.0.0.1, 10.0.0.0/8]\n" },
+	{ "http: {base_path: nvr}\n", "nvrd.yaml:1: http.base_path: \"nvr\" must begin with / and go on, such as /nvr\n" },
+	{ "http: {base_path: /}\n", "nvrd.yaml:1: http.base_path: \"/\" must begin with / and go on, such as /nvr\n" },
+	{ "http: {base_path: /nvr/}\n", "nvrd.yaml:1: http.base_path: \"/nvr/\" may not end with /, nor hold // or /.\n" },
+	{ "http: {base_path: /a/../b}\n", "nvrd.yaml:1: http.base_path: \"/a/../b\" may not end with /, nor hold // or /.\n" },
+	{ "http: {base_path: '/a b'}\n", "nvrd.yaml:1: http.base_path: \"/a b\" may hold letters, digits, -, _, ., ~ and / only\n" },
 	{ "path: /x\n", "nvrd.yaml:1: path: unknown key (did you mean storage.path?)\n" },
 	{ "zzzzzz: 1\n", "nvrd.yaml:1: zzzzzz: unknown key\n" },
 	{ PORCH "    zzzzzz: 1\n", "nvrd.yaml:4: cameras.porch.zzzzzz: unknown key\n" },
@@ -744,6 +775,7 @@ static void a_reload_sees_what_changed(void **state)
 		{PORCH,						      true,  true,  NULL          },
 		{ "log: {level: debug}\n" PORCH,                             true,  true,  NULL          },
 		{ "users: {a: {password: x}}\n" PORCH,                       true,  true,  NULL          },
+		{ "tls: {hsts: yes}\nhttp: {base_path: /x}\n" PORCH,         true,  true,  NULL          },
 		{ PORCH "    record: off\n",                                 true,  true,  NULL          },
 		{ PORCH "    timelapse: {every: 10s, keep: 1d}\n",           true,  true,  NULL          },
 		{ PORCH "    keep: 1d\n    max_size: 1GB\n",                 true,  true,  NULL          },
@@ -755,7 +787,7 @@ static void a_reload_sees_what_changed(void **state)
 		{ "storage: {segment: 1m}\n" PORCH,                          true,  false, NULL          },
 		{ "storage: {path: /x}\n" PORCH,                             true,  true,  "storage.path"},
 		{ "listen: {http: ':1'}\nstorage: {path: /x}\n" PORCH,       true,  true,
-                 "listen.http, listen.rtsp, storage.path"                                                },
+                 "listen.http, listen.https, listen.rtsp, storage.path"                                  },
 	};
 	struct config *before = parse(PORCH);
 
@@ -788,6 +820,7 @@ static void the_demo_has_one_test_camera_on_loopback(void **state)
 	assert_string_equal(config->storage.path, "/tmp/x");
 	assert_string_equal(config->listen.http, "127.0.0.1:8080");
 	assert_string_equal(config->listen.rtsp, "127.0.0.1:8554");
+	assert_null(config->listen.https);
 	assert_true(TAILQ_EMPTY(&config->users));
 	config_free(config);
 }
@@ -833,7 +866,10 @@ static void the_commented_examples_are_right_too(void **state)
 	(void)state;
 	for (char *line = text; line; line = strchr(line, '\n')) {
 		line += *line == '\n';
-		if (strncmp(line, "#  ", 3) == 0)
+		/* these name files that are not there */
+		bool is_file = strncmp(line, "#  certificate:", 15) == 0 ||
+			       strncmp(line, "#  key:", 7) == 0;
+		if (strncmp(line, "#  ", 3) == 0 && !is_file)
 			*line = ' ';
 	}
 	/* The '#' became a blank, so all of a section moves by one column. */

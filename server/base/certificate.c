@@ -232,7 +232,8 @@ struct tls_server *certificate_open(const char *file, char **why)
 
 		memory_free_secret(text);
 		if (error) {
-			*why = xasprintf("%s: %s", file, strerror(-error));
+			errno = -error;
+			*why = xasprintf("%s: %m", file);
 			return NULL;
 		}
 	}

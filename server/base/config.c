@@ -10,6 +10,7 @@
 
 #include "server/base/config_private.h"
 #include "server/base/memory.h"
+#include "server/base/tls.h"
 
 void config_fail(struct config_errors *errors, int line, const char *path, const char *format, ...)
 {
@@ -111,6 +112,8 @@ static struct config *config_new(const char *file)
 	TAILQ_INIT(&config->cameras);
 	TAILQ_INIT(&config->storage.volumes);
 	config_options_set_defaults("listen.", config);
+	config_options_set_defaults("tls.", config);
+	config_options_set_defaults("http.", config);
 	config_options_set_defaults("storage.", config);
 	config_options_set_defaults("log.", config);
 	return config;
@@ -188,6 +191,9 @@ void config_free(struct config *config)
 		config_camera_free(camera);
 	}
 	config_options_clear("listen.", config);
+	config_options_clear("tls.", config);
+	config_options_clear("http.", config);
+	tls_server_free(config->tls.server);
 	config_options_clear("storage.", config);
 	config_options_clear("log.", config);
 	free(config->file);
@@ -245,6 +251,8 @@ struct config *config_demo(const char *store)
 	config->listen.http = xstrdup("127.0.0.1:8080");
 	free(config->listen.rtsp);
 	config->listen.rtsp = xstrdup("127.0.0.1:8554");
+	free(config->listen.https);
+	config->listen.https = NULL;
 	return config;
 }
 

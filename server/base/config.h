@@ -10,6 +10,7 @@
 #include "server/base/log.h"
 
 struct evbuffer;
+struct tls_server;
 
 /*
  * The configuration: one YAML file read through one table of options (config_options.c), which
@@ -97,8 +98,18 @@ struct config {
 	char *file; /* as given, for messages */
 	struct {
 		char *http; /* "address:port", or NULL when off */
+		char *https;
 		char *rtsp;
 	} listen;
+	struct {
+		char *certificate, *key; /* files; both NULL: nvrd makes its own */
+		bool hsts;
+		struct tls_server *server; /* what is in those files; NULL without them */
+	} tls;
+	struct {
+		char **trusted_proxies; /* as network_parse() takes them, NULL-ended; or NULL */
+		char *base_path;        /* "/nvr", or NULL */
+	} http;
 	struct {
 		char *path;
 		int64_t segment_us; /* divides a day */

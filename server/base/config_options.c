@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "server/base/config_private.h"
+#include "server/base/network.h"
 #include "server/base/schedule.h"
 
 enum {
 	PASSWORD_BYTES = 255,
+	BASE_PATH_BYTES = 100,
 	SOURCE_BYTES = 2048
 };
 
@@ -91,6 +93,36 @@ static const char *check_segment(const char *text)
 static const char *check_path(const char *text)
 {
 	return *text ? NULL : "must name a folder";
+}
+
+static const char *check_file(const char *text)
+{
+	return *text ? NULL : "must name a file";
+}
+
+static const char *check_network(const char *text)
+{
+	struct network network;
+
+	return network_parse(&network, text)
+		       ? NULL
+		       : "must be an address or a network, such as 127.0.0.1 or 10.0.0.0/8";
+}
+
+/* "/nvr" or "/cameras/nvr": what may stand in front of every path as it is. */
+static const char *check_base_path(const char *text)
+{
+	if (strlen(text) > BASE_PATH_BYTES)
+		return "is longer than 100 bytes";
+	if (text[0] != '/' || !text[1])
+		return "must begin with / and go on, such as /nvr";
+	for (const char *p = text; *p; p++) {
+		if (*p == '/' && (p[1] == '/' || p[1] == '.' || !p[1]))
+			return "may not end with /, nor hold // or /.";
+		if (!isalnum((unsigned char)*p) && !strchr("/-_.~", *p))
+			return "may hold letters, digits, -, _, ., ~ and / only";
+	}
+	return NULL;
 }
 
 static const char *check_password(const char *text)
@@ -192,12 +224,68 @@ const struct config_option config_options[] = {
 		.help = "Where HTTP is served: the web page, live pictures, recordings, metrics.",
 	},
 	{
+		.key = "listen.https",
+		.type = OPTION_ADDRESS,
+		.offset = IN_CONFIG(listen.https),
+		.standard = "0.0.0.0:8443",
+		.applies = APPLIES_LISTENER,
+		.help = "Where the same is served by TLS.",
+	},
+	{
 		.key = "listen.rtsp",
 		.type = OPTION_ADDRESS,
 		.offset = IN_CONFIG(listen.rtsp),
 		.standard = "0.0.0.0:8554",
 		.applies = APPLIES_LISTENER,
 		.help = "Where RTSP is served: the live streams of all cameras.",
+	},
+	{
+		.key = "tls.certificate",
+		.type = OPTION_STRING,
+		.offset = IN_CONFIG(tls.certificate),
+		.applies = APPLIES_NOTHING,
+		.check = check_file,
+		.help = "The file of nvrd's certificate in PEM, followed by those that lead from it to its "
+			"authority; relative to the configuration's folder. It is read again by a reload, "
+			"and new connections get the new one. When left out, nvrd makes a certificate of its "
+			"own at its first start, in tls.pem of storage.path, and logs its fingerprint.",
+	},
+	{
+		.key = "tls.key",
+		.type = OPTION_STRING,
+		.offset = IN_CONFIG(tls.key),
+		.applies = APPLIES_NOTHING,
+		.check = check_file,
+		.help = "The file of its key in PEM, without a passphrase; given together with the "
+			"certificate.",
+	},
+	{
+		.key = "tls.hsts",
+		.type = OPTION_BOOL,
+		.offset = IN_CONFIG(tls.hsts),
+		.standard = "no",
+		.applies = APPLIES_NOTHING,
+		.help = "Tell browsers to come by TLS only for a year (RFC 6797). They then refuse plain "
+			"HTTP under this name, and a certificate that no authority has signed.",
+	},
+	{
+		.key = "http.trusted_proxies",
+		.type = OPTION_NAMES,
+		.offset = IN_CONFIG(http.trusted_proxies),
+		.applies = APPLIES_NOTHING,
+		.check = check_network,
+		.example = "[127.0.0.1, 10.0.0.0/8]",
+		.help = "The reverse proxies, by address or network, that are believed what they say of who "
+			"asks: X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host.",
+	},
+	{
+		.key = "http.base_path",
+		.type = OPTION_STRING,
+		.offset = IN_CONFIG(http.base_path),
+		.applies = APPLIES_NOTHING,
+		.check = check_base_path,
+		.help = "The path below which a reverse proxy shows nvrd, such as /nvr. It is taken off what "
+			"is asked for, and put in front of what is answered.",
 	},
 	{
 		.key = "storage.path",
@@ -347,6 +435,7 @@ const struct config_option config_options[] = {
 		.key = "users.*.cameras",
 		.type = OPTION_NAMES,
 		.offset = IN_USER(cameras),
+		.example = "[porch, yard]",
 		.applies = APPLIES_NOTHING,
 		.help = "The cameras that the user may see; all when left out.",
 	},

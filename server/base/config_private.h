@@ -92,7 +92,8 @@ struct config_option {
 	enum config_applies applies;
 	const char *min, *max;           /* as text; NULL: no limit */
 	const struct config_word *words; /* of an enum */
-	/* A further check of the text: NULL, or what is wrong (static). May be NULL. */
+	const char *example;             /* of a list of names */
+	/* A further check of the text, or of each name: NULL, or what is wrong (static). May be NULL. */
 	const char *(*check)(const char *text);
 	const char *help; /* one or more sentences, for the manual */
 };

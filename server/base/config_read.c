@@ -12,6 +12,7 @@
 
 #include "server/base/config_private.h"
 #include "server/base/memory.h"
+#include "server/base/tls.h"
 
 enum {
 	PATH_BYTES = 3 * CONFIG_SHOWN_BYTES
@@ -73,13 +74,20 @@ out:
 	return text;
 }
 
-/* The content of a !file, which stands beside the configuration. */
-static char *resolve_file(struct loading *l, const struct config_node *node, const char *path)
+/* The path of a file whose name is relative to the configuration's folder; the caller frees it. */
+static char *beside(const struct loading *l, const char *name)
 {
 	const char *file = l->config->file;
 	const char *slash = strrchr(file, '/');
-	int folder_bytes = node->value[0] == '/' || !slash ? 0 : (int)(slash + 1 - file);
-	char *name = xasprintf("%.*s%s", folder_bytes, file, node->value);
+	int folder_bytes = name[0] == '/' || !slash ? 0 : (int)(slash + 1 - file);
+
+	return xasprintf("%.*s%s", folder_bytes, file, name);
+}
+
+/* The content of a !file, which stands beside the configuration. */
+static char *resolve_file(struct loading *l, const struct config_node *node, const char *path)
+{
+	char *name = beside(l, node->value);
 	char shown[CONFIG_SHOWN_BYTES];
 	char *why = NULL;
 	size_t n = 0;
@@ -222,6 +230,24 @@ static void fail_unknown(
 		config_fail(l->errors, node->line, path, "unknown key");
 }
 
+/* One name of a list, which is checked by the option. NULL: it is wrong, and that was said. */
+static char *read_name(struct loading *l, const struct config_option *option,
+	const struct config_node *item, const char *path)
+{
+	char shown[CONFIG_SHOWN_BYTES];
+	const char *why;
+
+	if (item->kind != NODE_SCALAR || !is_plain_tag(item)) {
+		config_fail(l->errors, item->line, path, "expected names only");
+		return NULL;
+	}
+	why = option->check ? option->check(item->value) : NULL;
+	if (!why)
+		return xstrdup(item->value);
+	config_fail(l->errors, item->line, path, "\"%s\" %s", config_show(shown, item->value), why);
+	return NULL;
+}
+
 /* A list of names into its field. */
 static void read_names(struct loading *l, const struct config_option *option, void *object,
 	const struct config_node *node, const char *path)
@@ -235,10 +261,10 @@ static void read_names(struct loading *l, const struct config_option *option, vo
 	char **names = xcalloc(count + 1, sizeof(*names));
 	count = 0;
 	TAILQ_FOREACH (item, &node->children, entry) {
-		if (item->kind == NODE_SCALAR && is_plain_tag(item))
-			names[count++] = xstrdup(item->value);
-		else
-			config_fail(l->errors, item->line, path, "expected names only");
+		char *name = read_name(l, option, item, path);
+
+		if (name)
+			names[count++] = name;
 	}
 	*field = names;
 }
@@ -421,7 +447,8 @@ static const struct collection *find_collection(const char *key)
 /* The section that may have been meant by key, or the section itself; NULL when there is none. */
 static const char *find_section(const char *key, bool *is_exact, char buf[CONFIG_KEY_BYTES])
 {
-	static const char *const sections[] = { "listen", "storage", "log", "users", "cameras" };
+	static const char *const sections[] = { "listen", "tls", "http", "storage", "log", "users",
+		"cameras" };
 	const char *near = NULL;
 
 	for (size_t i = 0; i < ARRAY_LENGTH(sections); i++) {
@@ -516,6 +543,28 @@ static void check_volumes(struct loading *l)
 	}
 }
 
+/* Reads the certificate, so that it is known to be right. */
+static void check_tls(struct loading *l, const struct config_node *root)
+{
+	const struct config_node *section = config_node_find(root, "tls");
+	struct config *config = l->config;
+	int line = section ? section->line : 0;
+	char *why = NULL;
+
+	if (!config->tls.certificate != !config->tls.key)
+		config_fail(l->errors, line, config->tls.key ? "tls.certificate" : "tls.key",
+			"must be given, too");
+	if (!config->tls.certificate || !config->tls.key || !l->may_resolve)
+		return;
+	char *certificate = beside(l, config->tls.certificate), *key = beside(l, config->tls.key);
+	config->tls.server = tls_server_load(certificate, key, &why);
+	if (!config->tls.server)
+		config_fail(l->errors, line, "tls", "%s", why);
+	free(why);
+	free(certificate);
+	free(key);
+}
+
 void config_read(struct config *config, const struct config_node *root, bool may_resolve,
 	struct config_errors *errors)
 {
@@ -524,6 +573,7 @@ void config_read(struct config *config, const struct config_node *root, bool may
 
 	read_root(&l, root);
 	check_volumes(&l);
+	check_tls(&l, root);
 	TAILQ_FOREACH (user, &config->users, entry) {
 		if (errors->count < CONFIG_ERRORS)
 			check_user_cameras(&l, user);

@@ -303,7 +303,9 @@ const char *config_option_set(const struct config_option *option, void *object, 
 	case OPTION_BOOL:
 		return set_bool(field, text, buf);
 	case OPTION_NAMES:
-		return "expected a list such as [porch, yard]";
+		(void)snprintf(
+			buf, CONFIG_WHY_BYTES, "expected a list such as %s", option->example);
+		return buf;
 	}
 	abort();
 }

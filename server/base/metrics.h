@@ -32,6 +32,8 @@ struct evbuffer;
 		"Jobs refused because the queue was full.")                                          \
 	X(METRIC_CONFIG_RELOADS, COUNTER, "nvrd_config_reloads_total", "result",                     \
 		"Reloads of the configuration, by result (applied, refused).")                       \
+	X(METRIC_TLS_CERTIFICATE_EXPIRY, GAUGE, "nvrd_tls_certificate_expiry_timestamp_seconds",     \
+		"", "Until when the certificate that is shown is valid.")                            \
 	X(METRIC_CAMERA_UP, GAUGE, "nvrd_camera_up", "camera",                                       \
 		"1 while media arrives from the camera.")                                            \
 	X(METRIC_CAMERA_BYTES, COUNTER, "nvrd_camera_received_bytes_total", "camera",                \

@@ -5,11 +5,13 @@
 #include "server/base/tls.h"
 
 #include <ctype.h>
-#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -228,11 +230,17 @@ static struct tls_server *tls_server_read(
 
 static bool tls_open(struct tls_pem *pem, const char *name, char **why)
 {
-	FILE *file = fopen(name, "re");
+	int fd =
+		open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hang */
+	struct stat st;
+	FILE *file;
 
 	*pem = (struct tls_pem){ .name = name };
-	if (!file) {
-		*why = xasprintf("%s: %s", name, strerror(errno));
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !(file = fdopen(fd, "r"))) {
+		*why = fd < 0 ? xasprintf("%s: %m", name)
+			      : xasprintf("%s: is not a regular file", name);
+		if (fd >= 0)
+			(void)close(fd);
 		return false;
 	}
 	pem->bio = BIO_new_fp(file, BIO_CLOSE);
