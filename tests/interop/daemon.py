@@ -109,7 +109,7 @@ def zone_far_from_the_hour():
 class Nvrd:
     """One nvrd with a store of its own; `cameras` maps names to YAML lines of options."""
 
-    def __init__(self, cameras=None, segment="10s", users="", extra="", store=None, start=True, inside=(), environment=None, storage=()):
+    def __init__(self, cameras=None, segment="10s", users="", extra="", store=None, start=True, inside=(), environment=None, storage=(), https=False):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nvrd-test-"))
         self.store = pathlib.Path(store) if store else self.folder / "store"
         self.file = self.folder / "nvrd.yaml"
@@ -117,6 +117,7 @@ class Nvrd:
         self.environment = environment or {}
         self.storage = storage  # further lines of that section
         self.ports = ("127.0.0.1:0", "127.0.0.1:0")
+        self.https_at = '"127.0.0.1:0"' if https else "off"
         self.log_file = self.folder / "log"
         self.configure(cameras or {})
         self.process = None
@@ -125,7 +126,7 @@ class Nvrd:
             self.start()
 
     def configure(self, cameras):
-        lines = ["listen:", f'  http: "{self.ports[0]}"', f'  rtsp: "{self.ports[1]}"',
+        lines = ["listen:", f'  http: "{self.ports[0]}"', f'  rtsp: "{self.ports[1]}"', f"  https: {self.https_at}",
                  "storage:", f"  path: {self.store}", f"  segment: {self.segment}", *("  " + line for line in self.storage)]
         if self.users:
             lines += ["users:", *("  " + u for u in self.users.splitlines())]
@@ -150,6 +151,7 @@ class Nvrd:
         if self.process.poll() is not None:
             return
         self.http = re.findall(r"http://([0-9.:]+)/", self.log()[start:])[-1]
+        self.https = (re.findall(r"https://([0-9.:]+)/", self.log()[start:]) or [None])[-1]
         self.rtsp = re.findall(r"rtsp://([0-9.:]+)/", self.log()[start:])[-1]
 
     def log(self):

@@ -3,14 +3,18 @@ import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url); // finds it in NODE_PATH
 const { chromium } = require("playwright-core");
-const [url, screenshot] = process.argv.slice(2);
+const [given, screenshot] = process.argv.slice(2);
+const url = new URL(given);
+const credentials = { username: url.username, password: url.password };
+url.username = url.password = "";
 
 const browser = await chromium.launch({
 	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
 	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"],
 });
-const page = await browser.newPage({ viewport: { width: 1100, height: 800 } });
+const page = await browser.newPage({ viewport: { width: 1100, height: 800 }, ignoreHTTPSErrors: true,
+	httpCredentials: credentials.username ? credentials : undefined });
 const messages = [];
 
 page.on("console", (message) => ["error", "warning"].includes(message.type()) && messages.push(message.text()));
@@ -45,7 +49,7 @@ async function lookPast(time) {
 	throw new Error(`the picture never played past ${time} s: ${messages.join("; ")}`);
 }
 
-await page.goto(url);
+await page.goto(url.href);
 const first = await lookPast(0.5);
 const second = await lookPast(first.time + 1);
 if (screenshot)
