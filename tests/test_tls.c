@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -59,6 +60,19 @@ static void put_pairs(void)
 	}
 }
 
+/* A key that is not even of the kind of the others. */
+static void put_rsa(void)
+{
+	char *path = in_folder("rsa.key");
+	BIO *out = BIO_new_file(path, "w");
+	EVP_PKEY *key = EVP_RSA_gen(2048);
+
+	assert_int_equal(PEM_write_bio_PKCS8PrivateKey(out, key, NULL, NULL, 0, NULL, NULL), 1);
+	EVP_PKEY_free(key);
+	BIO_free(out);
+	free(path);
+}
+
 /* The key of a.pem behind a passphrase, in both of the shapes that there are. */
 static void put_encrypted(void)
 {
@@ -96,6 +110,7 @@ static void test_what_is_wrong_with_files_is_said(void **state)
 		{ "gone.pem",  "a.key",          "gone.pem: No such file or directory"                  },
 		{ "a.pem",     "gone.key",       "gone.key: No such file or directory"                  },
 		{ "a.pem",     "b.key",          "b.key holds the key of another certificate"           },
+		{ "a.pem",     "rsa.key",        "rsa.key holds the key of another certificate"         },
 		{ "a.pem",     "a.pem",          "a.pem holds no key in PEM"                            },
 		{ "a.key",     "a.key",          "a.key holds no certificate in PEM"                    },
 		{ "empty.pem", "a.key",          "empty.pem holds no certificate in PEM"                },
@@ -264,6 +279,7 @@ static int setup(void **state)
 		return -1;
 	put_pairs();
 	put_encrypted();
+	put_rsa();
 	put("empty.pem", "");
 	command = xasprintf("cd %s && cat a.pem b.pem > chain.pem && head -c 300 a.pem > torn.pem "
 			    "&& (cat a.pem; head -c 300 b.pem) > tail.pem",

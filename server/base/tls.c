@@ -191,7 +191,9 @@ static const char *tls_use_key(SSL_CTX *context, BIO *from)
 		return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_BAD_PASSWORD_READ
 			       ? "holds a key with a passphrase; take that off"
 			       : "holds no key in PEM";
-	bool used = SSL_CTX_use_PrivateKey(context, key) == 1;
+	/* a key of another kind would only be put beside the certificate */
+	bool used = SSL_CTX_use_PrivateKey(context, key) == 1 &&
+		    SSL_CTX_check_private_key(context) == 1;
 	EVP_PKEY_free(key);
 	return used ? NULL : "holds the key of another certificate";
 }
