@@ -668,61 +668,55 @@ static void peer_fini(void)
 	peer.fd = -1;
 }
 
+/* A version that is spoken, or refused. */
+static void check_version(int most, bool spoken)
+{
+	peer_connect();
+	assert_int_equal(peer_start_tls(most), spoken ? 1 : -1);
+	REACTOR_UNTIL(there.opened || there.closed);
+	assert_int_equal(there.opened, spoken);
+	if (there.closed)
+		assert_int_equal(there.reason, CLOSE_HANDSHAKE);
+	connection_abandon(&there.c);
+	peer_fini();
+	there = (struct side){ 0 };
+}
+
 static void test_versions_before_1_2_are_refused(void **state)
 {
-	static const struct {
-		int most, done;
-	} rows[] = {
-		{TLS1_VERSION,    -1},
-		{ TLS1_1_VERSION, -1},
-		{ TLS1_2_VERSION, 1 },
-		{ TLS1_3_VERSION, 1 },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-		peer_connect();
-		assert_int_equal(peer_start_tls(rows[i].most), rows[i].done);
-		if (rows[i].done == 1) {
-			REACTOR_UNTIL(there.opened);
-			connection_abandon(&there.c);
-		} else {
-			REACTOR_UNTIL(there.closed);
-			assert_int_equal(there.reason, CLOSE_HANDSHAKE);
-			assert_int_equal(there.opened, 0);
-		}
-		peer_fini();
-		there = (struct side){ 0 };
-	}
+	check_version(TLS1_VERSION, false);
+	check_version(TLS1_1_VERSION, false);
+	check_version(TLS1_2_VERSION, true);
+	check_version(TLS1_3_VERSION, true);
+}
+
+/* Something that is no hello, from a peer that then sends no more. */
+static void check_hello(const char *hello, enum close_reason reason)
+{
+	double before = closed_count("there", reason);
+
+	peer_connect();
+	peer_send(hello, strlen(hello));
+	if (reason == CLOSE_PEER)
+		(void)shutdown(peer.fd, SHUT_WR);
+	REACTOR_UNTIL(there.closed);
+	assert_int_equal(there.reason, reason);
+	assert_int_equal(there.opened + there.data, 0);
+	assert_true(closed_count("there", reason) == before + 1);
+	REACTOR_UNTIL(peer_has_ended());
+	peer_fini();
+	there = (struct side){ 0 };
 }
 
 static void test_what_is_no_tls_ends_the_connection(void **state)
 {
-	static const char *const hellos[] = { "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-		"USER anonymous\r\n", "\x16\x03\x01\xff\xff\xff\xff\xff\xff",
-		"\x16\x03\x01\x02\x05\x01\xff\x01\xfc\x03\x03" };
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LENGTH(hellos); i++) {
-		double before = closed_count("there", CLOSE_HANDSHAKE);
-
-		peer_connect();
-		peer_send(hellos[i], strlen(hellos[i]));
-		if (i == 3) { /* a hello that says it is longer than what comes */
-			(void)shutdown(peer.fd, SHUT_WR);
-			REACTOR_UNTIL(there.closed);
-			assert_int_equal(there.reason, CLOSE_PEER);
-		} else {
-			REACTOR_UNTIL(there.closed);
-			assert_int_equal(there.reason, CLOSE_HANDSHAKE);
-			assert_string_not_equal(there.detail, "");
-			assert_true(closed_count("there", CLOSE_HANDSHAKE) == before + 1);
-		}
-		assert_int_equal(there.opened + there.data, 0);
-		REACTOR_UNTIL(peer_has_ended());
-		peer_fini();
-		there = (struct side){ 0 };
-	}
+	check_hello("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", CLOSE_HANDSHAKE);
+	check_hello("USER anonymous\r\n", CLOSE_HANDSHAKE);
+	check_hello("\x16\x03\x01\xff\xff\xff\xff\xff\xff", CLOSE_HANDSHAKE);
+	/* it is longer than what comes, it says */
+	check_hello("\x16\x03\x01\x02\x05\x01\xff\x01\xfc\x03\x03", CLOSE_PEER);
 }
 
 static void test_plain_and_tls_do_not_understand_each_other(void **state)
@@ -791,6 +785,29 @@ static void test_an_end_without_farewell_is_told_from_one_with(void **state)
 		assert_int_equal(there.whole, farewells[i]);
 		peer_fini();
 		there = (struct side){ 0 };
+	}
+}
+
+/* Some of these amounts fill what the kernel holds so that no farewell has room behind them. */
+static void test_the_farewell_comes_whatever_was_sent(void **state)
+{
+	const int small = 1;
+
+	(void)state;
+	for (size_t n = 1000; n < 40000; n += 500) {
+		here = there = (struct side){ .takes = true };
+		stand();
+		assert_int_equal(setsockopt(connection_fd(there.c), SOL_SOCKET, SO_SNDBUF, &small,
+					 sizeof(small)),
+			0);
+		connection_pause(here.c, PAUSE_SLOW);
+		say(&there, 0, n);
+		connection_finish(there.c);
+		turn();
+		connection_resume(here.c, PAUSE_SLOW);
+		REACTOR_UNTIL(here.closed && there.closed);
+		assert_int_equal(here.got, n);
+		assert_true(here.whole);
 	}
 }
 
@@ -965,6 +982,7 @@ int main(void)
 		TEST_TLS(test_what_is_written_early_is_sent_after_the_handshake),
 		TEST_TLS(test_pausing_does_not_stop_the_handshake),
 		TEST_TLS(test_an_end_without_farewell_is_told_from_one_with),
+		TEST_TLS(test_the_farewell_comes_whatever_was_sent),
 		TEST_TLS(test_a_plain_connection_goes_on_by_tls),
 		TEST_TLS(test_words_behind_the_command_are_refused),
 		TEST_TLS(test_words_between_command_and_handshake_are_refused),

@@ -24,8 +24,9 @@ enum {
 	INPUT_LIMIT_BYTES = 256 << 10,
 	SINGLE_READ_BYTES = 256 << 10,
 	FINISH_US = 10000000, /* for the output to leave */
-	LINGER_US = 2000000,  /* for the peer to see it, before a reset could overtake it */
-	FLUSH_US = 500000,    /* at the end of the process */
+	FAREWELL_STEP_US = 20000,
+	LINGER_US = 2000000, /* for the peer to see it, before a reset could overtake it */
+	FLUSH_US = 500000,   /* at the end of the process */
 	FLUSH_STEP_US = 1000,
 	DROP_BYTES = 64 << 10, /* of hostile bytes, before a close */
 	PEER_BYTES = 64,
@@ -87,8 +88,9 @@ struct connection {
 	bool released; /* in the list of those that nobody owns */
 	TAILQ_ENTRY(connection) released_entry;
 	int64_t idle_us, active_us; /* active: last progress, monotonic */
-	struct event *idle_timer;   /* idleness */
-	struct event *state_timer;  /* connecting, finishing, lingering */
+	int64_t finish_until_us;
+	struct event *idle_timer;  /* idleness */
+	struct event *state_timer; /* connecting, finishing, lingering */
 	struct metric *open, *sent;
 	struct reactor_dead dead;
 };
@@ -120,7 +122,8 @@ static void connection_on_output(
  */
 static void connection_read_pending(struct connection *c)
 {
-	if (c->ssl && c->state >= CONNECTION_OPEN && tls_has_pending(c->ssl))
+	if (c->ssl && c->state >= CONNECTION_OPEN && c->state != CONNECTION_CLOSED &&
+		tls_has_pending(c->ssl))
 		event_active(&c->bev->ev_read, EV_READ, 1);
 }
 
@@ -206,12 +209,17 @@ void connection_abandon(struct connection **c)
 void connection_shut(struct connection *c)
 {
 	if (c->ssl)
-		tls_shutdown(c->ssl);
+		(void)tls_shutdown(c->ssl);
 	(void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
 }
 
 static void connection_linger(struct connection *c)
 {
+	/* without its farewell the peer could not know that it has all */
+	if (c->ssl && !tls_shutdown(c->ssl) && reactor_monotonic_us() < c->finish_until_us) {
+		reactor_timer_start(c->state_timer, FAREWELL_STEP_US);
+		return;
+	}
 	c->state = CONNECTION_LINGERING;
 	connection_shut(c);
 	evbuffer_drain(
@@ -226,6 +234,7 @@ void connection_finish(struct connection *c)
 	if (c->state != CONNECTION_OPEN)
 		return;
 	c->state = CONNECTION_FINISHING;
+	c->finish_until_us = reactor_monotonic_us() + FINISH_US;
 	bufferevent_disable(c->bev, EV_READ);
 	bufferevent_setwatermark(c->bev, EV_WRITE, 0, 0);
 	/* with nothing to send the timer only makes sure that nobody is called back from here */
@@ -422,7 +431,7 @@ static void connection_drop_unread(struct connection *c)
 static void connection_on_eof(struct connection *c, const char *detail)
 {
 	if (c->ssl) /* a farewell for a farewell */
-		tls_shutdown(c->ssl);
+		(void)tls_shutdown(c->ssl);
 	connection_end(c, c->state == CONNECTION_LINGERING ? CLOSE_DONE : CLOSE_PEER, detail);
 }
 

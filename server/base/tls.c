@@ -331,10 +331,13 @@ SSL *tls_server_session(const struct tls_server *server)
 
 /* --- sessions of both kinds --- */
 
-void tls_shutdown(SSL *ssl)
+bool tls_shutdown(SSL *ssl)
 {
-	(void)SSL_shutdown(ssl);
+	int n = SSL_shutdown(ssl);
+	bool full = n < 0 && SSL_get_error(ssl, n) == SSL_ERROR_WANT_WRITE;
+
 	ERR_clear_error(); /* of a handshake that was not over */
+	return !full;
 }
 
 bool tls_is_ended(const SSL *ssl)

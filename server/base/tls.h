@@ -68,8 +68,8 @@ int64_t tls_server_until_us(const struct tls_server *server);
 /* A session that waits for the peer's hello; the caller's as that of tls_client_new(). */
 SSL *tls_server_session(const struct tls_server *server) MUST_CHECK;
 
-/* Says that nothing more will be sent. */
-void tls_shutdown(SSL *ssl);
+/* Says that nothing more will be sent. False: the socket is full; again later. */
+bool tls_shutdown(SSL *ssl);
 /* Whether the peer has said so: without it what came may be cut off. */
 bool tls_is_ended(const SSL *ssl);
 /* Whether something was read from the socket that nobody has taken yet. */
