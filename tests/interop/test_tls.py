@@ -9,11 +9,13 @@ import socket
 import ssl
 import stat
 import subprocess
+import warnings
 
 from daemon import NVRD, Nvrd, finish, report, wait_for
 
 USERS = "anna: {password: secret, role: admin}"
 CAMERAS = {"porch": {"source": '"test:"', "record": "off"}}
+warnings.simplefilter("ignore", DeprecationWarning)  # of the versions that are refused
 HANDSHAKE_S = 15  # as server/base/connection.h has it
 
 
