@@ -104,22 +104,22 @@ static void test_what_is_wrong_with_files_is_said(void **state)
 	static const struct {
 		const char *certificate, *key, *why;
 	} rows[] = {
-		{"a.pem",      "a.key",          NULL						   },
-		{ "whole.pem", "whole.pem",      NULL						   },
-		{ "chain.pem", "a.key",          NULL						   },
-		{ "gone.pem",  "a.key",          "gone.pem: No such file or directory"                  },
-		{ "a.pem",     "gone.key",       "gone.key: No such file or directory"                  },
-		{ "a.pem",     "b.key",          "b.key holds the key of another certificate"           },
-		{ "a.pem",     "rsa.key",        "rsa.key holds the key of another certificate"         },
-		{ "a.pem",     "a.pem",          "a.pem holds no key in PEM"                            },
-		{ "a.key",     "a.key",          "a.key holds no certificate in PEM"                    },
-		{ "empty.pem", "a.key",          "empty.pem holds no certificate in PEM"                },
-		{ "torn.pem",  "a.key",          "torn.pem holds no certificate in PEM"                 },
-		{ "tail.pem",  "a.key",          "tail.pem holds something broken after the certificate"},
+		{"a.pem",      "a.key",          NULL						    },
+		{ "whole.pem", "whole.pem",      NULL						    },
+		{ "chain.pem", "a.key",          NULL						    },
+		{ "gone.pem",  "a.key",          "gone.pem: No such file or directory"                   },
+		{ "a.pem",     "gone.key",       "gone.key: No such file or directory"                   },
+		{ "a.pem",     "b.key",          "b.key: holds the key of another certificate"           },
+		{ "a.pem",     "rsa.key",        "rsa.key: holds the key of another certificate"         },
+		{ "a.pem",     "a.pem",          "a.pem: holds no key in PEM"                            },
+		{ "a.key",     "a.key",          "a.key: holds no certificate in PEM"                    },
+		{ "empty.pem", "a.key",          "empty.pem: holds no certificate in PEM"                },
+		{ "torn.pem",  "a.key",          "torn.pem: holds no certificate in PEM"                 },
+		{ "tail.pem",  "a.key",          "tail.pem: holds something broken after the certificate"},
 		{ "a.pem",     "locked.key",
-                 "locked.key holds a key with a passphrase; take that off"                              },
+                 "locked.key: holds a key with a passphrase; take that off"                              },
 		{ "a.pem",     "locked-old.key",
-                 "locked-old.key holds a key with a passphrase; take that off"                          },
+                 "locked-old.key: holds a key with a passphrase; take that off"                          },
 	};
 
 	(void)state;
@@ -258,7 +258,7 @@ static void test_a_broken_file_is_left_alone(void **state)
 	(void)state;
 	put("broken.pem", "x");
 	assert_null(certificate_open(path, &why));
-	assert_non_null(strstr(why, "broken.pem holds no certificate in PEM"));
+	assert_non_null(strstr(why, "broken.pem: holds no certificate in PEM"));
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_size, 1);
 	free(why);

@@ -222,7 +222,7 @@ static struct tls_server *tls_server_read(
 	}
 	if (wrong) {
 		SSL_CTX_free(context);
-		*why = xasprintf("%s %s", at->name, wrong);
+		*why = xasprintf("%s: %s", at->name, wrong);
 		return NULL;
 	}
 	server = xcalloc(1, sizeof(*server));

@@ -217,8 +217,8 @@ def check_reload(nvrd):
 def check_broken(nvrd, live, first, second):
     """What is wrong is refused with a reason, and nothing changes."""
     rows = [
-        ("a key of another certificate", lambda: shutil.copy(first[1], live[1]), "live.key holds the key of another certificate"),
-        ("a torn certificate", lambda: live[0].write_text(second[0].read_text()[:400]), "live.pem holds no certificate in PEM"),
+        ("a key of another certificate", lambda: shutil.copy(first[1], live[1]), "live.key: holds the key of another certificate"),
+        ("a torn certificate", lambda: live[0].write_text(second[0].read_text()[:400]), "live.pem: holds no certificate in PEM"),
         ("a missing certificate", live[0].unlink, "live.pem: No such file or directory"),
     ]
     for name, spoil, why in rows:
@@ -245,7 +245,7 @@ def check_spoilt_store(nvrd):
     whole = pem.read_text()
     pem.write_text("spoilt\n")
     nvrd.start()
-    report("tls.pem holds no certificate in PEM: using a certificate that lasts until nvrd stops" in nvrd.log(),
+    report("tls.pem: holds no certificate in PEM: using a certificate that lasts until nvrd stops" in nvrd.log(),
            "a spoilt tls.pem is told of", nvrd.log()[-1000:])
     report(pem.read_text() == "spoilt\n", "and left alone")
     temporary = shown_by(nvrd)
