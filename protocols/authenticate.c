@@ -16,8 +16,11 @@
 
 #include "protocols/authenticate_private.h"
 #include "protocols/digest.h"
+#include "server/base/audit.h"
 #include "server/base/log.h"
+#include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/base/recent.h"
 
 enum {
 	NONCE_SECRET_BYTES = 32,
@@ -25,12 +28,20 @@ enum {
 	NONCE_HASH_BYTES = 16,
 	NONCE_BYTES = NONCE_TIME_DIGITS + 1 + 2 * NONCE_HASH_BYTES + 1,
 };
+enum {
+	LOGINS = 256
+};
 #define NONCE_LIFE_US (INT64_C(300) * 1000000)
+#define LOGIN_LIFE_US (INT64_C(600) * 1000000)
 
 static struct {
 	const struct auth_users *users;
 	unsigned char secret[NONCE_SECRET_BYTES];
 	bool has_secret;
+	/* NULL until somebody connects: */
+	struct login_limit *limit;
+	struct recent
+		*logins; /* that the audit has: without a session each connection would be one */
 } authenticate_state;
 
 void authenticate_set_users(const struct auth_users *users)
@@ -41,6 +52,27 @@ void authenticate_set_users(const struct auth_users *users)
 bool authenticate_is_open(void)
 {
 	return !authenticate_state.users || TAILQ_EMPTY(authenticate_state.users);
+}
+
+void authenticate_fini(void)
+{
+	authenticate_set_users(NULL);
+	login_limit_free(authenticate_state.limit);
+	recent_free(authenticate_state.logins);
+	authenticate_state.limit = NULL;
+	authenticate_state.logins = NULL;
+}
+
+void authenticate_asker_init(
+	struct authenticate_asker *asker, const char *protocol, const struct sockaddr *address)
+{
+	*asker = (struct authenticate_asker){ .protocol = protocol, .address = address };
+	asker->failures = metric_get(METRIC_AUTH_FAILURES, protocol);
+	asker->limited = metric_get(METRIC_AUTH_LIMITED, protocol);
+	if (authenticate_state.limit)
+		return;
+	authenticate_state.limit = login_limit_new();
+	authenticate_state.logins = recent_new(LOGINS, LOGIN_LIFE_US);
 }
 
 /* Made on first use, so that every process has its own. */
@@ -157,65 +189,131 @@ static enum authenticate_result authenticate_digest(const struct digest_credenti
 	return AUTHENTICATED;
 }
 
-static enum authenticate_result authenticate_basic(
-	const struct digest_credentials *c, const struct auth_user **ret)
+static enum authenticate_result authenticate_plain(
+	const char *name, const char *password, const struct auth_user **ret)
 {
-	const struct auth_user *user =
-		auth_find(authenticate_state.users, c->user, strlen(c->user));
+	const struct auth_user *user = auth_find(authenticate_state.users, name, strlen(name));
 
-	if (!auth_check_password(user, c->password, strlen(c->password)))
+	if (!auth_check_password(user, password, strlen(password)))
 		return AUTHENTICATE_WRONG;
 	*ret = user;
 	return AUTHENTICATED;
 }
 
-static enum authenticate_result authenticate_credentials(struct digest_credentials *c,
-	struct message_text method, struct message_text target, struct message_text authorization,
-	const struct auth_user **user)
+/* Whether the user may be judged now; on a connection where he has logged in he always may. */
+static bool authenticate_is_early(struct authenticate_asker *asker, const char *name)
 {
-	const char *why;
+	int64_t wait_us;
 
-	if (digest_parse_credentials(c, authorization.p, authorization.n, &why) < 0)
-		return AUTHENTICATE_WRONG;
-	switch (c->scheme) {
-	case DIGEST_NONE:
-		return AUTHENTICATE_MISSING;
-	case DIGEST_BASIC:
-		return authenticate_basic(c, user);
-	case DIGEST_DIGEST:
-		return authenticate_digest(c, method, target, user);
-	}
-	return AUTHENTICATE_WRONG;
+	if (asker->known[0] && strcmp(asker->known, name) == 0)
+		return false;
+	wait_us = login_limit_wait_us(
+		authenticate_state.limit, asker->address, name, reactor_monotonic_us());
+	if (wait_us == 0)
+		return false;
+	asker->retry_after_s = (unsigned)((wait_us + 999999) / 1000000);
+	metric_add(asker->limited, 1);
+	return true;
 }
 
-enum authenticate_result authenticate(struct message_text method, struct message_text target,
-	struct message_text authorization, const struct auth_user **user)
+static void authenticate_on_wrong(
+	struct authenticate_asker *asker, const char *name, int64_t now_us)
+{
+	const struct audit_actor actor = { name, asker->address, asker->protocol };
+
+	asker->known[0] = '\0';
+	metric_add(asker->failures, 1);
+	login_limit_failed(authenticate_state.limit, asker->address, name, now_us);
+	audit(&actor, "login-failed", "wrong user or password");
+}
+
+/* HTTP's connections come and go: what one user does there from one address within a while is one login. */
+static bool authenticate_is_audited(
+	const struct authenticate_asker *asker, const char *name, int64_t now_us)
+{
+	char address[AUDIT_ADDRESS_BYTES];
+	unsigned char key[RECENT_KEY_BYTES];
+
+	if (strcmp(asker->protocol, "http") != 0)
+		return false;
+	audit_write_address(address, asker->address);
+	recent_key(key, (const char *const[]){ name, address, NULL });
+	bool is_recent = recent_has(authenticate_state.logins, key, now_us);
+	recent_add(authenticate_state.logins, key, now_us);
+	return is_recent;
+}
+
+/* Only the first success on a connection counts: what plays all day would forgive others behind its address. */
+static void authenticate_on_right(
+	struct authenticate_asker *asker, const char *name, int64_t now_us)
+{
+	const struct audit_actor actor = { name, asker->address, asker->protocol };
+
+	if (strcmp(asker->known, name) == 0)
+		return;
+	if (!authenticate_is_audited(asker, name, now_us))
+		audit(&actor, "login", "logged in");
+	(void)snprintf(asker->known, sizeof(asker->known), "%s", name);
+	login_limit_succeeded(authenticate_state.limit, asker->address, name, now_us);
+}
+
+/* The verdict is in. Returns it. */
+static enum authenticate_result authenticate_conclude(
+	struct authenticate_asker *asker, const char *name, enum authenticate_result result)
+{
+	if (result == AUTHENTICATE_WRONG)
+		authenticate_on_wrong(asker, name, reactor_monotonic_us());
+	else if (result == AUTHENTICATED)
+		authenticate_on_right(asker, name, reactor_monotonic_us());
+	return result;
+}
+
+static enum authenticate_result authenticate_credentials(struct authenticate_asker *asker,
+	const struct digest_credentials *c, struct message_text method, struct message_text target,
+	const struct auth_user **user)
+{
+	enum authenticate_result result = AUTHENTICATE_WRONG;
+
+	if (c->scheme == DIGEST_NONE)
+		return AUTHENTICATE_MISSING;
+	if (authenticate_is_early(asker, c->user))
+		return AUTHENTICATE_LATER;
+	if (c->scheme == DIGEST_BASIC)
+		result = authenticate_plain(c->user, c->password, user);
+	else
+		result = authenticate_digest(c, method, target, user);
+	return authenticate_conclude(asker, c->user, result);
+}
+
+enum authenticate_result authenticate(struct authenticate_asker *asker, struct message_text method,
+	struct message_text target, struct message_text authorization,
+	const struct auth_user **user)
 {
 	struct digest_credentials credentials;
+	enum authenticate_result result;
+	const char *why;
 
 	*user = NULL;
 	if (authenticate_is_open())
 		return AUTHENTICATED;
 	if (!authorization.p)
 		return AUTHENTICATE_MISSING;
-	enum authenticate_result result =
-		authenticate_credentials(&credentials, method, target, authorization, user);
+	if (digest_parse_credentials(&credentials, authorization.p, authorization.n, &why) < 0)
+		return authenticate_conclude(asker, "", AUTHENTICATE_WRONG);
+	result = authenticate_credentials(asker, &credentials, method, target, user);
 	OPENSSL_cleanse(credentials.password, sizeof(credentials.password));
 	return result;
 }
 
-bool authenticate_name(char *ret, size_t size, struct message_text authorization)
+enum authenticate_result authenticate_password(struct authenticate_asker *asker, const char *name,
+	const char *password, const struct auth_user **user)
 {
-	struct digest_credentials credentials;
-	const char *why;
-	bool found = authorization.p && digest_parse_credentials(&credentials, authorization.p,
-						authorization.n, &why) == 0;
-
-	if (found) {
-		(void)snprintf(ret, size, "%s", credentials.user);
-		OPENSSL_cleanse(credentials.password, sizeof(credentials.password));
-	}
-	return found;
+	*user = NULL;
+	if (authenticate_is_open())
+		return AUTHENTICATED;
+	if (authenticate_is_early(asker, name))
+		return AUTHENTICATE_LATER;
+	return authenticate_conclude(asker, name, authenticate_plain(name, password, user));
 }
 
 void authenticate_write_challenge(struct evbuffer *out, bool basic, bool stale)

@@ -44,6 +44,7 @@ static const struct {
 	{ 422, "Unprocessable Content"          },
 	{ 423, "Locked"			 },
 	{ 424, "Failed Dependency"              },
+	{ 429, "Too Many Requests"              },
 	{ 431, "Request Header Fields Too Large"},
 	{ 500, "Internal Server Error"          },
 	{ 501, "Not Implemented"                },

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <sys/queue.h>
 
+#include "protocols/authenticate.h"
 #include "protocols/http_chunked.h"
 #include "protocols/http_server.h"
 #include "protocols/uri.h"
@@ -50,7 +51,7 @@ struct http_server {
 	const struct http_route *routes;
 	TAILQ_HEAD(, http_connection) connections;
 	size_t n_connections;
-	struct metric *sessions, *auth_failures;
+	struct metric *sessions;
 	struct log_repeated full;
 };
 
@@ -61,6 +62,7 @@ struct http_connection {
 	struct connection *socket; /* NULL once closed */
 	struct log_name log;
 	char *peer;
+	struct authenticate_asker asker;
 	enum http_state state;
 	struct event *timer;          /* ends the state */
 	struct http_request *request; /* owned; NULL between requests */

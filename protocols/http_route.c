@@ -7,7 +7,6 @@
 
 #include <event2/buffer.h>
 
-#include "protocols/authenticate.h"
 #include "protocols/http_host.h"
 #include "protocols/http_private.h"
 #include "server/base/listener.h"
@@ -151,21 +150,26 @@ static bool http_check_open_host(struct http_request *request)
 
 static bool http_check_user(struct http_request *request)
 {
-	struct http_connection *c = request->client;
+	struct authenticate_asker *asker = &request->client->asker;
 	const struct message *m = &request->message;
-	struct message_text authorization = message_find(m, "Authorization");
-	char name[128] = "", target[HTTP_SIGNED_BYTES];
-	enum authenticate_result result = authenticate(
-		m->method, http_signed_target(request, target), authorization, &request->user);
+	char target[HTTP_SIGNED_BYTES];
 
-	if (result == AUTHENTICATED)
+	switch (authenticate(asker, m->method, http_signed_target(request, target),
+		message_find(m, "Authorization"), &request->user)) {
+	case AUTHENTICATED:
 		return true;
-	if (result == AUTHENTICATE_WRONG) {
-		(void)authenticate_name(name, sizeof(name), authorization);
-		log_warn(http_log(request), "wrong credentials for user \"%s\"", name);
-		metric_add(c->server->auth_failures, 1);
+	case AUTHENTICATE_MISSING:
+	case AUTHENTICATE_WRONG:
+		authenticate_write_challenge(request->fields, true, false);
+		break;
+	case AUTHENTICATE_STALE:
+		authenticate_write_challenge(request->fields, true, true);
+		break;
+	case AUTHENTICATE_LATER:
+		http_add_field(request, "Retry-After", "%u", asker->retry_after_s);
+		http_refuse(request, 429, "too many wrong passwords: try again later");
+		return false;
 	}
-	authenticate_write_challenge(request->fields, true, result == AUTHENTICATE_STALE);
 	http_refuse(request, 401, "user name and password are needed");
 	return false;
 }

@@ -483,6 +483,7 @@ static void http_server_on_accept(void *arg, int fd, const struct sockaddr *peer
 		&server->log, &http_connection_events, c);
 	c->peer = xstrdup(connection_peer(c->socket));
 	c->log = (struct log_name){ .parent = &server->log, .kind = "client", .name = c->peer };
+	authenticate_asker_init(&c->asker, "http", connection_peer_address(c->socket));
 	connection_set_input_limit(c->socket, HTTP_INPUT_BYTES);
 	TAILQ_INSERT_TAIL(&server->connections, c, entry);
 	server->n_connections++;
@@ -504,7 +505,6 @@ struct http_server *http_server_new(const char *address, bool loopback_only,
 	server->tls = tls;
 	server->routes = routes;
 	server->sessions = metric_get(METRIC_SESSIONS, "http");
-	server->auth_failures = metric_get(METRIC_AUTH_FAILURES, "http");
 	TAILQ_INIT(&server->connections);
 	server->listener = listener_new(address, loopback_only, http_server_on_accept, server);
 	if (!server->listener) {

@@ -194,6 +194,7 @@ static void rtsp_on_accept(void *arg, int fd, const struct sockaddr *peer, int p
 	}
 	c->peer = xstrdup(connection_peer(c->connection));
 	c->log.name = c->peer;
+	authenticate_asker_init(&c->asker, "rtsp", connection_peer_address(c->connection));
 	connection_set_input_limit(c->connection, INPUT_BYTES);
 	server->n_connections++;
 	LIST_INSERT_HEAD(&server->connections, c, entry);
@@ -217,7 +218,6 @@ struct rtsp_server *rtsp_server_new(const char *address, bool loopback_only)
 	server->sessions_metric = metric_get(METRIC_SESSIONS, "rtsp");
 	server->skipped_metric = metric_get(METRIC_READER_SKIPPED, "rtsp");
 	server->sent_metric = metric_get(METRIC_SENT_BYTES, "rtsp");
-	server->failures_metric = metric_get(METRIC_AUTH_FAILURES, "rtsp");
 	return server;
 }
 

@@ -5,7 +5,6 @@
 #include <event2/buffer.h>
 #include <event2/util.h>
 
-#include "protocols/authenticate.h"
 #include "protocols/rtsp_server_private.h"
 
 enum {
@@ -59,6 +58,7 @@ static const struct {
 	{ 404, "Not Found"                       },
 	{ 405, "Method Not Allowed"              },
 	{ 406, "Not Acceptable"                  },
+	{ 429, "Too Many Requests"               }, /* HTTP's (RFC 6585); RTSP has no other word for it */
 	{ 451, "Parameter Not Understood"        },
 	{ 453, "Not Enough Bandwidth"            },
 	{ 454, "Session Not Found"               },
@@ -496,21 +496,23 @@ static bool parse_target(struct rtsp_request *r)
 static bool check_user(struct rtsp_request *r)
 {
 	const struct message *m = r->message;
+	struct authenticate_asker *asker = &r->c->asker;
 
-	switch (authenticate(m->method, m->target, message_find(m, "Authorization"), &r->user)) {
+	switch (authenticate(
+		asker, m->method, m->target, message_find(m, "Authorization"), &r->user)) {
 	case AUTHENTICATED:
 		return true;
 	case AUTHENTICATE_MISSING:
+	case AUTHENTICATE_WRONG:
 		authenticate_write_challenge(r->fields, true, false);
 		break;
 	case AUTHENTICATE_STALE:
 		authenticate_write_challenge(r->fields, true, true);
 		break;
-	case AUTHENTICATE_WRONG:
-		metric_add(r->c->server->failures_metric, 1);
-		log_warn(&r->c->log, "wrong user or password");
-		authenticate_write_challenge(r->fields, true, false);
-		break;
+	case AUTHENTICATE_LATER:
+		add_field(r, "Retry-After: %u", asker->retry_after_s);
+		answer(r, 429);
+		return false;
 	}
 	answer(r, 401);
 	return false;

@@ -6,6 +6,7 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
+#include "protocols/authenticate.h"
 #include "protocols/message.h"
 #include "protocols/rtp_sender.h"
 #include "protocols/rtsp_server.h"
@@ -37,7 +38,7 @@ struct rtsp_server {
 	LIST_HEAD(, rtsp_connection) connections;
 	LIST_HEAD(, rtsp_session) sessions;
 	size_t n_connections, n_sessions;
-	struct metric *sessions_metric, *skipped_metric, *sent_metric, *failures_metric;
+	struct metric *sessions_metric, *skipped_metric, *sent_metric;
 };
 
 struct rtsp_connection {
@@ -46,6 +47,7 @@ struct rtsp_connection {
 	struct connection *connection; /* NULL when it has ended */
 	struct log_name log;
 	char *peer;
+	struct authenticate_asker asker;
 	size_t seen; /* bytes of the input that hold no end of a head */
 	bool ending; /* the rest of the input is not read */
 	/* the request at the head of the input waits for its stream; then it is read again */

@@ -544,7 +544,7 @@ static void nvrd_fini(struct nvrd *nvrd)
 	for (size_t i = 0; i < ARRAY_LENGTH(nvrd->signals); i++)
 		reactor_timer_free(&nvrd->signals[i]);
 	reactor_timer_free(&nvrd->stop_timer);
-	authenticate_set_users(NULL);
+	authenticate_fini();
 	http_configure(NULL);
 	config_free(nvrd->config);
 	(void)av_source_fini_all();

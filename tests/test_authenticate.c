@@ -1,4 +1,5 @@
 /* Who is asking: Basic, Digest with both hashes, nonces that grow old, clients with odd URIs. */
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -13,26 +14,39 @@
 #include "protocols/authenticate_private.h"
 #include "protocols/digest.h"
 #include "server/base/memory.h"
+#include "server/base/metrics.h"
 #include "server/base/reactor.h"
 #include "tests/http_conversation.h"
 
 static struct auth_users users;
+static struct authenticate_asker asker;
+static struct sockaddr_in address = { .sin_family = AF_INET };
+
+/* Nobody has failed, and a client comes that nobody has heard of. */
+static void ask_from_elsewhere(void)
+{
+	authenticate_fini();
+	authenticate_set_users(&users);
+	address.sin_addr.s_addr = htonl(ntohl(address.sin_addr.s_addr) + 1);
+	authenticate_asker_init(&asker, "http", (const struct sockaddr *)(const void *)&address);
+}
 
 static int set_up(void **state)
 {
 	(void)state;
 	reactor_init();
 	http_test_users_init(&users);
-	authenticate_set_users(&users);
+	ask_from_elsewhere();
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	authenticate_set_users(NULL);
+	authenticate_fini();
 	http_test_users_fini(&users);
 	reactor_fini();
+	metrics_fini();
 	return 0;
 }
 
@@ -46,8 +60,10 @@ static enum authenticate_result judge(
 {
 	const struct auth_user *user = NULL;
 	enum authenticate_result result =
-		authenticate(text(method), text(target), text(authorization), &user);
+		authenticate(&asker, text(method), text(target), text(authorization), &user);
 
+	if (result == AUTHENTICATE_WRONG)
+		ask_from_elsewhere();
 	*name = user ? user->name : NULL;
 	return result;
 }
@@ -241,14 +257,71 @@ static void test_challenges(void **state)
 	evbuffer_free(out);
 }
 
-static void test_the_name_in_credentials(void **state)
+#define RIGHT "Basic YW5uYTpzZWNyZXQ="
+#define WRONG "Basic YW5uYTpTZWNyZXQ="
+
+static enum authenticate_result say(struct authenticate_asker *by, const char *authorization)
 {
-	char name[16];
+	const struct auth_user *user;
+
+	return authenticate(by, text("GET"), text("/"), text(authorization), &user);
+}
+
+static void test_who_is_wrong_too_often_has_to_wait(void **state)
+{
+	struct authenticate_asker another;
+	double limited = metric_value(metric_get(METRIC_AUTH_LIMITED, "http"));
+	const struct auth_user *user;
 
 	(void)state;
-	assert_true(authenticate_name(name, sizeof(name), text("Basic bmFzOnA6dw==")));
-	assert_string_equal(name, "nas");
-	assert_false(authenticate_name(name, sizeof(name), text(NULL)));
+	ask_from_elsewhere();
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(say(&asker, WRONG), AUTHENTICATE_WRONG);
+	authenticate_asker_init(&another, "ftp", asker.address);
+	assert_int_equal(say(&asker, RIGHT), AUTHENTICATE_LATER);
+	assert_int_equal(asker.retry_after_s, 4);
+	assert_int_equal(
+		authenticate_password(&another, "anna", "secret", &user), AUTHENTICATE_LATER);
+	assert_true(metric_value(metric_get(METRIC_AUTH_LIMITED, "http")) == limited + 1);
+	assert_int_equal(authenticate_password(&another, "nas", "p:w", &user), AUTHENTICATED);
+	assert_string_equal(user->name, "nas");
+	ask_from_elsewhere();
+	assert_int_equal(say(&asker, RIGHT), AUTHENTICATED);
+}
+
+/* Another client behind the same address may be wrong as often as it likes. */
+static void test_who_has_logged_in_by_a_connection_goes_on(void **state)
+{
+	struct authenticate_asker another;
+
+	(void)state;
+	ask_from_elsewhere();
+	assert_int_equal(say(&asker, RIGHT), AUTHENTICATED);
+	authenticate_asker_init(&another, "http", asker.address);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(say(&another, WRONG), AUTHENTICATE_WRONG);
+	assert_int_equal(say(&another, RIGHT), AUTHENTICATE_LATER);
+	assert_int_equal(say(&asker, RIGHT), AUTHENTICATED);
+	assert_int_equal(say(&another, RIGHT), AUTHENTICATE_LATER); /* his success is not its own */
+	assert_int_equal(say(&asker, WRONG), AUTHENTICATE_WRONG);
+	assert_int_equal(say(&asker, RIGHT), AUTHENTICATE_LATER);
+}
+
+/* What Digest does by itself is no failure. */
+static void test_requests_without_credentials_or_with_an_old_nonce_do_not_count(void **state)
+{
+	char nonce[64], value[2048];
+	const char *name;
+
+	(void)state;
+	ask_from_elsewhere();
+	authenticate_write_nonce(nonce, sizeof(nonce), reactor_monotonic_us() - 400000000);
+	answer(value, AUTH_MD5, true, nonce, "secret", "GET", "/");
+	for (int i = 0; i < 50; i++) {
+		assert_int_equal(judge("GET", "/", NULL, &name), AUTHENTICATE_MISSING);
+		assert_int_equal(judge("GET", "/", value, &name), AUTHENTICATE_STALE);
+	}
+	assert_int_equal(say(&asker, RIGHT), AUTHENTICATED);
 }
 
 int main(void)
@@ -261,7 +334,10 @@ int main(void)
 		cmocka_unit_test(test_a_nonce_that_we_did_not_make_is_stale),
 		cmocka_unit_test(test_uris_that_rtsp_clients_sign),
 		cmocka_unit_test(test_challenges),
-		cmocka_unit_test(test_the_name_in_credentials),
+		cmocka_unit_test(test_who_is_wrong_too_often_has_to_wait),
+		cmocka_unit_test(test_who_has_logged_in_by_a_connection_goes_on),
+		cmocka_unit_test(
+			test_requests_without_credentials_or_with_an_old_nonce_do_not_count),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -256,6 +256,15 @@ void log_write(enum log_level level, const struct log_name *who, const char *for
 	va_end(args);
 }
 
+void log_always(const struct log_name *who, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_writev(LOG_INFO, who, format, args);
+	va_end(args);
+}
+
 static int64_t log_monotonic_us(void)
 {
 	struct timespec now;

@@ -49,6 +49,9 @@ void log_write(enum log_level level, const struct log_name *who, const char *for
 			log_write(LOG_DEBUG, who, __VA_ARGS__); \
 	} while (0)
 
+/* An info line that is written whatever the level is. */
+void log_always(const struct log_name *who, const char *format, ...) PRINTF(2, 3);
+
 void log_write_repeated(struct log_repeated *again, enum log_level level,
 	const struct log_name *who, const char *format, ...) PRINTF(4, 5);
 

@@ -133,6 +133,8 @@ struct evbuffer;
 		"Frames that slow readers skipped.")                                                 \
 	X(METRIC_AUTH_FAILURES, COUNTER, "nvrd_auth_failures_total", "server",                       \
 		"Requests refused for wrong credentials.")                                           \
+	X(METRIC_AUTH_LIMITED, COUNTER, "nvrd_auth_limited_total", "server",                         \
+		"Requests refused unread after too many with wrong credentials.")                    \
 	X(METRIC_LOG_MESSAGES, COUNTER, "nvrd_log_messages_total", "level", "Log lines written.")
 // clang-format on
 
