@@ -18,9 +18,12 @@
 #include "protocols/digest.h"
 #include "server/base/audit.h"
 #include "server/base/log.h"
+#include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
 #include "server/base/recent.h"
+#include "server/base/scrypt.h"
+#include "server/base/worker.h"
 
 enum {
 	NONCE_SECRET_BYTES = 32,
@@ -29,10 +32,23 @@ enum {
 	NONCE_BYTES = NONCE_TIME_DIGITS + 1 + 2 * NONCE_HASH_BYTES + 1,
 };
 enum {
-	LOGINS = 256
+	LOGINS = 256,
+	VERIFIED = 64,
+	CHECKS = 8, /* that wait for the worker; more are refused */
+	BUSY_RETRY_S = 2,
 };
 #define NONCE_LIFE_US (INT64_C(300) * 1000000)
 #define LOGIN_LIFE_US (INT64_C(600) * 1000000)
+#define VERIFIED_LIFE_US (INT64_C(600) * 1000000)
+
+/* A password on its way through the worker. */
+struct authenticate_check {
+	struct worker_job job;
+	struct authenticate_asker *asker; /* of the reactor; NULL when it has gone */
+	char *hash, *password;
+	unsigned char key[RECENT_KEY_BYTES];
+	bool is_right;
+};
 
 static struct {
 	const struct auth_users *users;
@@ -40,13 +56,18 @@ static struct {
 	bool has_secret;
 	/* NULL until somebody connects: */
 	struct login_limit *limit;
+	struct recent *logins; /* over HTTP that the audit has; that knows no sessions */
 	struct recent
-		*logins; /* that the audit has: without a session each connection would be one */
+		*verified; /* hashes and passwords that belong together, as the worker found */
+	struct log_repeated unfit;
+	struct worker *worker; /* NULL until a password is kept by scrypt */
 } authenticate_state;
 
 void authenticate_set_users(const struct auth_users *users)
 {
 	authenticate_state.users = users;
+	if (authenticate_state.verified)
+		recent_clear(authenticate_state.verified);
 }
 
 bool authenticate_is_open(void)
@@ -58,21 +79,34 @@ void authenticate_fini(void)
 {
 	authenticate_set_users(NULL);
 	login_limit_free(authenticate_state.limit);
+	worker_free(authenticate_state.worker);
+	recent_free(authenticate_state.verified);
 	recent_free(authenticate_state.logins);
 	authenticate_state.limit = NULL;
-	authenticate_state.logins = NULL;
+	authenticate_state.logins = authenticate_state.verified = NULL;
+	authenticate_state.worker = NULL;
 }
 
-void authenticate_asker_init(
-	struct authenticate_asker *asker, const char *protocol, const struct sockaddr *address)
+void authenticate_asker_init(struct authenticate_asker *asker, const char *protocol,
+	const struct sockaddr *address, void (*on_known)(void *arg), void *arg)
 {
-	*asker = (struct authenticate_asker){ .protocol = protocol, .address = address };
+	*asker = (struct authenticate_asker){
+		.protocol = protocol, .address = address, .on_known = on_known, .arg = arg
+	};
 	asker->failures = metric_get(METRIC_AUTH_FAILURES, protocol);
 	asker->limited = metric_get(METRIC_AUTH_LIMITED, protocol);
 	if (authenticate_state.limit)
 		return;
 	authenticate_state.limit = login_limit_new();
 	authenticate_state.logins = recent_new(LOGINS, LOGIN_LIFE_US);
+	authenticate_state.verified = recent_new(VERIFIED, VERIFIED_LIFE_US);
+}
+
+void authenticate_asker_fini(struct authenticate_asker *asker)
+{
+	if (asker->check)
+		asker->check->asker = NULL;
+	asker->check = NULL;
 }
 
 /* Made on first use, so that every process has its own. */
@@ -172,6 +206,12 @@ static enum authenticate_result authenticate_digest(const struct digest_credenti
 	bool known;
 	const struct auth_user *user = authenticate_find(c->user, &known);
 
+	if (scrypt_is_hash(user->password)) {
+		log_write_repeated(&authenticate_state.unfit, LOG_WARN, NULL,
+			"user %s: Digest cannot check a password that is kept by scrypt; Basic can",
+			user->name);
+		return AUTHENTICATE_UNFIT;
+	}
 	if (method.n >= sizeof(method_text) || target.n >= sizeof(target_text))
 		return AUTHENTICATE_WRONG;
 	message_text_copy(method_text, sizeof(method_text), method);
@@ -189,16 +229,111 @@ static enum authenticate_result authenticate_digest(const struct digest_credenti
 	return AUTHENTICATED;
 }
 
-static enum authenticate_result authenticate_plain(
+/* --- passwords that are kept by scrypt --- */
+
+static void authenticate_check_free(struct authenticate_check *check)
+{
+	memory_free_secret(check->password);
+	memory_free_secret(check->hash);
+	free(check);
+}
+
+static void authenticate_check_run(struct worker_job *job)
+{
+	struct authenticate_check *check = CONTAINER_OF(job, struct authenticate_check, job);
+
+	check->is_right = scrypt_matches(check->hash, check->password, strlen(check->password));
+}
+
+static void authenticate_check_done(struct worker_job *job)
+{
+	struct authenticate_check *check = CONTAINER_OF(job, struct authenticate_check, job);
+	struct authenticate_asker *asker = check->asker;
+
+	if (check->is_right)
+		recent_add(authenticate_state.verified, check->key, reactor_monotonic_us());
+	if (asker) {
+		asker->check = NULL;
+		asker->is_wrong = !check->is_right;
+		memcpy(asker->wrong_key, check->key, sizeof(check->key));
+	}
+	authenticate_check_free(check);
+	if (asker)
+		asker->on_known(asker->arg);
+}
+
+static enum authenticate_result authenticate_post(struct authenticate_asker *asker,
+	const char *hash, const char *password, const unsigned char key[RECENT_KEY_BYTES])
+{
+	struct authenticate_check *check = xcalloc(1, sizeof(*check));
+
+	check->job.run = authenticate_check_run;
+	check->job.done = authenticate_check_done;
+	check->asker = asker;
+	check->hash = xstrdup(hash);
+	check->password = xstrdup(password);
+	memcpy(check->key, key, sizeof(check->key));
+	if (!authenticate_state.worker)
+		authenticate_state.worker = worker_new("login", CHECKS, 1 << 20);
+	if (worker_post(authenticate_state.worker, &check->job) < 0) {
+		authenticate_check_free(check);
+		asker->retry_after_s = BUSY_RETRY_S;
+		return AUTHENTICATE_BUSY;
+	}
+	asker->check = check;
+	return AUTHENTICATE_PENDING;
+}
+
+/* AUTHENTICATED or WRONG when it is known already. */
+static enum authenticate_result authenticate_scrypt(
+	struct authenticate_asker *asker, const char *hash, const char *password)
+{
+	unsigned char key[RECENT_KEY_BYTES];
+	bool is_wrong;
+
+	if (asker->check)
+		return AUTHENTICATE_PENDING;
+	recent_key(key, (const char *const[]){ hash, password, NULL });
+	if (recent_has(authenticate_state.verified, key, reactor_monotonic_us()))
+		return AUTHENTICATED;
+	is_wrong = asker->is_wrong && memcmp(asker->wrong_key, key, sizeof(key)) == 0;
+	asker->is_wrong = false;
+	return is_wrong ? AUTHENTICATE_WRONG : authenticate_post(asker, hash, password, key);
+}
+
+/* Of an unknown user: the hash of another one, if any is kept by scrypt, so that he takes as long. */
+static const char *authenticate_decoy(void)
+{
+	const struct auth_user *user;
+
+	TAILQ_FOREACH (user, authenticate_state.users, entry) {
+		if (scrypt_is_hash(user->password))
+			return user->password;
+	}
+	return "";
+}
+
+static enum authenticate_result authenticate_plain(struct authenticate_asker *asker,
 	const char *name, const char *password, const struct auth_user **ret)
 {
 	const struct auth_user *user = auth_find(authenticate_state.users, name, strlen(name));
+	const char *kept = user ? user->password : authenticate_decoy();
+	enum authenticate_result result;
 
-	if (!auth_check_password(user, password, strlen(password)))
-		return AUTHENTICATE_WRONG;
-	*ret = user;
-	return AUTHENTICATED;
+	if (scrypt_is_hash(kept))
+		result = authenticate_scrypt(asker, kept, password);
+	else if (auth_check_password(user, password, strlen(password)))
+		result = AUTHENTICATED;
+	else
+		result = AUTHENTICATE_WRONG;
+	if (result == AUTHENTICATED && !user)
+		result = AUTHENTICATE_WRONG;
+	if (result == AUTHENTICATED)
+		*ret = user;
+	return result;
 }
+
+/* --- the verdict --- */
 
 /* Whether the user may be judged now; on a connection where he has logged in he always may. */
 static bool authenticate_is_early(struct authenticate_asker *asker, const char *name)
@@ -279,7 +414,7 @@ static enum authenticate_result authenticate_credentials(struct authenticate_ask
 	if (authenticate_is_early(asker, c->user))
 		return AUTHENTICATE_LATER;
 	if (c->scheme == DIGEST_BASIC)
-		result = authenticate_plain(c->user, c->password, user);
+		result = authenticate_plain(asker, c->user, c->password, user);
 	else
 		result = authenticate_digest(c, method, target, user);
 	return authenticate_conclude(asker, c->user, result);
@@ -313,24 +448,38 @@ enum authenticate_result authenticate_password(struct authenticate_asker *asker,
 		return AUTHENTICATED;
 	if (authenticate_is_early(asker, name))
 		return AUTHENTICATE_LATER;
-	return authenticate_conclude(asker, name, authenticate_plain(name, password, user));
+	return authenticate_conclude(asker, name, authenticate_plain(asker, name, password, user));
 }
 
-void authenticate_write_challenge(struct evbuffer *out, bool basic, bool stale)
+/* Whether Digest can check the password of anybody. */
+static bool authenticate_has_digest(void)
+{
+	const struct auth_user *user;
+
+	TAILQ_FOREACH (user, authenticate_state.users, entry) {
+		if (!scrypt_is_hash(user->password))
+			return true;
+	}
+	return false;
+}
+
+void authenticate_write_challenge(struct evbuffer *out, enum authenticate_result result)
 {
 	/* some clients take the first Digest, ffmpeg the last, and both know MD5 only */
 	static const char *const algorithms[] = { "MD5", "SHA-256", "MD5" };
+	size_t n = ARRAY_LENGTH(algorithms);
 	char nonce[NONCE_BYTES];
 
+	if (result == AUTHENTICATE_UNFIT || !authenticate_has_digest())
+		n = 0;
 	authenticate_nonce_of(nonce, reactor_monotonic_us());
-	for (size_t i = 0; i < ARRAY_LENGTH(algorithms); i++)
+	for (size_t i = 0; i < n; i++)
 		(void)evbuffer_add_printf(out,
 			"WWW-Authenticate: Digest realm=\"" AUTH_REALM "\", nonce=\"%s\", "
 			"algorithm=%s, qop=\"auth\"%s\r\n",
-			nonce, algorithms[i], stale ? ", stale=true" : "");
-	if (basic)
-		(void)evbuffer_add_printf(out,
-			"WWW-Authenticate: Basic realm=\"" AUTH_REALM "\", charset=\"UTF-8\"\r\n");
+			nonce, algorithms[i], result == AUTHENTICATE_STALE ? ", stale=true" : "");
+	(void)evbuffer_add_printf(
+		out, "WWW-Authenticate: Basic realm=\"" AUTH_REALM "\", charset=\"UTF-8\"\r\n");
 }
 
 void authenticate_write_nonce(char *ret, size_t size, int64_t at_us)

@@ -7,13 +7,15 @@
 #include "server/base/attributes.h"
 #include "server/base/auth.h"
 #include "server/base/login_limit.h"
+#include "server/base/recent.h"
 
 struct evbuffer;
 struct sockaddr;
 
 /*
  * Who is asking? Basic and Digest (MD5 and SHA-256) for HTTP and RTSP servers, from one table of
- * users. Nonces are stateless: time and a keyed hash, good for five minutes, then `stale`.
+ * users. Nonces are stateless: time and a keyed hash, good for five minutes, then `stale`. A password that is
+ * kept by scrypt is checked by a worker: the first time it is PENDING; who was right is remembered for a while.
  */
 
 enum authenticate_result {
@@ -21,21 +23,31 @@ enum authenticate_result {
 	AUTHENTICATE_MISSING, /* no credentials: 401 with a challenge */
 	AUTHENTICATE_STALE,   /* right, but the nonce is too old: 401, stale=true */
 	AUTHENTICATE_WRONG,   /* 401; counted and logged here */
+	AUTHENTICATE_UNFIT,   /* Digest cannot check this user's password: 401 with Basic alone */
 	AUTHENTICATE_LATER,   /* too many were wrong: 429, Retry-After: asker->retry_after_s */
+	AUTHENTICATE_BUSY,    /* too many others wait: 503, Retry-After likewise */
+	AUTHENTICATE_PENDING, /* asker->on_known comes; then the same is to be asked again */
 };
 
 /* Who asks: a connection, which embeds this. */
 struct authenticate_asker {
 	const char *protocol;           /* static, as in metrics: "http", "rtsp", "ftp" */
 	const struct sockaddr *address; /* the client's */
-	unsigned retry_after_s;         /* after AUTHENTICATE_LATER */
+	void (*on_known)(void *arg);    /* once after each AUTHENTICATE_PENDING, later */
+	void *arg;
+	unsigned retry_after_s; /* after AUTHENTICATE_LATER and AUTHENTICATE_BUSY */
 	/* authenticate.c's */
 	char known[LOGIN_LIMIT_USER_BYTES]; /* who has logged in by it, last; "": nobody */
 	struct metric *failures, *limited;
+	struct authenticate_check *check; /* that is under way; NULL: none */
+	bool is_wrong;                    /* what wrong_key is of, and has just been checked */
+	unsigned char wrong_key[RECENT_KEY_BYTES];
 };
 /* The address must live as long as the asker. */
-void authenticate_asker_init(
-	struct authenticate_asker *asker, const char *protocol, const struct sockaddr *address);
+void authenticate_asker_init(struct authenticate_asker *asker, const char *protocol,
+	const struct sockaddr *address, void (*on_known)(void *arg), void *arg);
+/* No on_known comes any more. */
+void authenticate_asker_fini(struct authenticate_asker *asker);
 
 /*
  * The users in force; replaced by a reload. NULL or empty: everybody is let in as NULL user (the
@@ -61,6 +73,7 @@ enum authenticate_result authenticate_password(struct authenticate_asker *asker,
 
 /*
  * Appends the WWW-Authenticate fields (with CRLF): Digest MD5 first, then SHA-256, then
- * MD5 again (some clients take the first, ffmpeg the last), then Basic when basic is true.
+ * MD5 again (some clients take the first, ffmpeg the last), then Basic. Digest is left out where it
+ * is of no use: to who is AUTHENTICATE_UNFIT, and to all when every password is kept by scrypt.
  */
-void authenticate_write_challenge(struct evbuffer *out, bool basic, bool stale);
+void authenticate_write_challenge(struct evbuffer *out, enum authenticate_result result);

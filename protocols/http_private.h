@@ -35,6 +35,7 @@ enum {
 enum http_state {
 	HTTP_WAITING,    /* for a request's first byte */
 	HTTP_READING,    /* a head */
+	HTTP_JUDGING,    /* who asks is being found out */
 	HTTP_COLLECTING, /* a body */
 	HTTP_RECEIVING,  /* a handler has the request and takes its body */
 	HTTP_ANSWERING,  /* a handler has the request */
@@ -125,8 +126,9 @@ struct http_request {
 	/* the verdict: who handles it, or why nobody does */
 	const struct auth_user *user; /* during handle() only */
 	void (*handle)(struct http_request *request);
-	int refused;  /* a status, or 0 */
-	bool counted; /* among the sessions */
+	bool is_pending; /* who asks is not known yet: judge it again, when it is */
+	int refused;     /* a status, or 0 */
+	bool counted;    /* among the sessions */
 	char why[192];
 
 	/* the answer */
@@ -179,7 +181,7 @@ struct message_text http_signed_target(
 
 /* --- http_route.c --- */
 
-/* Decides who handles the request: sets `handle` and `user`, or `refused` and `why` with fields. */
+/* Decides who handles the request: sets `handle` and `user`, or `refused` and `why` with fields, or is_pending. */
 void http_request_judge(struct http_request *request);
 const struct http_method_row *http_method_find(struct message_text name);
 const char *http_method_label(const struct http_request *request);

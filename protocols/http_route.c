@@ -153,24 +153,32 @@ static bool http_check_user(struct http_request *request)
 	struct authenticate_asker *asker = &request->client->asker;
 	const struct message *m = &request->message;
 	char target[HTTP_SIGNED_BYTES];
+	enum authenticate_result result =
+		authenticate(asker, m->method, http_signed_target(request, target),
+			message_find(m, "Authorization"), &request->user);
 
-	switch (authenticate(asker, m->method, http_signed_target(request, target),
-		message_find(m, "Authorization"), &request->user)) {
+	switch (result) {
 	case AUTHENTICATED:
 		return true;
 	case AUTHENTICATE_MISSING:
 	case AUTHENTICATE_WRONG:
-		authenticate_write_challenge(request->fields, true, false);
-		break;
 	case AUTHENTICATE_STALE:
-		authenticate_write_challenge(request->fields, true, true);
+	case AUTHENTICATE_UNFIT:
+		authenticate_write_challenge(request->fields, result);
+		http_refuse(request, 401, "user name and password are needed");
 		break;
 	case AUTHENTICATE_LATER:
+	case AUTHENTICATE_BUSY:
 		http_add_field(request, "Retry-After", "%u", asker->retry_after_s);
-		http_refuse(request, 429, "too many wrong passwords: try again later");
-		return false;
+		if (result == AUTHENTICATE_LATER)
+			http_refuse(request, 429, "too many wrong passwords: try again later");
+		else
+			http_refuse(request, 503, "too many are logging in");
+		break;
+	case AUTHENTICATE_PENDING:
+		request->is_pending = true;
+		break;
 	}
-	http_refuse(request, 401, "user name and password are needed");
 	return false;
 }
 
@@ -246,6 +254,7 @@ static bool http_wants_slash(const struct http_request *request)
 void http_request_judge(struct http_request *request)
 {
 	(void)evbuffer_drain(request->fields, evbuffer_get_length(request->fields));
+	request->is_pending = false;
 	if (http_wants_slash(request))
 		request->handle = http_answer_bare;
 	else if (http_check_open_host(request) && http_check_user(request) &&

@@ -24,6 +24,7 @@ static const struct {
 } http_states[] = {
 	[HTTP_WAITING]    = { "waiting",    HTTP_KEEPALIVE_US },
 	[HTTP_READING]    = { "head",       HTTP_HEAD_US },
+	[HTTP_JUDGING]    = { "judging",    HTTP_STALLED_US },
 	[HTTP_COLLECTING] = { "body",       HTTP_BODY_US },
 	[HTTP_RECEIVING]  = { "receiving",  HTTP_STALLED_US },
 	[HTTP_ANSWERING]  = { "answering",  HTTP_STALLED_US },
@@ -191,6 +192,10 @@ static void http_connection_on_timer(evutil_socket_t fd, short what, void *arg)
 	case HTTP_COLLECTING:
 		http_connection_fail(c, 408, "the request did not come in time");
 		break;
+	case HTTP_JUDGING:
+		authenticate_asker_fini(&c->asker);
+		http_connection_fail(c, 503, "who asks could not be found out in time");
+		break;
 	case HTTP_RECEIVING:
 		if (http_connection_trickles(c))
 			http_connection_fail(c, 408, "the body did not come in time");
@@ -232,15 +237,12 @@ static void http_connection_dispatch(struct http_connection *c)
 		http_connection_pause(c);
 }
 
-static void http_connection_on_head(struct http_connection *c)
+/* Reads the body, where there is one and its handler does not take it, or answers. */
+static void http_connection_on_judged(struct http_connection *c)
 {
 	struct http_request *request = c->request;
 
-	if (request->is_old ||
-		message_text_has_token(message_find(&request->message, "Connection"), "close"))
-		c->close_after = true;
-	http_request_judge(request);
-	if (!request->has_body || (http_request_streams(request) && !request->refused)) {
+	if (request->body_whole || (http_request_streams(request) && !request->refused)) {
 		request->owes_continue = http_request_expects_continue(request);
 		http_connection_dispatch(c);
 		return;
@@ -257,6 +259,39 @@ static void http_connection_on_head(struct http_connection *c)
 		connection_write(c->socket, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 	}
 	http_connection_enter(c, HTTP_COLLECTING);
+}
+
+/* With the head read, and again with the body: the users may have changed while it came. */
+static void http_connection_judge(struct http_connection *c)
+{
+	if (!c->request->refused)
+		http_request_judge(c->request);
+	if (c->request->is_pending) {
+		http_connection_enter(c, HTTP_JUDGING);
+		http_connection_pause(c);
+	} else {
+		http_connection_on_judged(c);
+	}
+}
+
+static void http_connection_on_data(void *arg);
+
+static void http_connection_on_known(void *arg)
+{
+	struct http_connection *c = arg;
+
+	http_connection_resume(c);
+	http_connection_on_data(c); /* also when nothing came meanwhile */
+}
+
+static void http_connection_on_head(struct http_connection *c)
+{
+	struct http_request *request = c->request;
+
+	if (request->is_old ||
+		message_text_has_token(message_find(&request->message, "Connection"), "close"))
+		c->close_after = true;
+	http_connection_judge(c);
 }
 
 /* True: something was done and there may be more to do. */
@@ -308,9 +343,7 @@ static bool http_connection_read_body(struct http_connection *c)
 	}
 	if (result == 0)
 		return false;
-	if (!c->request->refused) /* the users may have changed while the body came */
-		http_request_judge(c->request);
-	http_connection_dispatch(c);
+	http_connection_judge(c);
 	return true;
 }
 
@@ -378,6 +411,11 @@ static bool http_connection_step(struct http_connection *c)
 	case HTTP_WAITING:
 	case HTTP_READING:
 		return http_connection_read_head(c);
+	case HTTP_JUDGING:
+		if (c->paused) /* not known yet */
+			return false;
+		http_connection_judge(c);
+		return true;
 	case HTTP_COLLECTING:
 		return http_connection_read_body(c);
 	case HTTP_RECEIVING:
@@ -428,6 +466,7 @@ static void http_connection_on_close(void *arg, enum close_reason reason, const 
 	c->socket = NULL;
 	TAILQ_REMOVE(&c->server->connections, c, entry);
 	c->server->n_connections--;
+	authenticate_asker_fini(&c->asker);
 	if (c->request)
 		http_request_end(c->request);
 	reactor_free_later(&c->dead, http_connection_fini, c);
@@ -483,7 +522,8 @@ static void http_server_on_accept(void *arg, int fd, const struct sockaddr *peer
 		&server->log, &http_connection_events, c);
 	c->peer = xstrdup(connection_peer(c->socket));
 	c->log = (struct log_name){ .parent = &server->log, .kind = "client", .name = c->peer };
-	authenticate_asker_init(&c->asker, "http", connection_peer_address(c->socket));
+	authenticate_asker_init(
+		&c->asker, "http", connection_peer_address(c->socket), http_connection_on_known, c);
 	connection_set_input_limit(c->socket, HTTP_INPUT_BYTES);
 	TAILQ_INSERT_TAIL(&server->connections, c, entry);
 	server->n_connections++;

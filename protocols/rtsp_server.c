@@ -160,6 +160,7 @@ static void rtsp_on_close(void *arg, enum close_reason reason, const char *detai
 		detail ? detail : "");
 	c->connection = NULL;
 	stream_wait_stop(&c->wait);
+	authenticate_asker_fini(&c->asker);
 	for (session = LIST_FIRST(&c->server->sessions); session; session = next) {
 		next = LIST_NEXT(session, entry);
 		if (session->connection == c)
@@ -168,6 +169,14 @@ static void rtsp_on_close(void *arg, enum close_reason reason, const char *detai
 	c->server->n_connections--;
 	LIST_REMOVE(c, entry);
 	reactor_free_later(&c->dead, rtsp_connection_fini, c);
+}
+
+/* Who asks is known now: the request is read again. */
+static void rtsp_on_known(void *arg)
+{
+	struct rtsp_connection *c = arg;
+
+	connection_resume(c->connection, PAUSE_BUSY);
 }
 
 static const struct connection_events rtsp_connection_events = {
@@ -194,7 +203,8 @@ static void rtsp_on_accept(void *arg, int fd, const struct sockaddr *peer, int p
 	}
 	c->peer = xstrdup(connection_peer(c->connection));
 	c->log.name = c->peer;
-	authenticate_asker_init(&c->asker, "rtsp", connection_peer_address(c->connection));
+	authenticate_asker_init(
+		&c->asker, "rtsp", connection_peer_address(c->connection), rtsp_on_known, c);
 	connection_set_input_limit(c->connection, INPUT_BYTES);
 	server->n_connections++;
 	LIST_INSERT_HEAD(&server->connections, c, entry);

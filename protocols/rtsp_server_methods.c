@@ -497,24 +497,29 @@ static bool check_user(struct rtsp_request *r)
 {
 	const struct message *m = r->message;
 	struct authenticate_asker *asker = &r->c->asker;
+	enum authenticate_result result = authenticate(
+		asker, m->method, m->target, message_find(m, "Authorization"), &r->user);
 
-	switch (authenticate(
-		asker, m->method, m->target, message_find(m, "Authorization"), &r->user)) {
+	switch (result) {
 	case AUTHENTICATED:
 		return true;
 	case AUTHENTICATE_MISSING:
 	case AUTHENTICATE_WRONG:
-		authenticate_write_challenge(r->fields, true, false);
-		break;
 	case AUTHENTICATE_STALE:
-		authenticate_write_challenge(r->fields, true, true);
+	case AUTHENTICATE_UNFIT:
+		authenticate_write_challenge(r->fields, result);
+		answer(r, 401);
 		break;
 	case AUTHENTICATE_LATER:
+	case AUTHENTICATE_BUSY:
 		add_field(r, "Retry-After: %u", asker->retry_after_s);
-		answer(r, 429);
-		return false;
+		answer(r, result == AUTHENTICATE_LATER ? 429 : 503);
+		break;
+	case AUTHENTICATE_PENDING:
+		r->waits = true;
+		connection_pause(r->c->connection, PAUSE_BUSY);
+		break;
 	}
-	answer(r, 401);
 	return false;
 }
 

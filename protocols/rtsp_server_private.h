@@ -155,8 +155,8 @@ void rtsp_connection_update_idle(struct rtsp_connection *connection);
 /* --- rtsp_server_methods.c --- */
 
 /*
- * Answers one request with its body. Returns false when it waits for its stream: then it stays at the
- * head of the input, and comes again.
+ * Answers one request with its body. Returns false when it waits for its stream, or for who asks to be known:
+ * then it stays at the head of the input, and comes again.
  */
 bool rtsp_answer_request(struct rtsp_connection *connection, const struct message *message,
 	struct message_text body);

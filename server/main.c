@@ -31,6 +31,7 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/base/scrypt.h"
 #include "server/base/tls.h"
 #include "server/base/wall_clock.h"
 #include "server/base/worker.h"
@@ -687,7 +688,7 @@ static char *read_password(void)
 	return NULL;
 }
 
-static int run_hash_password(const char *user)
+static int run_hash_password(const char *user, bool by_scrypt)
 {
 	char *password = read_password();
 	char *hash;
@@ -696,7 +697,7 @@ static int run_hash_password(const char *user)
 		fputs("nvrd: no password was given\n", stderr);
 		return EXIT_FAILURE;
 	}
-	hash = auth_hash_password(user, password);
+	hash = by_scrypt ? scrypt_hash(password) : auth_hash_password(user, password);
 	printf("%s\n", hash);
 	free(hash);
 	memory_free_secret(password);
@@ -707,7 +708,7 @@ static int usage(FILE *to, int status)
 {
 	fputs("usage: nvrd -c FILE [--check | --rescan | --retention-plan]\n"
 	      "       nvrd --demo\n"
-	      "       nvrd --hash-password USER\n"
+	      "       nvrd --hash-password USER [--scrypt]\n"
 	      "       nvrd --version\n",
 		to);
 	return status;
@@ -721,6 +722,7 @@ int main(int argc, char **argv)
 		{ "demo",           no_argument,       NULL, 'd'},
 		{ "hash-password",  required_argument, NULL, 'p'},
 		{ "rescan",         no_argument,       NULL, 's'},
+		{ "scrypt",         no_argument,       NULL, 'y'},
 		{ "retention-plan", no_argument,       NULL, 'r'},
 		{ "version",        no_argument,       NULL, 'v'},
 		{ "help",           no_argument,       NULL, 'h'},
@@ -728,7 +730,8 @@ int main(int argc, char **argv)
 	};
 	struct nvrd nvrd = { 0 };
 	enum task task = TASK_RUN;
-	bool demo = false;
+	const char *hash_user = NULL;
+	bool demo = false, by_scrypt = false;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
@@ -749,7 +752,11 @@ int main(int argc, char **argv)
 			demo = true;
 			break;
 		case 'p':
-			return run_hash_password(optarg);
+			hash_user = optarg;
+			break;
+		case 'y':
+			by_scrypt = true;
+			break;
 		case 'v':
 			puts("nvrd " NVRD_VERSION);
 			return EXIT_SUCCESS;
@@ -759,7 +766,10 @@ int main(int argc, char **argv)
 			return usage(stderr, EXIT_FAILURE);
 		}
 	}
-	if (optind != argc || demo == (nvrd.file != NULL) || (demo && task != TASK_RUN))
+	if (hash_user && optind == argc && !demo && !nvrd.file)
+		return run_hash_password(hash_user, by_scrypt);
+	if (optind != argc || by_scrypt || demo == (nvrd.file != NULL) ||
+		(demo && task != TASK_RUN))
 		return usage(stderr, EXIT_FAILURE);
 	return demo ? run_demo(&nvrd) : run_file(&nvrd, task);
 }

@@ -127,6 +127,23 @@ static void a_hashed_password_works_like_the_plain_one(void **state)
 	free(hash);
 }
 
+/* Else who reads the configuration could log in by Digest with the text of the hash. */
+static void a_hash_of_scrypt_is_no_password(void **state)
+{
+	static const char hash[] =
+		"$scrypt$ln=15,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg$MDEyMzQ1Njc4OWFiY2RlZg";
+	struct auth_user *user = user_of("anna", hash);
+	char one[AUTH_HASH_HEX_BYTES], two[AUTH_HASH_HEX_BYTES];
+
+	(void)state;
+	assert_false(auth_check_password(user, hash, strlen(hash)));
+	auth_user_ha1(user, AUTH_MD5, one);
+	auth_user_ha1(user, AUTH_MD5, two);
+	assert_int_equal(strlen(one), 32);
+	assert_string_not_equal(one, two);
+	auth_user_free(user);
+}
+
 static void ha1_is_of_name_realm_and_password(void **state)
 {
 	struct auth_user *user = user_of("anna", "secret");
@@ -223,6 +240,7 @@ int main(void)
 		cmocka_unit_test(a_password_with_a_nul_is_another_one),
 		cmocka_unit_test(nobody_has_no_password),
 		cmocka_unit_test(a_hashed_password_works_like_the_plain_one),
+		cmocka_unit_test(a_hash_of_scrypt_is_no_password),
 		cmocka_unit_test(ha1_is_of_name_realm_and_password),
 		cmocka_unit_test(every_cut_of_a_hash_is_no_hash),
 		cmocka_unit_test(users_are_found_by_their_whole_name),

@@ -17,10 +17,19 @@
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
 #include "tests/http_conversation.h"
+#include "tests/reactor_until.h"
 
 static struct auth_users users;
 static struct authenticate_asker asker;
 static struct sockaddr_in address = { .sin_family = AF_INET };
+
+static unsigned known; /* calls */
+
+static void on_known(void *arg)
+{
+	(void)arg;
+	known++;
+}
 
 /* Nobody has failed, and a client comes that nobody has heard of. */
 static void ask_from_elsewhere(void)
@@ -28,7 +37,8 @@ static void ask_from_elsewhere(void)
 	authenticate_fini();
 	authenticate_set_users(&users);
 	address.sin_addr.s_addr = htonl(ntohl(address.sin_addr.s_addr) + 1);
-	authenticate_asker_init(&asker, "http", (const struct sockaddr *)(const void *)&address);
+	authenticate_asker_init(
+		&asker, "http", (const struct sockaddr *)(const void *)&address, on_known, NULL);
 }
 
 static int set_up(void **state)
@@ -230,7 +240,7 @@ static void test_challenges(void **state)
 	int n = 0;
 
 	(void)state;
-	authenticate_write_challenge(out, true, true);
+	authenticate_write_challenge(out, AUTHENTICATE_STALE);
 	while ((line = evbuffer_readln(out, NULL, EVBUFFER_EOL_CRLF_STRICT))) {
 		static const char name[] = "WWW-Authenticate: ";
 		static const enum auth_algorithm algorithms[] = { AUTH_MD5, AUTH_SHA256, AUTH_MD5 };
@@ -251,9 +261,11 @@ static void test_challenges(void **state)
 	}
 	assert_int_equal(n, 4);
 	assert_int_equal(evbuffer_get_length(out), 0);
-	authenticate_write_challenge(out, false, false);
-	assert_int_equal(evbuffer_search(out, "Basic", 5, NULL).pos, -1);
+	authenticate_write_challenge(out, AUTHENTICATE_MISSING);
 	assert_int_equal(evbuffer_search(out, "stale", 5, NULL).pos, -1);
+	assert_int_equal(evbuffer_drain(out, evbuffer_get_length(out)), 0);
+	authenticate_write_challenge(out, AUTHENTICATE_UNFIT);
+	assert_int_equal(evbuffer_search(out, "Digest", 6, NULL).pos, -1);
 	evbuffer_free(out);
 }
 
@@ -277,7 +289,7 @@ static void test_who_is_wrong_too_often_has_to_wait(void **state)
 	ask_from_elsewhere();
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(say(&asker, WRONG), AUTHENTICATE_WRONG);
-	authenticate_asker_init(&another, "ftp", asker.address);
+	authenticate_asker_init(&another, "ftp", asker.address, on_known, NULL);
 	assert_int_equal(say(&asker, RIGHT), AUTHENTICATE_LATER);
 	assert_int_equal(asker.retry_after_s, 4);
 	assert_int_equal(
@@ -297,7 +309,7 @@ static void test_who_has_logged_in_by_a_connection_goes_on(void **state)
 	(void)state;
 	ask_from_elsewhere();
 	assert_int_equal(say(&asker, RIGHT), AUTHENTICATED);
-	authenticate_asker_init(&another, "http", asker.address);
+	authenticate_asker_init(&another, "http", asker.address, on_known, NULL);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(say(&another, WRONG), AUTHENTICATE_WRONG);
 	assert_int_equal(say(&another, RIGHT), AUTHENTICATE_LATER);
@@ -324,6 +336,102 @@ static void test_requests_without_credentials_or_with_an_old_nonce_do_not_count(
 	assert_int_equal(say(&asker, RIGHT), AUTHENTICATED);
 }
 
+static void set_password(const char *name, const char *password)
+{
+	/* ours, where nobody else looks */
+	struct auth_user *user =
+		(struct auth_user *)(uintptr_t)auth_find(&users, name, strlen(name));
+
+	free(user->password);
+	user->password = strdup(password);
+	authenticate_set_users(&users);
+}
+
+/* The password "secret" with a low cost: python3, hashlib.scrypt(). */
+#define KEPT \
+	"$scrypt$ln=10,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg$S7FwBvpu+z8K0PUVUagFRTUAB2dAxIZpzVHvLZir+98"
+
+static void test_a_password_kept_by_scrypt_is_checked_by_a_worker(void **state)
+{
+	struct authenticate_asker another;
+	char nonce[64], value[2048];
+
+	(void)state;
+	ask_from_elsewhere();
+	set_password("anna", KEPT);
+	authenticate_asker_init(&another, "rtsp", asker.address, on_known, NULL);
+	known = 0;
+	assert_int_equal(say(&asker, RIGHT), AUTHENTICATE_PENDING);
+	REACTOR_UNTIL(known == 1);
+	assert_int_equal(say(&asker, RIGHT), AUTHENTICATED);
+	assert_int_equal(say(&another, RIGHT), AUTHENTICATED); /* it is remembered */
+	assert_int_equal(say(&asker, WRONG), AUTHENTICATE_PENDING);
+	REACTOR_UNTIL(known == 2);
+	assert_int_equal(say(&asker, WRONG), AUTHENTICATE_WRONG);
+	assert_int_equal(say(&asker, WRONG), AUTHENTICATE_PENDING); /* that is not */
+	REACTOR_UNTIL(known == 3);
+	assert_int_equal(say(&asker, RIGHT), AUTHENTICATED);
+	authenticate_set_users(&users);
+	assert_int_equal(say(&asker, RIGHT), AUTHENTICATE_PENDING); /* a reload forgets */
+	REACTOR_UNTIL(known == 4);
+	authenticate_write_nonce(nonce, sizeof(nonce), reactor_monotonic_us());
+	answer(value, AUTH_MD5, true, nonce, KEPT, "GET", "/");
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(say(&asker, value), AUTHENTICATE_UNFIT);
+	assert_int_equal(say(&asker, RIGHT), AUTHENTICATED);
+	set_password("anna", "secret");
+}
+
+/* An unknown user costs the same, and never gets in, even with another one's password. */
+static void test_an_unknown_user_is_checked_like_one_with_scrypt(void **state)
+{
+	static const char nobody[] = "Basic bm9ib2R5OnNlY3JldA=="; /* nobody:secret */
+
+	(void)state;
+	ask_from_elsewhere();
+	set_password("anna", KEPT);
+	known = 0;
+	assert_int_equal(say(&asker, nobody), AUTHENTICATE_PENDING);
+	REACTOR_UNTIL(known == 1);
+	assert_int_equal(say(&asker, nobody), AUTHENTICATE_WRONG);
+	set_password("anna", "secret");
+}
+
+static void test_too_many_checks_are_refused(void **state)
+{
+	enum {
+		MANY = 40
+	};
+	struct authenticate_asker askers[MANY];
+	unsigned posted = 0;
+
+	(void)state;
+	ask_from_elsewhere();
+	set_password("anna", KEPT);
+	known = 0;
+	for (size_t i = 0; i < MANY; i++) {
+		char name[32];
+		const struct auth_user *user;
+
+		authenticate_asker_init(&askers[i], "ftp", asker.address, on_known, NULL);
+		(void)snprintf(name, sizeof(name), "wrong%zu", i);
+		enum authenticate_result result =
+			authenticate_password(&askers[i], "anna", name, &user);
+		if (result == AUTHENTICATE_PENDING)
+			posted++;
+		else
+			assert_int_equal(result, AUTHENTICATE_BUSY);
+	}
+	assert_in_range(posted, 8, MANY - 1);
+	for (size_t i = 1; i < MANY; i++)
+		authenticate_asker_fini(&askers[i]); /* gone: nobody is told */
+	REACTOR_UNTIL(known == 1);
+	authenticate_fini();
+	assert_int_equal(known, 1);
+	authenticate_set_users(&users);
+	set_password("anna", "secret");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +446,9 @@ int main(void)
 		cmocka_unit_test(test_who_has_logged_in_by_a_connection_goes_on),
 		cmocka_unit_test(
 			test_requests_without_credentials_or_with_an_old_nonce_do_not_count),
+		cmocka_unit_test(test_a_password_kept_by_scrypt_is_checked_by_a_worker),
+		cmocka_unit_test(test_an_unknown_user_is_checked_like_one_with_scrypt),
+		cmocka_unit_test(test_too_many_checks_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -13,6 +13,7 @@
 #include <openssl/rand.h>
 
 #include "server/base/memory.h"
+#include "server/base/scrypt.h"
 
 /* A hashed password: this, the HA1 of MD5, '$', the HA1 of SHA-256. */
 #define HASH_PREFIX "$nvrd$1$"
@@ -182,6 +183,8 @@ void auth_user_ha1(
 
 	/* Hashed in both cases, so that the time does not tell how the password is kept. */
 	hash_ha1(algorithm, user->name, user->password, strlen(user->password), ret);
+	if (scrypt_is_hash(user->password))
+		auth_random_hex(ret, algorithms[algorithm].bytes);
 	if (!auth_is_hash(user->password))
 		return;
 	const char *md5 = user->password + strlen(HASH_PREFIX);

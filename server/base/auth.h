@@ -30,7 +30,7 @@ enum {
 struct auth_user {
 	TAILQ_ENTRY(auth_user) entry;
 	char *name;
-	char *password; /* as written: plain, or $nvrd$1$<MD5 HA1>$<SHA-256 HA1>; secret */
+	char *password; /* as written: plain, $nvrd$1$<MD5 HA1>$<SHA-256 HA1>, or scrypt.h's; secret */
 	enum auth_role role;
 	char **cameras; /* NULL: all; else a NULL-ended list of names */
 	int line;       /* where it stands in the file */
@@ -47,7 +47,7 @@ const struct auth_user *auth_find(const struct auth_users *users, const char *na
 
 /*
  * Whether the plain password is this user's; compares in constant time. user may be NULL: then
- * false, after the same work.
+ * false, after the same work. False for one that is kept by scrypt, which takes its time: scrypt_matches().
  */
 bool auth_check_password(const struct auth_user *user, const char *password, size_t n) MUST_CHECK;
 
@@ -57,7 +57,7 @@ bool auth_check_password(const struct auth_user *user, const char *password, siz
  */
 bool auth_has_algorithm(enum auth_algorithm algorithm);
 
-/* H(name:realm:password) in lower-case hex, for realm AUTH_REALM. */
+/* H(name:realm:password) in lower-case hex, for realm AUTH_REALM. Random where scrypt has the password. */
 void auth_user_ha1(
 	const struct auth_user *user, enum auth_algorithm algorithm, char ret[AUTH_HASH_HEX_BYTES]);
 

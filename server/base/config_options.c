@@ -6,6 +6,7 @@
 #include "server/base/config_private.h"
 #include "server/base/network.h"
 #include "server/base/schedule.h"
+#include "server/base/scrypt.h"
 
 enum {
 	PASSWORD_BYTES = 255,
@@ -137,7 +138,7 @@ static const char *check_password(const char *text)
 	}
 	if (strncmp(text, "$nvrd$", strlen("$nvrd$")) == 0 && !auth_is_hash(text))
 		return "is not a whole hash as nvrd --hash-password prints it";
-	return NULL;
+	return scrypt_is_hash(text) ? scrypt_check_text(text) : NULL;
 }
 
 /* What sources may look like; `network`: a host follows, in a URI's letters. */
@@ -420,7 +421,8 @@ const struct config_option config_options[] = {
 		.required = true,
 		.applies = APPLIES_NOTHING,
 		.check = check_password,
-		.help = "The password, or what nvrd --hash-password printed for it.",
+		.help = "The password, or what nvrd --hash-password printed for it. With a hash of scrypt only Basic "
+			"and FTP can log in, not Digest.",
 	},
 	{
 		.key = "users.*.role",

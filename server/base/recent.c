@@ -56,23 +56,20 @@ static const unsigned char *recent_secret(void)
 	return secret;
 }
 
+/* Each text under the hash of those before it: nothing is copied, and no text can look like two. */
 void recent_key(unsigned char ret[RECENT_KEY_BYTES], const char *const parts[])
 {
-	unsigned char text[2048];
-	size_t n = 0;
+	unsigned char key[RECENT_KEY_BYTES];
 	unsigned bytes = 0;
 
+	memcpy(ret, recent_secret(), RECENT_KEY_BYTES);
 	for (; *parts; parts++) {
-		size_t part = strlen(*parts) + 1;
-
-		if (part > sizeof(text) - n)
-			abort(); /* names and passwords are shorter */
-		memcpy(text + n, *parts, part);
-		n += part;
+		memcpy(key, ret, sizeof(key));
+		if (!HMAC(EVP_sha256(), key, sizeof(key), (const unsigned char *)*parts,
+			    strlen(*parts), ret, &bytes))
+			abort();
 	}
-	if (!HMAC(EVP_sha256(), recent_secret(), RECENT_KEY_BYTES, text, n, ret, &bytes))
-		abort();
-	OPENSSL_cleanse(text, n);
+	OPENSSL_cleanse(key, sizeof(key));
 }
 
 static const struct recent_entry *recent_find(

@@ -21,7 +21,7 @@ struct recent *recent_new(size_t limit, int64_t life_us);
 void recent_free(struct recent *recent); /* NULL is fine */
 void recent_clear(struct recent *recent);
 
-/* The hash of these texts, each with its end; `parts` ends with a NULL. */
+/* The hash of these texts, of any length; `parts` ends with a NULL. */
 void recent_key(unsigned char ret[RECENT_KEY_BYTES], const char *const parts[]);
 
 /* Whether it was added less than life_us ago. */
