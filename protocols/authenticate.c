@@ -58,8 +58,7 @@ static struct {
 	struct login_limit *limit;
 	struct recent *logins; /* over HTTP that the audit has; that knows no sessions */
 	struct recent
-		*verified; /* hashes and passwords that belong together, as the worker found */
-	struct log_repeated unfit;
+		*verified;     /* hashes and passwords that belong together, as the worker found */
 	struct worker *worker; /* NULL until a password is kept by scrypt */
 } authenticate_state;
 
@@ -198,34 +197,68 @@ static const struct auth_user *authenticate_find(const char *name, bool *known)
 	return user ? user : &stranger;
 }
 
-static enum authenticate_result authenticate_digest(const struct digest_credentials *c,
-	struct message_text method, struct message_text target, const struct auth_user **ret)
+/* Whose password it was. */
+struct authenticate_found {
+	const struct auth_user *user;
+	const struct auth_app_password *app; /* NULL: the user's own */
+};
+
+/* Looks for the one of the user's passwords that fits what was given. */
+static bool authenticate_fit(struct authenticate_found *ret, const struct auth_user *user,
+	bool (*fits)(const struct auth_user *with, const void *given), const void *given)
 {
+	const struct auth_app_password *app;
+
+	*ret = (struct authenticate_found){ .user = user };
+	if (fits(user, given))
+		return true;
+	TAILQ_FOREACH (app, &user->app_passwords, entry) {
+		const struct auth_user with = { .name = user->name, .password = app->password };
+
+		if (fits(&with, given)) {
+			ret->app = app;
+			return true;
+		}
+	}
+	return false;
+}
+
+struct authenticate_response {
+	const struct digest_credentials *credentials;
+	const char *method;
+};
+
+static bool authenticate_response_fits(const struct auth_user *with, const void *given)
+{
+	const struct authenticate_response *response = given;
+	const struct digest_credentials *c = response->credentials;
 	char ha1[AUTH_HASH_HEX_BYTES], expected[AUTH_HASH_HEX_BYTES];
+
+	auth_user_ha1(with, c->algorithm, ha1);
+	auth_digest_response(c->algorithm, ha1, response->method, c->uri, c->nonce,
+		c->has_qop ? c->nonce_count : NULL, c->cnonce, expected);
+	return auth_equal(expected, c->response);
+}
+
+static enum authenticate_result authenticate_digest(const struct digest_credentials *c,
+	struct message_text method, struct message_text target, struct authenticate_found *found)
+{
 	char method_text[32], target_text[sizeof(c->uri)];
+	struct authenticate_response response = { c, method_text };
 	bool known;
 	const struct auth_user *user = authenticate_find(c->user, &known);
 
-	if (scrypt_is_hash(user->password)) {
-		log_write_repeated(&authenticate_state.unfit, LOG_WARN, NULL,
-			"user %s: Digest cannot check a password that is kept by scrypt; Basic can",
-			user->name);
-		return AUTHENTICATE_UNFIT;
-	}
 	if (method.n >= sizeof(method_text) || target.n >= sizeof(target_text))
 		return AUTHENTICATE_WRONG;
 	message_text_copy(method_text, sizeof(method_text), method);
 	message_text_copy(target_text, sizeof(target_text), target);
-	auth_user_ha1(user, c->algorithm, ha1);
-	auth_digest_response(c->algorithm, ha1, method_text, c->uri, c->nonce,
-		c->has_qop ? c->nonce_count : NULL, c->cnonce, expected);
-	bool right = auth_equal(expected, c->response);
-	if (!right || !known || strcmp(c->realm, AUTH_REALM) != 0 ||
+	if (!authenticate_fit(found, user, authenticate_response_fits, &response))
+		return scrypt_is_hash(user->password) ? AUTHENTICATE_UNFIT : AUTHENTICATE_WRONG;
+	if (!known || strcmp(c->realm, AUTH_REALM) != 0 ||
 		!authenticate_uri_matches(c->uri, target_text))
 		return AUTHENTICATE_WRONG;
 	if (!authenticate_nonce_is_fresh(c->nonce, reactor_monotonic_us()))
 		return AUTHENTICATE_STALE;
-	*ret = user;
 	return AUTHENTICATED;
 }
 
@@ -313,24 +346,24 @@ static const char *authenticate_decoy(void)
 	return "";
 }
 
-static enum authenticate_result authenticate_plain(struct authenticate_asker *asker,
-	const char *name, const char *password, const struct auth_user **ret)
+static bool authenticate_password_fits(const struct auth_user *with, const void *given)
 {
-	const struct auth_user *user = auth_find(authenticate_state.users, name, strlen(name));
-	const char *kept = user ? user->password : authenticate_decoy();
-	enum authenticate_result result;
+	return auth_check_password(with, given, strlen(given));
+}
 
-	if (scrypt_is_hash(kept))
-		result = authenticate_scrypt(asker, kept, password);
-	else if (auth_check_password(user, password, strlen(password)))
+static enum authenticate_result authenticate_plain(struct authenticate_asker *asker,
+	const char *name, const char *password, struct authenticate_found *found)
+{
+	bool known;
+	const struct auth_user *user = authenticate_find(name, &known);
+	const char *kept = known ? user->password : authenticate_decoy();
+	enum authenticate_result result = AUTHENTICATE_WRONG;
+
+	if (authenticate_fit(found, user, authenticate_password_fits, password))
 		result = AUTHENTICATED;
-	else
-		result = AUTHENTICATE_WRONG;
-	if (result == AUTHENTICATED && !user)
-		result = AUTHENTICATE_WRONG;
-	if (result == AUTHENTICATED)
-		*ret = user;
-	return result;
+	else if (scrypt_is_hash(kept))
+		result = authenticate_scrypt(asker, kept, password);
+	return result == AUTHENTICATED && !known ? AUTHENTICATE_WRONG : result;
 }
 
 /* --- the verdict --- */
@@ -352,19 +385,19 @@ static bool authenticate_is_early(struct authenticate_asker *asker, const char *
 }
 
 static void authenticate_on_wrong(
-	struct authenticate_asker *asker, const char *name, int64_t now_us)
+	struct authenticate_asker *asker, const char *name, const char *why, int64_t now_us)
 {
 	const struct audit_actor actor = { name, asker->address, asker->protocol };
 
 	asker->known[0] = '\0';
 	metric_add(asker->failures, 1);
 	login_limit_failed(authenticate_state.limit, asker->address, name, now_us);
-	audit(&actor, "login-failed", "wrong user or password");
+	audit(&actor, "login-failed", "%s", why);
 }
 
 /* HTTP's connections come and go: what one user does there from one address within a while is one login. */
 static bool authenticate_is_audited(
-	const struct authenticate_asker *asker, const char *name, int64_t now_us)
+	const struct authenticate_asker *asker, const char *name, const char *app, int64_t now_us)
 {
 	char address[AUDIT_ADDRESS_BYTES];
 	unsigned char key[RECENT_KEY_BYTES];
@@ -372,7 +405,7 @@ static bool authenticate_is_audited(
 	if (strcmp(asker->protocol, "http") != 0)
 		return false;
 	audit_write_address(address, asker->address);
-	recent_key(key, (const char *const[]){ name, address, NULL });
+	recent_key(key, (const char *const[]){ name, app, address, NULL });
 	bool is_recent = recent_has(authenticate_state.logins, key, now_us);
 	recent_add(authenticate_state.logins, key, now_us);
 	return is_recent;
@@ -380,44 +413,63 @@ static bool authenticate_is_audited(
 
 /* Only the first success on a connection counts: what plays all day would forgive others behind its address. */
 static void authenticate_on_right(
-	struct authenticate_asker *asker, const char *name, int64_t now_us)
+	struct authenticate_asker *asker, const struct authenticate_found *found, int64_t now_us)
 {
+	const char *name = found->user->name, *app = found->app ? found->app->name : "";
 	const struct audit_actor actor = { name, asker->address, asker->protocol };
 
+	asker->scopes = found->app ? found->app->scopes : SCOPE_ALL;
 	if (strcmp(asker->known, name) == 0)
 		return;
-	if (!authenticate_is_audited(asker, name, now_us))
-		audit(&actor, "login", "logged in");
+	if (!authenticate_is_audited(asker, name, app, now_us))
+		audit(&actor, "login", "logged in%s%s",
+			*app ? " with the application password " : "", app);
 	(void)snprintf(asker->known, sizeof(asker->known), "%s", name);
 	login_limit_succeeded(authenticate_state.limit, asker->address, name, now_us);
 }
 
 /* The verdict is in. Returns it. */
-static enum authenticate_result authenticate_conclude(
-	struct authenticate_asker *asker, const char *name, enum authenticate_result result)
+static enum authenticate_result authenticate_conclude(struct authenticate_asker *asker,
+	const char *name, enum authenticate_result result, const struct authenticate_found *found)
 {
-	if (result == AUTHENTICATE_WRONG)
-		authenticate_on_wrong(asker, name, reactor_monotonic_us());
+	const char *why = "wrong user or password";
+
+	if (result == AUTHENTICATE_UNFIT)
+		why = "Digest cannot check a password that is kept by scrypt; Basic can";
+	if (result == AUTHENTICATED && found->app &&
+		!auth_app_password_is_valid(found->app, reactor_now_us())) {
+		why = "the application password has expired, or the machine's clock is wrong";
+		result = AUTHENTICATE_WRONG;
+	}
+	if (result == AUTHENTICATE_WRONG || result == AUTHENTICATE_UNFIT)
+		authenticate_on_wrong(asker, name, why, reactor_monotonic_us());
 	else if (result == AUTHENTICATED)
-		authenticate_on_right(asker, name, reactor_monotonic_us());
+		authenticate_on_right(asker, found, reactor_monotonic_us());
 	return result;
 }
 
 static enum authenticate_result authenticate_credentials(struct authenticate_asker *asker,
 	const struct digest_credentials *c, struct message_text method, struct message_text target,
-	const struct auth_user **user)
+	struct authenticate_found *found)
 {
-	enum authenticate_result result = AUTHENTICATE_WRONG;
+	enum authenticate_result result;
 
 	if (c->scheme == DIGEST_NONE)
 		return AUTHENTICATE_MISSING;
 	if (authenticate_is_early(asker, c->user))
 		return AUTHENTICATE_LATER;
 	if (c->scheme == DIGEST_BASIC)
-		result = authenticate_plain(asker, c->user, c->password, user);
+		result = authenticate_plain(asker, c->user, c->password, found);
 	else
-		result = authenticate_digest(c, method, target, user);
-	return authenticate_conclude(asker, c->user, result);
+		result = authenticate_digest(c, method, target, found);
+	return authenticate_conclude(asker, c->user, result, found);
+}
+
+/* Everybody is let in. */
+static enum authenticate_result authenticate_openly(struct authenticate_asker *asker)
+{
+	asker->scopes = SCOPE_ALL;
+	return AUTHENTICATED;
 }
 
 enum authenticate_result authenticate(struct authenticate_asker *asker, struct message_text method,
@@ -425,30 +477,40 @@ enum authenticate_result authenticate(struct authenticate_asker *asker, struct m
 	const struct auth_user **user)
 {
 	struct digest_credentials credentials;
+	struct authenticate_found found = { 0 };
 	enum authenticate_result result;
 	const char *why;
 
 	*user = NULL;
 	if (authenticate_is_open())
-		return AUTHENTICATED;
+		return authenticate_openly(asker);
 	if (!authorization.p)
 		return AUTHENTICATE_MISSING;
 	if (digest_parse_credentials(&credentials, authorization.p, authorization.n, &why) < 0)
-		return authenticate_conclude(asker, "", AUTHENTICATE_WRONG);
-	result = authenticate_credentials(asker, &credentials, method, target, user);
+		return authenticate_conclude(asker, "", AUTHENTICATE_WRONG, &found);
+	result = authenticate_credentials(asker, &credentials, method, target, &found);
 	OPENSSL_cleanse(credentials.password, sizeof(credentials.password));
+	if (result == AUTHENTICATED)
+		*user = found.user;
 	return result;
 }
 
 enum authenticate_result authenticate_password(struct authenticate_asker *asker, const char *name,
 	const char *password, const struct auth_user **user)
 {
+	struct authenticate_found found = { 0 };
+	enum authenticate_result result;
+
 	*user = NULL;
 	if (authenticate_is_open())
-		return AUTHENTICATED;
+		return authenticate_openly(asker);
 	if (authenticate_is_early(asker, name))
 		return AUTHENTICATE_LATER;
-	return authenticate_conclude(asker, name, authenticate_plain(asker, name, password, user));
+	result = authenticate_plain(asker, name, password, &found);
+	result = authenticate_conclude(asker, name, result, &found);
+	if (result == AUTHENTICATED)
+		*user = found.user;
+	return result;
 }
 
 /* Whether Digest can check the password of anybody. */
@@ -457,7 +519,7 @@ static bool authenticate_has_digest(void)
 	const struct auth_user *user;
 
 	TAILQ_FOREACH (user, authenticate_state.users, entry) {
-		if (!scrypt_is_hash(user->password))
+		if (!scrypt_is_hash(user->password) || !TAILQ_EMPTY(&user->app_passwords))
 			return true;
 	}
 	return false;

@@ -23,7 +23,7 @@ enum authenticate_result {
 	AUTHENTICATE_MISSING, /* no credentials: 401 with a challenge */
 	AUTHENTICATE_STALE,   /* right, but the nonce is too old: 401, stale=true */
 	AUTHENTICATE_WRONG,   /* 401; counted and logged here */
-	AUTHENTICATE_UNFIT,   /* Digest cannot check this user's password: 401 with Basic alone */
+	AUTHENTICATE_UNFIT, /* Digest cannot check this user's password: 401 with Basic alone; counted */
 	AUTHENTICATE_LATER,   /* too many were wrong: 429, Retry-After: asker->retry_after_s */
 	AUTHENTICATE_BUSY,    /* too many others wait: 503, Retry-After likewise */
 	AUTHENTICATE_PENDING, /* asker->on_known comes; then the same is to be asked again */
@@ -36,6 +36,11 @@ struct authenticate_asker {
 	void (*on_known)(void *arg);    /* once after each AUTHENTICATE_PENDING, later */
 	void *arg;
 	unsigned retry_after_s; /* after AUTHENTICATE_LATER and AUTHENTICATE_BUSY */
+	/*
+	 * After AUTHENTICATED: what the password is good for, of enum auth_scope. What it is not good for is
+	 * refused by the caller, 403, and the user's role and cameras count besides.
+	 */
+	unsigned scopes;
 	/* authenticate.c's */
 	char known[LOGIN_LIMIT_USER_BYTES]; /* who has logged in by it, last; "": nobody */
 	struct metric *failures, *limited;

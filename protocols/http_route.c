@@ -182,6 +182,38 @@ static bool http_check_user(struct http_request *request)
 	return false;
 }
 
+/* What an application's password is for; what is in none of these is for the user's own. */
+static bool http_check_scope(struct http_request *request)
+{
+	static const struct {
+		const char *prefix; /* as of routes; "/" is the root alone */
+		unsigned read, change;
+	} areas[] = {
+		{"/",             SCOPE_DAV_READ, SCOPE_DAV    },
+		{ "/recordings/", SCOPE_DAV_READ, SCOPE_DAV    },
+		{ "/uploads/",    SCOPE_DAV_READ, SCOPE_DAV    },
+		{ "/live/",       SCOPE_LIVE,     SCOPE_LIVE   },
+		{ "/metrics",     SCOPE_METRICS,  SCOPE_METRICS},
+	};
+	static const unsigned reading = HTTP_GET | HTTP_HEAD | HTTP_OPTIONS | HTTP_PROPFIND;
+	bool reads = request->method && (request->method->bit & reading);
+	unsigned scopes = request->client->asker.scopes, wanted = 0;
+
+	if (scopes == SCOPE_ALL)
+		return true;
+	for (size_t i = 0; i < ARRAY_LENGTH(areas); i++) {
+		bool is_root = strcmp(areas[i].prefix, "/") == 0;
+
+		if (is_root ? strcmp(request->path, "/") == 0
+			    : http_route_matches(areas[i].prefix, request->path))
+			wanted = reads ? areas[i].read : areas[i].change;
+	}
+	if (scopes & wanted)
+		return true;
+	http_refuse(request, 403, "this application password is not for that");
+	return false;
+}
+
 static bool http_check_camera(struct http_request *request)
 {
 	char camera[URI_PATH_BYTES];
@@ -258,6 +290,6 @@ void http_request_judge(struct http_request *request)
 	if (http_wants_slash(request))
 		request->handle = http_answer_bare;
 	else if (http_check_open_host(request) && http_check_user(request) &&
-		 http_check_camera(request))
+		 http_check_scope(request) && http_check_camera(request))
 		http_judge_route(request);
 }

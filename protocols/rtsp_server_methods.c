@@ -55,6 +55,7 @@ static const struct {
 	{200,  "OK"			      },
 	{ 400, "Bad Request"                     },
 	{ 401, "Unauthorized"                    },
+	{ 403, "Forbidden"                       },
 	{ 404, "Not Found"                       },
 	{ 405, "Method Not Allowed"              },
 	{ 406, "Not Acceptable"                  },
@@ -502,7 +503,10 @@ static bool check_user(struct rtsp_request *r)
 
 	switch (result) {
 	case AUTHENTICATED:
-		return true;
+		if (asker->scopes & SCOPE_RTSP)
+			return true;
+		answer(r, 403);
+		break;
 	case AUTHENTICATE_MISSING:
 	case AUTHENTICATE_WRONG:
 	case AUTHENTICATE_STALE:

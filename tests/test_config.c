@@ -221,6 +221,80 @@ static void volumes_are_a_list(void **state)
 		"nvrd.yaml:1: storage.volumes: has more than 8 volumes\n");
 }
 
+static void users_have_application_passwords(void **state)
+{
+	struct config *config =
+		parse("users:\n"
+		      "  anna:\n"
+		      "    password: x\n"
+		      "    app_passwords:\n"
+		      "      - name: nas\n"
+		      "        password: y\n"
+		      "        scope: [dav:read, ftp]\n"
+		      "        expires: 2027-01-31\n"
+		      "      - {name: prometheus, password: z, scope: [metrics]}\n");
+	const struct auth_user *anna = auth_find(&config->users, "anna", 4);
+	const struct auth_app_password *nas = TAILQ_FIRST(&anna->app_passwords);
+	const struct auth_app_password *other = TAILQ_NEXT(nas, entry);
+
+	(void)state;
+	assert_string_equal(nas->name, "nas");
+	assert_string_equal(nas->password, "y");
+	assert_int_equal(nas->scopes, SCOPE_DAV_READ | SCOPE_FTP_READ | SCOPE_FTP);
+	assert_true(nas->expires_us == INT64_C(1801353600) * SECOND); /* date -d 2027-01-31Z +%s */
+	assert_int_equal(other->scopes, SCOPE_METRICS);
+	assert_true(other->expires_us == 0);
+	config_free(config);
+	expect_errors("users: {a: {password: x, app_passwords: y}}",
+		"nvrd.yaml:1: users.a.app_passwords: expected a list such as "
+		"[{name: phone, password: \"...\", scope: [live]}]\n");
+	expect_errors("users: {a: {password: x, app_passwords: [{nam: y}]}}",
+		"nvrd.yaml:1: users.a.app_passwords.nam: unknown key (did you mean name?)\n"
+		"nvrd.yaml:1: users.a.app_passwords.name: must be given\n"
+		"nvrd.yaml:1: users.a.app_passwords.password: must be given\n"
+		"nvrd.yaml:1: users.a.app_passwords.scope: must be given\n");
+	expect_errors("users:\n  a:\n    password: x\n    app_passwords:\n"
+		      "      - {name: b, password: c, scope: [dav:write, live]}\n"
+		      "      - {name: b, password: d, scope: []}\n",
+		"nvrd.yaml:5: users.a.app_passwords: there is no scope \"dav:write\": dav, dav:read, "
+		"ftp, ftp:read, live, rtsp, metrics\n"
+		"nvrd.yaml:6: users.a.app_passwords: the scope is empty\n"
+		"nvrd.yaml:6: users.a.app_passwords: a name is given twice, first in line 5\n");
+	expect_errors(
+		"users: {a: {password: x, app_passwords: [{name: b, scope: [live], "
+		"password: \"$scrypt$ln=15,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg$MDEyMzQ1Njc4OWFiY2RlZg\"}]}}",
+		"nvrd.yaml:1: users.a.app_passwords.password: is kept by scrypt, which is for people's: "
+		"what a program keeps can be long and random\n");
+}
+
+static void days_are_dates(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds; /* date -u -d TEXT +%s; -1: refused */
+	} cases[] = {
+		{"1970-01-01",            0         },
+		{ "2000-02-29",           951782400 },
+		{ "2027-01-31",           1801353600},
+		{ "2027-02-29",           -1        },
+		{ "2027-04-31",           -1        },
+		{ "2027-13-01",           -1        },
+		{ "2027-1-1",             -1        },
+		{ "2027-01-31T00:00:00Z", -1        },
+		{ "tomorrow",             -1        },
+		{ "",                     -1        },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		int64_t us = -SECOND;
+
+		assert_int_equal(
+			config_parse_day(cases[i].text, &us), cases[i].seconds < 0 ? -EINVAL : 0);
+		assert_true(cases[i].seconds < 0 || us == cases[i].seconds * SECOND);
+	}
+}
+
 static void a_listener_left_out_of_listen_is_off(void **state)
 {
 	static const struct {
@@ -919,6 +993,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_full_file_is_read),
 		cmocka_unit_test(a_camera_may_have_nothing_but_uploads),
 		cmocka_unit_test(volumes_are_a_list),
+		cmocka_unit_test(users_have_application_passwords),
+		cmocka_unit_test(days_are_dates),
 		cmocka_unit_test(a_listener_left_out_of_listen_is_off),
 		cmocka_unit_test(mistakes_are_named_with_file_line_and_path),
 		cmocka_unit_test(no_message_shows_a_secret),

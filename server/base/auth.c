@@ -116,16 +116,66 @@ struct auth_user *auth_user_new(const char *name)
 	struct auth_user *user = xcalloc(1, sizeof(*user));
 
 	user->name = xstrdup(name);
+	TAILQ_INIT(&user->app_passwords);
 	return user;
+}
+
+static void free_names(char **names)
+{
+	for (size_t i = 0; names && names[i]; i++)
+		free(names[i]);
+	free(names);
+}
+
+struct auth_app_password *auth_app_password_new(struct auth_user *user)
+{
+	struct auth_app_password *app = xcalloc(1, sizeof(*app));
+
+	TAILQ_INSERT_TAIL(&user->app_passwords, app, entry);
+	return app;
+}
+
+bool auth_app_password_is_valid(const struct auth_app_password *app, int64_t now_us)
+{
+	return !app->expires_us || (now_us >= app->written_us && now_us < app->expires_us);
+}
+
+unsigned auth_scope_find(const char *word)
+{
+	static const struct {
+		const char *word;
+		unsigned scopes;
+	} rows[] = {
+		{"dav",       SCOPE_DAV | SCOPE_DAV_READ},
+		{ "dav:read", SCOPE_DAV_READ            },
+		{ "ftp",      SCOPE_FTP | SCOPE_FTP_READ},
+		{ "ftp:read", SCOPE_FTP_READ            },
+		{ "live",     SCOPE_LIVE                },
+		{ "rtsp",     SCOPE_RTSP                },
+		{ "metrics",  SCOPE_METRICS             },
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		if (strcmp(rows[i].word, word) == 0)
+			return rows[i].scopes;
+	}
+	return 0;
 }
 
 void auth_user_free(struct auth_user *user)
 {
+	struct auth_app_password *app;
+
 	if (!user)
 		return;
-	for (size_t i = 0; user->cameras && user->cameras[i]; i++)
-		free(user->cameras[i]);
-	free(user->cameras);
+	while ((app = TAILQ_FIRST(&user->app_passwords))) {
+		TAILQ_REMOVE(&user->app_passwords, app, entry);
+		free(app->name);
+		memory_free_secret(app->password);
+		free_names(app->scope);
+		free(app);
+	}
+	free_names(user->cameras);
 	memory_free_secret(user->password);
 	free(user->name);
 	free(user);

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/queue.h>
 
 #include "server/base/attributes.h"
@@ -27,13 +28,46 @@ enum {
 
 #define AUTH_REALM "nvrd"
 
+/* What an application's password is for. */
+enum auth_scope {
+	SCOPE_DAV_READ = 1 << 0, /* recordings and uploads over HTTP and WebDAV */
+	SCOPE_DAV = 1 << 1,      /* the same, and to change them */
+	SCOPE_FTP_READ = 1 << 2,
+	SCOPE_FTP = 1 << 3,
+	SCOPE_LIVE = 1 << 4, /* live pictures over HTTP */
+	SCOPE_RTSP = 1 << 5,
+	SCOPE_METRICS = 1 << 6,
+	SCOPE_ALL = (1 << 7) - 1,
+};
+
+/*
+ * A further password of a user, for one program: good for part of what the user may do, perhaps until a day,
+ * never for more.
+ */
+struct auth_app_password {
+	TAILQ_ENTRY(auth_app_password) entry;
+	char *name;         /* of the program, for people */
+	char *password;     /* as a user's, but not by scrypt; secret */
+	char **scope;       /* as written, NULL-ended */
+	unsigned scopes;    /* of enum auth_scope */
+	int64_t expires_us; /* UTC; 0: never */
+	int64_t written_us; /* UTC: when this was surely over already; 0: unknown */
+	int line;           /* where it stands in the file */
+};
+TAILQ_HEAD(auth_app_passwords, auth_app_password);
+
+enum {
+	AUTH_APP_PASSWORDS = 16 /* at most so many of a user */
+};
+
 struct auth_user {
 	TAILQ_ENTRY(auth_user) entry;
 	char *name;
 	char *password; /* as written: plain, $nvrd$1$<MD5 HA1>$<SHA-256 HA1>, or scrypt.h's; secret */
 	enum auth_role role;
 	char **cameras; /* NULL: all; else a NULL-ended list of names */
-	int line;       /* where it stands in the file */
+	struct auth_app_passwords app_passwords;
+	int line; /* where it stands in the file */
 };
 TAILQ_HEAD(auth_users, auth_user);
 
@@ -41,6 +75,16 @@ struct auth_user *auth_user_new(const char *name);
 void auth_user_free(struct auth_user *user);
 /* A copy for whoever outlives the configuration; NULL of NULL. It has no password: it cannot log in. */
 struct auth_user *auth_user_copy(const struct auth_user *user);
+
+/* Appended to the user's, for the caller to fill; freed with the user. */
+struct auth_app_password *auth_app_password_new(struct auth_user *user);
+/*
+ * Whether it has not expired, by UTC. With a clock that is known to be wrong, since it is behind the time
+ * when the password was written down, a password that expires is not good.
+ */
+bool auth_app_password_is_valid(const struct auth_app_password *app, int64_t now_us);
+/* The scopes of a word such as "dav:read", of enum auth_scope; 0: there is no such word. */
+unsigned auth_scope_find(const char *word);
 
 /* NULL when there is none of that name. */
 const struct auth_user *auth_find(const struct auth_users *users, const char *name, size_t n);

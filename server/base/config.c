@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "server/base/config_private.h"
 #include "server/base/memory.h"
@@ -129,6 +130,15 @@ void *config_add_user(struct config *config, const char *name, int line)
 	return user;
 }
 
+void *config_add_app_password(struct auth_user *user, int line)
+{
+	struct auth_app_password *app = auth_app_password_new(user);
+
+	app->line = line;
+	config_options_set_defaults("users.*.app_passwords[].", app);
+	return app;
+}
+
 void *config_add_volume(struct config *config, int line)
 {
 	struct config_volume *volume = xcalloc(1, sizeof(*volume));
@@ -222,6 +232,21 @@ struct config *config_parse(const char *file, const char *text, size_t n, char *
 	return config_parse_text(file, text, n, true, errors);
 }
 
+/* Whatever the clock says, it was not earlier than this. */
+static void set_written(struct config *config)
+{
+	struct auth_app_password *app;
+	struct auth_user *user;
+	struct stat st;
+
+	if (stat(config->file, &st) < 0)
+		return;
+	TAILQ_FOREACH (user, &config->users, entry) {
+		TAILQ_FOREACH (app, &user->app_passwords, entry)
+			app->written_us = (int64_t)st.st_mtim.tv_sec * 1000000;
+	}
+}
+
 struct config *config_load(const char *file, char **errors)
 {
 	char *why = NULL;
@@ -236,6 +261,8 @@ struct config *config_load(const char *file, char **errors)
 	struct config *config = config_parse(file, text, n, errors);
 	explicit_bzero(text, n);
 	free(text);
+	if (config)
+		set_written(config);
 	return config;
 }
 

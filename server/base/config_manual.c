@@ -16,6 +16,7 @@ static const char *const type_names[] = {
 	[OPTION_ENUM] = "word",
 	[OPTION_BOOL] = "yes|no",
 	[OPTION_NAMES] = "list",
+	[OPTION_DAY] = "day|never",
 };
 
 /* "cameras.*.source" as the manual names it: "cameras.NAME.source". */

@@ -141,6 +141,13 @@ static const char *check_password(const char *text)
 	return scrypt_is_hash(text) ? scrypt_check_text(text) : NULL;
 }
 
+static const char *check_app_password(const char *text)
+{
+	if (scrypt_is_hash(text))
+		return "is kept by scrypt, which is for people's: what a program keeps can be long and random";
+	return check_password(text);
+}
+
 /* What sources may look like; `network`: a host follows, in a URI's letters. */
 static const struct {
 	const char *prefix;
@@ -211,6 +218,7 @@ static const char *check_schedule(const char *text)
 /* The field of an object, for `offset`. */
 #define IN_CONFIG(field) offsetof(struct config, field)
 #define IN_USER(field) offsetof(struct auth_user, field)
+#define IN_APP_PASSWORD(field) offsetof(struct auth_app_password, field)
 #define IN_CAMERA(field) offsetof(struct config_camera, field)
 #define IN_VOLUME(field) offsetof(struct config_volume, field)
 
@@ -440,6 +448,44 @@ const struct config_option config_options[] = {
 		.example = "[porch, yard]",
 		.applies = APPLIES_NOTHING,
 		.help = "The cameras that the user may see; all when left out.",
+	},
+	{
+		.key = "users.*.app_passwords[].name",
+		.type = OPTION_STRING,
+		.offset = IN_APP_PASSWORD(name),
+		.required = true,
+		.applies = APPLIES_NOTHING,
+		.check = config_check_user_name,
+		.help = "Another password of this user, for one program: what people call that.",
+	},
+	{
+		.key = "users.*.app_passwords[].password",
+		.type = OPTION_SECRET,
+		.offset = IN_APP_PASSWORD(password),
+		.required = true,
+		.applies = APPLIES_NOTHING,
+		.check = check_app_password,
+		.help = "The password, best a long random one, or what nvrd --hash-password printed for it with the "
+			"user's name. The program gives it with the user's name.",
+	},
+	{
+		.key = "users.*.app_passwords[].scope",
+		.type = OPTION_NAMES,
+		.offset = IN_APP_PASSWORD(scope),
+		.required = true,
+		.applies = APPLIES_NOTHING,
+		.help = "What it is for, a list of: dav (recordings and uploads over HTTP and WebDAV), dav:read, ftp, "
+			"ftp:read, live (live pictures over HTTP), rtsp, metrics. With :read nothing can be changed. "
+			"It never gives more than the user may do.",
+	},
+	{
+		.key = "users.*.app_passwords[].expires",
+		.type = OPTION_DAY,
+		.offset = IN_APP_PASSWORD(expires_us),
+		.standard = "never",
+		.applies = APPLIES_NOTHING,
+		.help = "From which day on it is not good any more, UTC. As long as the machine's clock is behind the time "
+			"of the configuration file, and so surely wrong, a password that expires is not good either.",
 	},
 	{
 		.key = "cameras.*.source",

@@ -66,6 +66,7 @@ enum config_type {
 	OPTION_ENUM,
 	OPTION_BOOL,
 	OPTION_NAMES, /* char **, NULL-ended; NULL when left out */
+	OPTION_DAY,   /* int64_t, microseconds: the beginning of a day UTC; 0 for 'never' */
 };
 
 /* What a changed value touches on a reload. */
@@ -86,7 +87,7 @@ struct config_option {
 	const char *
 		key; /* "storage.path"; "cameras.*.source" for a field of each camera; "storage.volumes[].path" for one of a list's entries */
 	enum config_type type;
-	size_t offset;        /* in struct config, struct auth_user or struct config_camera */
+	size_t offset;        /* in struct config, or in the object that the key is of */
 	const char *standard; /* the default as text; NULL: none */
 	bool required;
 	enum config_applies applies;
@@ -126,6 +127,8 @@ bool config_option_equal(const struct config_option *option, const void *a, cons
 int config_parse_duration(const char *text, int64_t *ret_us) MUST_CHECK;
 /* "500GB", "2TiB": a whole number that is not 0, and its unit. Returns 0 or -EINVAL. */
 int config_parse_size(const char *text, uint64_t *ret_bytes) MUST_CHECK;
+/* "2027-01-31": its beginning, UTC. Returns 0 or -EINVAL. */
+int config_parse_day(const char *text, int64_t *ret_us) MUST_CHECK;
 /* yes, no, true, false, on, off. Returns 0 or -EINVAL. */
 int config_parse_bool(const char *text, bool *ret) MUST_CHECK;
 /* NULL, or what is wrong with the name of a camera, of a user. */
@@ -140,7 +143,8 @@ enum {
 };
 const char *config_show(char ret[CONFIG_SHOWN_BYTES], const char *text);
 
-/* Appends a user, a camera, a volume, with defaults. */
+/* Appends a user, a password of one, a camera, a volume, with defaults. */
+void *config_add_app_password(struct auth_user *user, int line);
 void *config_add_user(struct config *config, const char *name, int line);
 void *config_add_camera(struct config *config, const char *name, int line);
 void *config_add_volume(struct config *config, int line);

@@ -339,29 +339,64 @@ static bool find_subsection(char ret[CONFIG_KEY_BYTES], const char *prefix, cons
 static void read_options(struct loading *l, const char *prefix, void *object,
 	const struct config_node *map, const char *path);
 
-/* storage.volumes: a list of mappings. */
-static void read_volumes(struct loading *l, const struct config_node *list, const char *path)
+static void *add_volume(struct loading *l, void *object, int line)
 {
-	static const char prefix[] = "storage.volumes[].";
+	(void)object;
+	return config_add_volume(l->config, line);
+}
+
+static void *add_app_password(struct loading *l, void *object, int line)
+{
+	(void)l;
+	return config_add_app_password(object, line);
+}
+
+/* Options that are lists of mappings. */
+static const struct list {
+	const char *key;
+	const char *prefix; /* of the rows of what is in them */
+	size_t limit;
+	const char *items, *example;
+	void *(*add)(struct loading *l, void *object, int line);
+} lists[] = {
+	{"storage.volumes",        "storage.volumes[].",       CONFIG_VOLUMES,     "volumes",
+         "[{path: /mnt/warm, keep: 90d}]",                    add_volume      },
+	{ "users.*.app_passwords", "users.*.app_passwords[].", AUTH_APP_PASSWORDS, "passwords",
+         "[{name: phone, password: \"...\", scope: [live]}]", add_app_password},
+};
+
+static const struct list *find_list(const char *prefix, const char *name)
+{
+	size_t n = strlen(prefix);
+
+	for (size_t i = 0; i < ARRAY_LENGTH(lists); i++) {
+		if (strncmp(lists[i].key, prefix, n) == 0 && strcmp(lists[i].key + n, name) == 0)
+			return &lists[i];
+	}
+	return NULL;
+}
+
+static void read_list(struct loading *l, const struct list *list, void *object,
+	const struct config_node *node, const char *path)
+{
 	const struct config_node *item;
 	size_t n = 0;
 
-	if (list->kind != NODE_LIST) {
-		if (!is_empty(list))
-			config_fail(l->errors, list->line, path,
-				"expected a list such as [{path: /mnt/warm, keep: 90d}]");
+	if (node->kind != NODE_LIST) {
+		if (!is_empty(node))
+			config_fail(l->errors, node->line, path, "expected a list such as %s",
+				list->example);
 		return;
 	}
-	TAILQ_FOREACH (item, &list->children, entry) {
-		if (++n > CONFIG_VOLUMES) {
-			config_fail(l->errors, item->line, path, "has more than %d volumes",
-				CONFIG_VOLUMES);
+	TAILQ_FOREACH (item, &node->children, entry) {
+		if (++n > list->limit) {
+			config_fail(l->errors, item->line, path, "has more than %zu %s",
+				list->limit, list->items);
 			return;
 		}
 		if (check_map(l, item, path)) {
-			read_options(
-				l, prefix, config_add_volume(l->config, item->line), item, path);
-			check_required(l, prefix, item, path);
+			read_options(l, list->prefix, list->add(l, object, item->line), item, path);
+			check_required(l, list->prefix, item, path);
 		}
 	}
 }
@@ -378,10 +413,11 @@ static void read_options(struct loading *l, const char *prefix, void *object,
 		/* a dot in a key of the table stands between a section and what is in it */
 		const struct config_option *option =
 			strchr(child->key, '.') ? NULL : config_option_find(prefix, child->key);
+		const struct list *list = find_list(prefix, child->key);
 
 		join(shown, path, child->key);
-		if (object == l->config && strcmp(shown, "storage.volumes") == 0) {
-			read_volumes(l, child, shown);
+		if (list) {
+			read_list(l, list, object, child, shown);
 		} else if (option) {
 			read_option(l, option, object, child, shown);
 		} else if (!find_subsection(below, prefix, child->key)) {
@@ -514,6 +550,36 @@ static void check_user_cameras(struct loading *l, const struct auth_user *user)
 	}
 }
 
+/* The words of a scope, and names that are given twice. */
+static void check_app_passwords(struct loading *l, const struct auth_user *user)
+{
+	struct auth_app_password *app, *other;
+	char path[PATH_BYTES], shown[CONFIG_SHOWN_BYTES];
+
+	(void)snprintf(
+		path, sizeof(path), "users.%s.app_passwords", config_show(shown, user->name));
+	TAILQ_FOREACH (app, &user->app_passwords, entry) {
+		if (app->scope && !app->scope[0])
+			config_fail(l->errors, app->line, path, "the scope is empty");
+		for (char **word = app->scope; word && *word; word++) {
+			unsigned scopes = auth_scope_find(*word);
+
+			if (!scopes)
+				config_fail(l->errors, app->line, path,
+					"there is no scope \"%s\": dav, dav:read, ftp, ftp:read, live, "
+					"rtsp, metrics",
+					config_show(shown, *word));
+			app->scopes |= scopes;
+		}
+		other = app;
+		while ((other = TAILQ_PREV(other, auth_app_passwords, entry))) {
+			if (app->name && other->name && strcmp(app->name, other->name) == 0)
+				config_fail(l->errors, app->line, path,
+					"a name is given twice, first in line %d", other->line);
+		}
+	}
+}
+
 static void cut_slashes(char *path)
 {
 	for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
@@ -577,5 +643,7 @@ void config_read(struct config *config, const struct config_node *root, bool may
 	TAILQ_FOREACH (user, &config->users, entry) {
 		if (errors->count < CONFIG_ERRORS)
 			check_user_cameras(&l, user);
+		if (errors->count < CONFIG_ERRORS)
+			check_app_passwords(&l, user);
 	}
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "server/base/config_private.h"
 #include "server/base/memory.h"
@@ -81,6 +82,18 @@ int config_parse_size(const char *text, uint64_t *ret_bytes)
 		return 0;
 	}
 	return -EINVAL;
+}
+
+int config_parse_day(const char *text, int64_t *ret_us)
+{
+	struct tm tm = { 0 }, given;
+	const char *end = strptime(text, "%Y-%m-%d", &tm);
+
+	if (!end || *end || end - text != sizeof("2027-01-31") - 1)
+		return -EINVAL;
+	given = tm;
+	*ret_us = (int64_t)timegm(&tm) * 1000000;
+	return tm.tm_mday == given.tm_mday && tm.tm_mon == given.tm_mon ? 0 : -EINVAL;
 }
 
 int config_parse_bool(const char *text, bool *ret)
@@ -261,6 +274,16 @@ static const char *set_enum(
 	return expected(buf, words, text);
 }
 
+static const char *set_day(void *field, const char *text, char buf[CONFIG_WHY_BYTES])
+{
+	int64_t value = 0;
+
+	if (strcmp(text, "never") != 0 && config_parse_day(text, &value) < 0)
+		return expected(buf, "a day such as 2027-01-31, or never", text);
+	*(int64_t *)field = value;
+	return NULL;
+}
+
 static const char *set_bool(void *field, const char *text, char buf[CONFIG_WHY_BYTES])
 {
 	bool value;
@@ -306,6 +329,8 @@ const char *config_option_set(const struct config_option *option, void *object, 
 		(void)snprintf(
 			buf, CONFIG_WHY_BYTES, "expected a list such as %s", option->example);
 		return buf;
+	case OPTION_DAY:
+		return set_day(field, text, buf);
 	}
 	abort();
 }
@@ -353,6 +378,7 @@ void config_options_clear(const char *prefix, void *object)
 		case OPTION_SHARE:
 		case OPTION_ENUM:
 		case OPTION_BOOL:
+		case OPTION_DAY:
 			break;
 		}
 	}
@@ -394,6 +420,7 @@ void config_options_copy(const char *prefix, void *to, const void *from)
 		case OPTION_DURATION:
 		case OPTION_KEEP:
 		case OPTION_SIZE:
+		case OPTION_DAY:
 			memcpy(field, value, sizeof(int64_t));
 			break;
 		case OPTION_SHARE:
@@ -438,6 +465,7 @@ bool config_option_equal(const struct config_option *option, const void *a, cons
 	case OPTION_DURATION:
 	case OPTION_KEEP:
 	case OPTION_SIZE:
+	case OPTION_DAY:
 		return memcmp(one, two, sizeof(int64_t)) == 0;
 	case OPTION_SHARE:
 		return ((const struct config_share *)one)->bytes ==
