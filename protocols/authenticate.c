@@ -35,7 +35,7 @@ enum {
 	LOGINS = 256,
 	VERIFIED = 64,
 	CHECKS = 8, /* that wait for the worker; more are refused */
-	BUSY_RETRY_S = 2,
+	BUSY_RETRY_US = 2000000,
 };
 #define NONCE_LIFE_US (INT64_C(300) * 1000000)
 #define LOGIN_LIFE_US (INT64_C(600) * 1000000)
@@ -262,6 +262,14 @@ static enum authenticate_result authenticate_digest(const struct digest_credenti
 	return AUTHENTICATED;
 }
 
+static enum authenticate_result authenticate_later(
+	struct authenticate_asker *asker, int64_t wait_us)
+{
+	asker->retry_after_s = (unsigned)((wait_us + 999999) / 1000000);
+	metric_add(asker->limited, 1);
+	return AUTHENTICATE_LATER;
+}
+
 /* --- passwords that are kept by scrypt --- */
 
 static void authenticate_check_free(struct authenticate_check *check)
@@ -310,8 +318,7 @@ static enum authenticate_result authenticate_post(struct authenticate_asker *ask
 		authenticate_state.worker = worker_new("login", CHECKS, 1 << 20);
 	if (worker_post(authenticate_state.worker, &check->job) < 0) {
 		authenticate_check_free(check);
-		asker->retry_after_s = BUSY_RETRY_S;
-		return AUTHENTICATE_BUSY;
+		return authenticate_later(asker, BUSY_RETRY_US);
 	}
 	asker->check = check;
 	return AUTHENTICATE_PENDING;
@@ -379,8 +386,7 @@ static bool authenticate_is_early(struct authenticate_asker *asker, const char *
 		authenticate_state.limit, asker->address, name, reactor_monotonic_us());
 	if (wait_us == 0)
 		return false;
-	asker->retry_after_s = (unsigned)((wait_us + 999999) / 1000000);
-	metric_add(asker->limited, 1);
+	(void)authenticate_later(asker, wait_us);
 	return true;
 }
 

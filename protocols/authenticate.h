@@ -24,8 +24,7 @@ enum authenticate_result {
 	AUTHENTICATE_STALE,   /* right, but the nonce is too old: 401, stale=true */
 	AUTHENTICATE_WRONG,   /* 401; counted and logged here */
 	AUTHENTICATE_UNFIT, /* Digest cannot check this user's password: 401 with Basic alone; counted */
-	AUTHENTICATE_LATER,   /* too many were wrong: 429, Retry-After: asker->retry_after_s */
-	AUTHENTICATE_BUSY,    /* too many others wait: 503, Retry-After likewise */
+	AUTHENTICATE_LATER, /* too many were wrong, or are being checked: 429, Retry-After: asker->retry_after_s */
 	AUTHENTICATE_PENDING, /* asker->on_known comes; then the same is to be asked again */
 };
 
@@ -35,7 +34,7 @@ struct authenticate_asker {
 	const struct sockaddr *address; /* the client's */
 	void (*on_known)(void *arg);    /* once after each AUTHENTICATE_PENDING, later */
 	void *arg;
-	unsigned retry_after_s; /* after AUTHENTICATE_LATER and AUTHENTICATE_BUSY */
+	unsigned retry_after_s; /* after AUTHENTICATE_LATER */
 	/*
 	 * After AUTHENTICATED: what the password is good for, of enum auth_scope. What it is not good for is
 	 * refused by the caller, 403, and the user's role and cameras count besides.

@@ -53,11 +53,17 @@ static void change_on_done(void *arg, int error, bool created)
 		http_answer(c->check.request, created ? 201 : 204, NULL, NULL);
 }
 
-static void change_wait(struct dav_change *c, struct tree_request *pending)
+/* It is said now who did it: what has begun goes on when the client has gone. */
+static void change_wait(struct dav_change *c, struct tree_request *pending, const char *what)
 {
+	const struct dav_check *check = &c->check;
+
 	c->pending = pending;
 	if (!pending)
-		http_tree_answer_error(c->check.request, -EAGAIN);
+		http_tree_answer_error(check->request, -EAGAIN);
+	else
+		http_audit(check->request, check->user, what, "%s%s%s", check->path,
+			*c->to ? " to " : "", c->to);
 }
 
 /* --- MKCOL --- */
@@ -69,8 +75,10 @@ static void mkcol_on_checked(struct dav_check *check, const struct tree_entry *e
 	if (entry)
 		http_answer_error(check->request, 405, "there is something of this name");
 	else if (!dav_is_locked(check, check->path, LOCK_SELF | LOCK_PARENT))
-		change_wait(c, tree_make_collection(dav_get_tree(), check->path, check->user,
-				       change_on_done, c));
+		change_wait(c,
+			tree_make_collection(
+				dav_get_tree(), check->path, check->user, change_on_done, c),
+			"make-collection");
 }
 
 void dav_mkcol(struct http_request *request)
@@ -98,7 +106,8 @@ static void delete_on_checked(struct dav_check *check, const struct tree_entry *
 		http_answer_error(check->request, 400, "a collection is deleted with all in it");
 	else if (!dav_is_locked(check, check->path, LOCK_SELF | LOCK_PARENT | LOCK_BELOW))
 		change_wait(c,
-			tree_delete(dav_get_tree(), check->path, check->user, change_on_done, c));
+			tree_delete(dav_get_tree(), check->path, check->user, change_on_done, c),
+			"delete");
 }
 
 void dav_delete(struct http_request *request)
@@ -124,8 +133,10 @@ static void copy_on_checked(struct dav_check *check, const struct tree_entry *en
 		return;
 	if (dav_is_locked(check, c->to, LOCK_SELF | LOCK_PARENT | LOCK_BELOW))
 		return;
-	change_wait(c, tree_copy(dav_get_tree(), check->path, c->to, c->flags, check->user,
-			       change_on_done, c));
+	change_wait(c,
+		tree_copy(dav_get_tree(), check->path, c->to, c->flags, check->user, change_on_done,
+			c),
+		c->flags & TREE_MOVE ? "move" : "copy");
 }
 
 /* Depth and Overwrite; false: it has been answered. */

@@ -51,8 +51,10 @@ static void put_on_body(void *context, struct evbuffer *data, bool last)
 	if (!last && !goes_on)
 		http_pause_body(p->check.request);
 	/* somebody may have locked it while the body came */
-	if (last && !dav_is_locked(&p->check, p->check.path, put_reach(p)))
-		tree_put_commit(p->put, put_expected_etag(p));
+	if (!last || dav_is_locked(&p->check, p->check.path, put_reach(p)))
+		return;
+	http_audit(p->check.request, p->check.user, "put", "%s", p->check.path);
+	tree_put_commit(p->put, put_expected_etag(p));
 }
 
 static void put_on_begun(void *arg)

@@ -4,6 +4,8 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +13,7 @@
 
 #include "protocols/http_host.h"
 #include "protocols/http_private.h"
+#include "server/base/audit.h"
 #include "server/base/memory.h"
 
 struct http_request *http_request_new(struct http_connection *client)
@@ -254,6 +257,21 @@ const struct auth_user *http_user(const struct http_request *request)
 const struct log_name *http_log(const struct http_request *request)
 {
 	return request->log.kind ? &request->log : &request->client->log;
+}
+
+void http_audit(const struct http_request *request, const struct auth_user *user, const char *what,
+	const char *format, ...)
+{
+	const struct authenticate_asker *asker = &request->client->asker;
+	const struct audit_actor actor = { user ? user->name : NULL, asker->address,
+		asker->protocol };
+	char text[HTTP_TARGET_BYTES];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	audit(&actor, what, "%s", text);
 }
 
 struct evbuffer *http_body(struct http_request *request)

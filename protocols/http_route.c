@@ -168,12 +168,9 @@ static bool http_check_user(struct http_request *request)
 		http_refuse(request, 401, "user name and password are needed");
 		break;
 	case AUTHENTICATE_LATER:
-	case AUTHENTICATE_BUSY:
 		http_add_field(request, "Retry-After", "%u", asker->retry_after_s);
-		if (result == AUTHENTICATE_LATER)
-			http_refuse(request, 429, "too many wrong passwords: try again later");
-		else
-			http_refuse(request, 503, "too many are logging in");
+		http_refuse(
+			request, 429, "too many logins, or too many wrong ones: try again later");
 		break;
 	case AUTHENTICATE_PENDING:
 		request->is_pending = true;

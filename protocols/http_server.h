@@ -91,6 +91,9 @@ struct message_text http_field(const struct http_request *request, const char *n
 /* NULL when no users are configured. Valid during handle() only; later use auth_user_copy(). */
 const struct auth_user *http_user(const struct http_request *request);
 const struct log_name *http_log(const struct http_request *request);
+/* A line of who (NULL: without users) does what (see server/base/audit.h), and to what. */
+void http_audit(const struct http_request *request, const struct auth_user *user, const char *what,
+	const char *format, ...) PRINTF(4, 5);
 /* The request's body, read whole before handle() (limit HTTP_BODY_BYTES; larger: 413); but that of PUT. */
 enum {
 	HTTP_BODY_BYTES = 1 << 20

@@ -515,9 +515,8 @@ static bool check_user(struct rtsp_request *r)
 		answer(r, 401);
 		break;
 	case AUTHENTICATE_LATER:
-	case AUTHENTICATE_BUSY:
 		add_field(r, "Retry-After: %u", asker->retry_after_s);
-		answer(r, result == AUTHENTICATE_LATER ? 429 : 503);
+		answer(r, 429);
 		break;
 	case AUTHENTICATE_PENDING:
 		r->waits = true;

@@ -23,6 +23,7 @@
 #include "protocols/prometheus.h"
 #include "protocols/rtsp_server.h"
 #include "protocols/web.h"
+#include "server/base/audit.h"
 #include "server/base/auth.h"
 #include "server/base/certificate.h"
 #include "server/base/config.h"
@@ -252,7 +253,8 @@ static void nvrd_apply(struct nvrd *nvrd, struct config *config)
 	nvrd_apply_to_http(nvrd);
 	nvrd_replace_tls(nvrd, &config->tls.server, config->tls.certificate);
 	config_free(before);
-	log_info(NULL, "%s: applied", config->file);
+	audit(&(struct audit_actor){ .protocol = "signal" }, "configuration", "%s: applied",
+		config->file);
 }
 
 /* Without users only loopback is safe; a reload cannot move the listeners there. */

@@ -134,7 +134,7 @@ struct evbuffer;
 	X(METRIC_AUTH_FAILURES, COUNTER, "nvrd_auth_failures_total", "server",                       \
 		"Requests refused for wrong credentials.")                                           \
 	X(METRIC_AUTH_LIMITED, COUNTER, "nvrd_auth_limited_total", "server",                         \
-		"Requests refused unread after too many with wrong credentials.")                    \
+		"Requests refused for now: too many wrong credentials before, or too many at once.") \
 	X(METRIC_LOG_MESSAGES, COUNTER, "nvrd_log_messages_total", "level", "Log lines written.")
 // clang-format on
 
