@@ -199,13 +199,52 @@ def check_audit(nvrd):
     report(not found, "no password is in the log", found)
 
 
+def reload(nvrd):
+    def lines():
+        return len([line for line in audit(nvrd) if line["audit"] == "configuration"])
+
+    before = lines()
+    nvrd.reload()
+    wait_for(lambda: lines() > before, 20, "a reload")
+
+
+def say(address, text):
+    """All that comes for these bytes, after which our end is shut."""
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(text.encode())
+        connection.shutdown(socket.SHUT_WR)
+        data = b""
+        while piece := connection.recv(65536):
+            data += piece
+    return data.decode(errors="replace")
+
+
 def check_reload(nvrd):
     nvrd.users = users(hashed("--scrypt", password="other"))
     nvrd.configure(CAMERAS)
-    applied = len([line for line in audit(nvrd) if line["audit"] == "configuration"])
-    nvrd.reload()
-    wait_for(lambda: len([line for line in audit(nvrd) if line["audit"] == "configuration"]) > applied, 20)
+    reload(nvrd)
     report([ask(nvrd, "GET", "/metrics", basic("anna", p))[0] for p in ("secret", "other")] == [401, 200], "a reload forgets which password was right")
+    # each of these is the first that has to wait for the worker
+    login = f"Authorization: {basic('anna', 'other')['Authorization']}\r\n"
+    get = f"GET /recordings/ HTTP/1.1\r\nHost: {nvrd.http}\r\n{login}"
+    body = '<propfind xmlns="DAV:"><allprop/></propfind>'
+    propfind = f"PROPFIND /uploads/ HTTP/1.1\r\nHost: {nvrd.http}\r\n{login}Depth: 0\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    for name, text, expected in (
+            ("two at once, and the client's end is shut", f"{get}\r\n{get}\r\n", ["200", "200"]),
+            ("with a body, and another one behind it", propfind + f"{get}Connection: close\r\n\r\n", ["207", "200"]),
+            ("by HTTP/1.0", f"GET /metrics HTTP/1.0\r\n{login}\r\n", ["200"]),
+            ("a body that is taken as it comes", f"PUT /uploads/porch/r.txt HTTP/1.1\r\nHost: {nvrd.http}\r\n{login}Content-Length: 5\r\n\r\nhello", ["201"])):
+        reload(nvrd)
+        answer = say(nvrd.http, text)
+        report(re.findall(r"(?m)^HTTP/1\.1 (\d+)", answer) == expected, f"the first that asks after a reload: {name}", answer)
+    reload(nvrd)
+    out = subprocess.run(["curl", "-sS", "-m", "20", "-v", "-T", NVRD, "-H", "Expect: 100-continue", "-u", "anna:other", f"http://{nvrd.http}/uploads/porch/nvrd.txt"], capture_output=True, text=True)
+    report("HTTP/1.1 100 Continue" in out.stderr and "HTTP/1.1 201" in out.stderr, "and one that waits to be told to go on", out.stderr[-2000:])
+    reload(nvrd)
+    options = f"OPTIONS rtsp://{nvrd.rtsp}/porch RTSP/1.0\r\nCSeq: 2\r\n\r\n"
+    answer = say(nvrd.rtsp, f"DESCRIBE rtsp://{nvrd.rtsp}/porch RTSP/1.0\r\nCSeq: 1\r\n{login}\r\n{options}")
+    report(re.findall(r"RTSP/1\.0 (\d+).*\r\nCSeq: (\d+)", answer) == [("200", "1"), ("200", "2")], "and over RTSP, in order", answer)
 
 
 CAMERAS = {"porch": {"source": '"test:"'}, "garden": {"source": '"upload:"'}}
