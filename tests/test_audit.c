@@ -39,19 +39,25 @@ static const char *line_of(
 
 static const struct sockaddr *address(const char *text)
 {
-	static struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
-	static struct sockaddr_in v4 = { .sin_family = AF_INET };
+	static struct sockaddr_storage some[8];
+	static unsigned n;
+	struct sockaddr_storage *storage = &some[n++ % 8];
+	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)storage;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)storage;
 
-	if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
-		return (const struct sockaddr *)(const void *)&v4;
-	assert_int_equal(inet_pton(AF_INET6, text, &v6.sin6_addr), 1);
-	return (const struct sockaddr *)(const void *)&v6;
+	storage->ss_family = AF_INET;
+	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1)
+		return (const struct sockaddr *)(const void *)storage;
+	storage->ss_family = AF_INET6;
+	assert_int_equal(inet_pton(AF_INET6, text, &v6->sin6_addr), 1);
+	return (const struct sockaddr *)(const void *)storage;
 }
 
 static void a_line_says_who_where_and_what(void **state)
 {
 	const struct audit_actor anna = { "anna", address("192.0.2.1"), "http" };
 	const struct audit_actor nobody = { NULL, address("2001:db8::1"), "ftp" };
+	const struct audit_actor mapped = { "anna", address("::ffff:192.0.2.2"), "http" };
 	const struct audit_actor here = { NULL, NULL, "signal" };
 
 	(void)state;
@@ -62,6 +68,7 @@ static void a_line_says_who_where_and_what(void **state)
 		"\"protocol\":\"http\",\"message\":\"/uploads/a\"}\n"));
 	assert_non_null(strstr(line_of(LOG_TEXT, &nobody, "put", "x"),
 		" audit put: address 2001:db8::1: protocol ftp: x\n"));
+	assert_non_null(strstr(line_of(LOG_TEXT, &mapped, "put", "x"), ": address 192.0.2.2: "));
 	assert_non_null(strstr(line_of(LOG_TEXT, &here, "configuration", "applied"),
 		" audit configuration: protocol signal: applied\n"));
 }

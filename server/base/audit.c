@@ -33,10 +33,17 @@ static void write_user(char ret[USER_BYTES], const char *name)
 void audit_write_address(char ret[AUDIT_ADDRESS_BYTES], const struct sockaddr *address)
 {
 	const void *bytes = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
+	const struct in6_addr *v6 =
+		&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+	int family = address->sa_family;
 
-	if (address->sa_family == AF_INET6)
-		bytes = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
-	if (!inet_ntop(address->sa_family, bytes, ret, AUDIT_ADDRESS_BYTES))
+	if (family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(v6)) { /* IPv4 at a listener of both */
+		family = AF_INET;
+		bytes = &v6->s6_addr[12];
+	} else if (family == AF_INET6) {
+		bytes = v6;
+	}
+	if (!inet_ntop(family, bytes, ret, AUDIT_ADDRESS_BYTES))
 		(void)snprintf(ret, AUDIT_ADDRESS_BYTES, "unknown");
 }
 
