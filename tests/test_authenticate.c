@@ -336,11 +336,21 @@ static void test_requests_without_credentials_or_with_an_old_nonce_do_not_count(
 	assert_int_equal(say(&asker, RIGHT), AUTHENTICATED);
 }
 
+static struct auth_user *user_of(const char *name)
+{
+	struct auth_user *user;
+
+	TAILQ_FOREACH (user, &users, entry) {
+		if (strcmp(user->name, name) == 0)
+			return user;
+	}
+	fail_msg("no user %s", name);
+	return NULL;
+}
+
 static void set_password(const char *name, const char *password)
 {
-	/* ours, where nobody else looks */
-	struct auth_user *user =
-		(struct auth_user *)(uintptr_t)auth_find(&users, name, strlen(name));
+	struct auth_user *user = user_of(name);
 
 	free(user->password);
 	user->password = strdup(password);
@@ -401,7 +411,7 @@ static void test_application_passwords(void **state)
 {
 	static const char basic[] = "Basic YW5uYTphcHA="; /* anna:app */
 	int64_t now_us = reactor_now_us();
-	struct auth_user *anna = (struct auth_user *)(uintptr_t)auth_find(&users, "anna", 4);
+	struct auth_user *anna = user_of("anna");
 	struct auth_app_password *app;
 	char nonce[64], value[2048];
 
