@@ -101,6 +101,12 @@ void authenticate_asker_init(struct authenticate_asker *asker, const char *proto
 	authenticate_state.verified = recent_new(VERIFIED, VERIFIED_LIFE_US);
 }
 
+void authenticate_asker_move(struct authenticate_asker *asker, const struct sockaddr *address)
+{
+	asker->address = address;
+	asker->known[0] = '\0';
+}
+
 void authenticate_asker_fini(struct authenticate_asker *asker)
 {
 	if (asker->check)

@@ -50,6 +50,8 @@ struct authenticate_asker {
 /* The address must live as long as the asker. */
 void authenticate_asker_init(struct authenticate_asker *asker, const char *protocol,
 	const struct sockaddr *address, void (*on_known)(void *arg), void *arg);
+/* Another client asks from now on: a reverse proxy sends the requests of many by one connection. */
+void authenticate_asker_move(struct authenticate_asker *asker, const struct sockaddr *address);
 /* No on_known comes any more. */
 void authenticate_asker_fini(struct authenticate_asker *asker);
 

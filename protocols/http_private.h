@@ -64,6 +64,7 @@ struct http_connection {
 	struct log_name log;
 	char *peer;
 	struct authenticate_asker asker;
+	struct sockaddr_in6 asker_address; /* behind a trusted proxy */
 	enum http_state state;
 	struct event *timer;          /* ends the state */
 	struct http_request *request; /* owned; NULL between requests */

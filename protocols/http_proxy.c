@@ -107,6 +107,18 @@ static const struct message_field *http_field_before(
 	return found;
 }
 
+static void http_set_asker(struct http_connection *c, const struct network_address *client)
+{
+	struct sockaddr_in6 *address = &c->asker_address;
+
+	if (address->sin6_family &&
+		memcmp(&address->sin6_addr, client->bytes, sizeof(client->bytes)) == 0)
+		return;
+	address->sin6_family = AF_INET6;
+	memcpy(&address->sin6_addr, client->bytes, sizeof(client->bytes));
+	authenticate_asker_move(&c->asker, (const struct sockaddr *)address);
+}
+
 static void http_take_client(struct http_request *request, struct network_address proxy)
 {
 	static const char name[] = "X-Forwarded-For";
@@ -116,6 +128,7 @@ static void http_take_client(struct http_request *request, struct network_addres
 	while (field &&
 		forwarded_follow(&at, field->value, http_front.trusted, http_front.n_trusted))
 		field = http_field_before(request, name, field);
+	http_set_asker(request->client, &at);
 	if (memcmp(&at, &proxy, sizeof(at)) == 0)
 		return;
 	request->log = (struct log_name){ .parent = &request->client->log,

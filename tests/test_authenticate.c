@@ -319,6 +319,25 @@ static void test_who_has_logged_in_by_a_connection_goes_on(void **state)
 	assert_int_equal(say(&asker, RIGHT), AUTHENTICATE_LATER);
 }
 
+/* Nor is he who asks next by a proxy's connection the one who has logged in by it. */
+static void test_another_client_of_a_proxy_has_not_logged_in(void **state)
+{
+	struct authenticate_asker another;
+	struct sockaddr_in next;
+
+	(void)state;
+	ask_from_elsewhere();
+	next = address;
+	next.sin_addr.s_addr = htonl(ntohl(next.sin_addr.s_addr) + 1);
+	authenticate_asker_init(
+		&another, "http", (const struct sockaddr *)(const void *)&next, on_known, NULL);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(say(&another, WRONG), AUTHENTICATE_WRONG);
+	assert_int_equal(say(&asker, RIGHT), AUTHENTICATED);
+	authenticate_asker_move(&asker, another.address);
+	assert_int_equal(say(&asker, RIGHT), AUTHENTICATE_LATER);
+}
+
 /* What Digest does by itself is no failure. */
 static void test_requests_without_credentials_or_with_an_old_nonce_do_not_count(void **state)
 {
@@ -500,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_challenges),
 		cmocka_unit_test(test_who_is_wrong_too_often_has_to_wait),
 		cmocka_unit_test(test_who_has_logged_in_by_a_connection_goes_on),
+		cmocka_unit_test(test_another_client_of_a_proxy_has_not_logged_in),
 		cmocka_unit_test(
 			test_requests_without_credentials_or_with_an_old_nonce_do_not_count),
 		cmocka_unit_test(test_a_password_kept_by_scrypt_is_checked_by_a_worker),

@@ -201,6 +201,30 @@ static void test_digest_holds_though_the_proxy_took_the_base_path_off(void **sta
 	http_test_users_fini(&users);
 }
 
+/* Each client of a proxy pays for its own wrong passwords; they all are one peer. */
+static void test_wrong_passwords_count_for_who_sent_them(void **state)
+{
+	static const char guess[] = "Authorization: Basic YW5uYTp3cm9uZw==\r\n"; /* anna:wrong */
+	struct auth_users users;
+	char *mine = xasprintf("X-Forwarded-For: 203.0.113.9\r\n%s", guess);
+	char *others = xasprintf("X-Forwarded-For: 203.0.113.8\r\n%s", guess);
+
+	(void)state;
+	http_test_users_init(&users);
+	authenticate_set_users(&users);
+	configure("127.0.0.1", NULL, false);
+	for (int i = 0; i < 5; i++)
+		expect("/a", mine, "HTTP/1.1 401 ");
+	expect("/a", mine, "HTTP/1.1 429 ");
+	expect("/a", others, "HTTP/1.1 401 ");
+	configure(NULL, NULL, false);
+	expect("/a", mine, "HTTP/1.1 401 "); /* it is 127.0.0.1 that asks */
+	free(mine);
+	free(others);
+	authenticate_fini();
+	http_test_users_fini(&users);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -231,6 +255,7 @@ int main(void)
 		TEST(test_the_base_path_alone_gets_its_slash),
 		TEST(test_hsts_is_for_who_came_by_tls),
 		TEST(test_digest_holds_though_the_proxy_took_the_base_path_off),
+		TEST(test_wrong_passwords_count_for_who_sent_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

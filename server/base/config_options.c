@@ -473,6 +473,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_NAMES,
 		.offset = IN_APP_PASSWORD(scope),
 		.required = true,
+		.example = "[live, rtsp]",
 		.applies = APPLIES_NOTHING,
 		.help = "What it is for, a list of: dav (recordings and uploads over HTTP and WebDAV), dav:read, ftp, "
 			"ftp:read, live (live pictures over HTTP), rtsp, metrics. With :read nothing can be changed. "

@@ -126,18 +126,18 @@ def complaint(nvrd, *words):
     """The log's line about a wrong password."""
     before = len(nvrd.log())
     curl(*words)
-    wait_for(lambda: "wrong credentials" in nvrd.log()[before:], 10)
+    wait_for(lambda: "login-failed" in nvrd.log()[before:], 10)
     return nvrd.log()[before:]
 
 
 def check_who(nvrd, url):
     wrong = ("-u", "anna:wrong")
     text = complaint(nvrd, *wrong, f"{url}/nvr/")
-    report(f"for {CLIENT}: wrong credentials" in text, "a wrong password is logged with who sent it to nginx", text)
+    report(f"user anna: address {CLIENT}:" in text, "a wrong password is logged with who sent it to nginx", text)
     text = complaint(nvrd, *wrong, "-H", "X-Forwarded-For: 203.0.113.9", f"{url}/nvr/")
-    report(f"for {CLIENT}: wrong credentials" in text and "203.0.113.9" not in text, "whatever he invents", text)
+    report(f"user anna: address {CLIENT}:" in text and "203.0.113.9" not in text, "whatever he invents", text)
     text = complaint(nvrd, *wrong, "-H", "X-Forwarded-For: 203.0.113.9", f"http://{nvrd.http}/")
-    report(f"client {CLIENT}:" in text and "for " not in text.partition("wrong")[0].partition("client")[2], "who comes directly is not believed", text)
+    report(f"user anna: address {CLIENT}:" in text and "203.0.113.9" not in text, "who comes directly is not believed", text)
     nvrd.extra = "http: {base_path: /nvr}"
     nvrd.configure(CAMERAS)
     nvrd.reload()
