@@ -143,7 +143,7 @@ static void lock_make_file(struct dav_lock *l)
 	int error;
 
 	l->put = tree_put(
-		dav_get_tree(), l->check.path, 0, l->check.user, &lock_put_events, l, &error);
+		dav_get_tree(), l->check.path, 0, 0, l->check.user, &lock_put_events, l, &error);
 	if (!l->put)
 		dav_answer_error(l->check.request, error);
 }

@@ -104,7 +104,7 @@ static void put_on_checked(struct dav_check *check, const struct tree_entry *ent
 		dav_answer_error(check->request, -EISDIR);
 		return;
 	}
-	p->put = tree_put(dav_get_tree(), check->path, bytes == HTTP_UNKNOWN ? 0 : bytes,
+	p->put = tree_put(dav_get_tree(), check->path, bytes == HTTP_UNKNOWN ? 0 : bytes, 0,
 		check->user, &put_events, p, &error);
 	if (!p->put)
 		dav_answer_error(check->request, error);

@@ -108,6 +108,12 @@ struct tree_request *tree_make_collection(struct tree *tree, const char *path,
 /* With all that is in it, at once or not at all. */
 struct tree_request *tree_delete(struct tree *tree, const char *path, const struct auth_user *user,
 	tree_changed_fn *done, void *arg) MUST_CHECK;
+/* Only a collection that nothing is in: else -ENOTEMPTY, -ENOTDIR. */
+struct tree_request *tree_remove_collection(struct tree *tree, const char *path,
+	const struct auth_user *user, tree_changed_fn *done, void *arg) MUST_CHECK;
+/* When an upload was last changed, as its owner knows better. */
+struct tree_request *tree_set_modified(struct tree *tree, const char *path, int64_t modified_us,
+	const struct auth_user *user, tree_changed_fn *done, void *arg) MUST_CHECK;
 enum {
 	TREE_OVERWRITE = 1 << 0, /* what is there goes */
 	TREE_SHALLOW = 1 << 1,   /* a collection is copied without its members */
@@ -132,19 +138,27 @@ struct tree_put_events {
 	void (*on_drained)(void *arg); /* tree_put_write() said no, and may be called again */
 	/*
 	 * It is whole, synced and there; or error < 0 at any moment, as of a change, and -EISDIR, -ESTALE: the target
-	 * is not what it had to be. The put is gone after this.
+	 * is not what it had to be; -ERANGE: it has not so many bytes to keep. The put is gone after this.
 	 */
 	void (*on_end)(void *arg, int error, bool created, const struct tree_entry *entry);
 };
-/* Begins, with so many bytes announced (0: unknown). NULL and an error in *error: it will not be. */
-struct tree_put *tree_put(struct tree *tree, const char *path, uint64_t bytes,
+#define TREE_KEEP_ALL UINT64_MAX
+/*
+ * Begins, with so many bytes announced (0: unknown); before them come the first `keep` of what is there, or all of it, be it
+ * nothing. NULL and an error in *error: it will not be.
+ */
+struct tree_put *tree_put(struct tree *tree, const char *path, uint64_t bytes, uint64_t keep,
 	const struct auth_user *user, const struct tree_put_events *events, void *arg,
 	int *error) MUST_CHECK;
 /* Takes all of data, after on_begun. False: on_drained is to be waited for, though nothing is refused. */
 bool tree_put_write(struct tree_put *put, struct evbuffer *data) MUST_CHECK;
 /* The end: it takes the place of the file with that ETag; "": of nothing; NULL: of whatever is there. */
 void tree_put_commit(struct tree_put *put, const char *etag);
+/* The same for what was cut off: it is marked, and no upload (storage/upload.h) until it has been left alone for an hour. */
+void tree_put_commit_part(struct tree_put *put, const char *etag);
 void tree_put_abort(struct tree_put *put); /* no callback after this; NULL is fine */
+/* No callback after this, but what is being committed is. */
+void tree_put_leave(struct tree_put *put);
 
 /* The recordings of a camera between two instants, for playlists; see recordings_new(). Free it before the tree. */
 struct recordings *tree_recordings(struct tree *tree, const char *camera, int64_t from_us,

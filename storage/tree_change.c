@@ -144,6 +144,39 @@ struct tree_request *tree_delete(struct tree *tree, const char *path, const stru
 	return tree_request_started(request);
 }
 
+struct tree_request *tree_remove_collection(struct tree *tree, const char *path,
+	const struct auth_user *user, tree_changed_fn *done, void *arg)
+{
+	struct tree_request *request =
+		change_new(tree, path, user, tree_may(path, user, false), done, arg);
+
+	if (!request->error)
+		request->folder =
+			tree_folder_remove(tree->uploads, path, change_on_folder, request);
+	return tree_request_started(request);
+}
+
+static void modified_on_folder(void *arg, int error, bool created)
+{
+	struct tree_request *request = arg;
+
+	tree_request_end(request);
+	if (!request->cancelled)
+		request->on_changed(request->arg, error, created);
+}
+
+struct tree_request *tree_set_modified(struct tree *tree, const char *path, int64_t modified_us,
+	const struct auth_user *user, tree_changed_fn *done, void *arg)
+{
+	struct tree_request *request =
+		change_new(tree, path, user, tree_may(path, user, false), done, arg);
+
+	if (!request->error)
+		request->folder = tree_folder_set_modified(
+			tree->uploads, path, modified_us, modified_on_folder, request);
+	return tree_request_started(request);
+}
+
 int tree_may_copy(const struct tree *tree, const char *from, const char *to, unsigned flags,
 	const struct auth_user *user)
 {
@@ -181,7 +214,7 @@ struct catalogue_change *tree_change_properties(struct tree *tree, const char *p
 	return catalogue_change_properties(tree->catalogue, path, changes, n, done, arg);
 }
 
-struct tree_put *tree_put(struct tree *tree, const char *path, uint64_t bytes,
+struct tree_put *tree_put(struct tree *tree, const char *path, uint64_t bytes, uint64_t keep,
 	const struct auth_user *user, const struct tree_put_events *events, void *arg, int *error)
 {
 	struct tree_put *put;
@@ -191,7 +224,7 @@ struct tree_put *tree_put(struct tree *tree, const char *path, uint64_t bytes,
 		*error = refused;
 		return NULL;
 	}
-	put = tree_folder_put(tree->uploads, path, bytes, events, arg);
+	put = tree_folder_put(tree->uploads, path, bytes, keep, events, arg);
 	if (!put)
 		*error = -EAGAIN;
 	return put;

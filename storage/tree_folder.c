@@ -27,6 +27,7 @@ struct tree_folder_request {
 	/* the worker: the question ... */
 	char *path, *to, *after; /* on the volume */
 	unsigned flags;
+	int64_t modified_us;
 	size_t limit;
 	struct auth_user *user;
 	/* ... and the answer */
@@ -247,6 +248,40 @@ struct tree_folder_request *tree_folder_delete(
 	struct tree_folder_request *request = request_new(folder, path, delete_run, arg);
 
 	request->on_changed = done;
+	return request_post(request);
+}
+
+static void remove_run(struct worker_job *job)
+{
+	struct tree_folder_request *request = CONTAINER_OF(job, struct tree_folder_request, job);
+
+	request->error = tree_folder_remove_run(request->folder, request->path);
+}
+
+struct tree_folder_request *tree_folder_remove(
+	struct tree_folder *folder, const char *path, tree_changed_fn *done, void *arg)
+{
+	struct tree_folder_request *request = request_new(folder, path, remove_run, arg);
+
+	request->on_changed = done;
+	return request_post(request);
+}
+
+static void modified_run(struct worker_job *job)
+{
+	struct tree_folder_request *request = CONTAINER_OF(job, struct tree_folder_request, job);
+
+	request->error =
+		tree_folder_set_modified_run(request->folder, request->path, request->modified_us);
+}
+
+struct tree_folder_request *tree_folder_set_modified(struct tree_folder *folder, const char *path,
+	int64_t modified_us, tree_changed_fn *done, void *arg)
+{
+	struct tree_folder_request *request = request_new(folder, path, modified_run, arg);
+
+	request->on_changed = done;
+	request->modified_us = modified_us;
 	return request_post(request);
 }
 

@@ -52,14 +52,18 @@ struct tree_folder_request *tree_folder_list(struct tree_folder *folder, const c
 	const char *after, size_t limit, const struct auth_user *user, tree_folder_entries_fn *done,
 	void *arg) MUST_CHECK;
 
-/* As tree_make_collection(), tree_delete() and tree_copy(). A change goes on when it is cancelled. NULL: busy. */
+/* As tree_make_collection(), tree_delete() and so on. A change goes on when it is cancelled. NULL: busy. */
 struct tree_folder_request *tree_folder_make(
 	struct tree_folder *folder, const char *path, tree_changed_fn *done, void *arg) MUST_CHECK;
 struct tree_folder_request *tree_folder_delete(
 	struct tree_folder *folder, const char *path, tree_changed_fn *done, void *arg) MUST_CHECK;
+struct tree_folder_request *tree_folder_remove(
+	struct tree_folder *folder, const char *path, tree_changed_fn *done, void *arg) MUST_CHECK;
+struct tree_folder_request *tree_folder_set_modified(struct tree_folder *folder, const char *path,
+	int64_t modified_us, tree_changed_fn *done, void *arg) MUST_CHECK;
 struct tree_folder_request *tree_folder_copy(struct tree_folder *folder, const char *from,
 	const char *to, unsigned flags, tree_changed_fn *done, void *arg) MUST_CHECK;
 
 /* As tree_put() and what belongs to it. */
 struct tree_put *tree_folder_put(struct tree_folder *folder, const char *path, uint64_t bytes,
-	const struct tree_put_events *events, void *arg) MUST_CHECK;
+	uint64_t keep, const struct tree_put_events *events, void *arg) MUST_CHECK;

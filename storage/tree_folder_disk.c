@@ -351,6 +351,43 @@ int tree_folder_make_run(const struct tree_folder *folder, const char *path)
 	return error;
 }
 
+int tree_folder_remove_run(const struct tree_folder *folder, const char *path)
+{
+	const char *name;
+	int parent = volume_open_folder_of(folder->volume, path, &name);
+	int error = 0;
+
+	if (parent < 0)
+		return parent == -ENOTDIR || parent == -ELOOP ? -ENOENT : parent;
+	if (unlinkat(parent, name, AT_REMOVEDIR) < 0)
+		error = errno == EEXIST ? -ENOTEMPTY : -errno;
+	else if (fsync(parent) < 0)
+		volume_count_error("sync");
+	close(parent);
+	return error;
+}
+
+int tree_folder_set_modified_run(
+	const struct tree_folder *folder, const char *path, int64_t modified_us)
+{
+	struct timespec times[] = {
+		{.tv_nsec = UTIME_OMIT                   },
+		{ .tv_sec = modified_us / 1000000, .tv_nsec = modified_us % 1000000 * 1000 }
+	};
+	struct tree_entry entry;
+	const char *name;
+	int parent = volume_open_folder_of(folder->volume, path, &name);
+	int error;
+
+	if (parent < 0)
+		return parent == -ENOTDIR || parent == -ELOOP ? -ENOENT : parent;
+	error = tree_folder_look(&entry, parent, name, path);
+	if (!error && utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+		error = -errno;
+	close(parent);
+	return error;
+}
+
 static char *path_beside(const char *path, const char *name)
 {
 	return xasprintf("%.*s/%s", (int)(strrchr(path, '/') - path), path, name);
@@ -448,10 +485,10 @@ int tree_folder_move_run(struct tree_folder *folder, const char *from, const cha
 /* --- copying --- */
 
 /* For file systems that cannot do it by themselves. Returns bytes copied or -errno. */
-static ssize_t copy_by_hand(int from, int to)
+static ssize_t copy_by_hand(int from, int to, size_t bytes)
 {
 	char buffer[BUFFER_BYTES];
-	ssize_t n = read(from, buffer, sizeof(buffer));
+	ssize_t n = read(from, buffer, bytes < sizeof(buffer) ? bytes : sizeof(buffer));
 
 	for (ssize_t done = 0; done < n;) {
 		ssize_t written = write(to, buffer + done, (size_t)(n - done));
@@ -463,30 +500,35 @@ static ssize_t copy_by_hand(int from, int to)
 	return n < 0 ? -errno : n;
 }
 
-static ssize_t copy_some(int from, int to, bool *by_hand)
+static ssize_t copy_some(int from, int to, size_t bytes, bool *by_hand)
 {
 	ssize_t n;
 
 	if (*by_hand)
-		return copy_by_hand(from, to);
-	n = copy_file_range(from, NULL, to, NULL, COPY_BYTES, 0);
+		return copy_by_hand(from, to, bytes);
+	n = copy_file_range(from, NULL, to, NULL, bytes, 0);
 	if (n >= 0)
 		return n;
 	*by_hand = errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
-	return *by_hand ? copy_by_hand(from, to) : -errno;
+	return *by_hand ? copy_by_hand(from, to, bytes) : -errno;
 }
 
-static int copy_content(const struct tree_folder *folder, int from, int to)
+int tree_folder_copy_content(const struct tree_folder *folder, int from, int to, uint64_t bytes,
+	const _Atomic bool *stop)
 {
 	bool by_hand = false;
 	ssize_t n = 1;
 	int error = 0;
 
-	while (!error && n > 0) {
-		error = folder->stopping ? -ECANCELED : tree_folder_check_space(folder, COPY_BYTES);
+	while (!error && n > 0 && bytes > 0) {
+		size_t most = bytes < COPY_BYTES ? (size_t)bytes : COPY_BYTES;
+
+		error = folder->stopping || *stop ? -ECANCELED
+						  : tree_folder_check_space(folder, most);
 		if (error)
 			break;
-		n = copy_some(from, to, &by_hand);
+		n = copy_some(from, to, most, &by_hand);
+		bytes -= n > 0 ? (uint64_t)n : 0;
 		error = n < 0 ? (int)n : fdatasync(to) < 0 ? -errno : 0;
 	}
 	return error;
@@ -502,7 +544,8 @@ static int copy_file(
 		return -errno;
 	out = openat(to, new_name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		VOLUME_FILE_MODE);
-	error = out < 0 ? -errno : copy_content(folder, in, out);
+	error = out < 0 ? -errno
+			: tree_folder_copy_content(folder, in, out, UINT64_MAX, &folder->stopping);
 	close(in);
 	if (out >= 0 && close(out) < 0 && !error)
 		error = -errno;

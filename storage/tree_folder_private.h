@@ -48,6 +48,12 @@ int tree_folder_list_run(const struct tree_folder *folder, const char *path, con
 	size_t limit, const struct auth_user *user, struct tree_entry **ret, size_t *n, bool *more);
 
 int tree_folder_make_run(const struct tree_folder *folder, const char *path);
+int tree_folder_remove_run(const struct tree_folder *folder, const char *path);
+int tree_folder_set_modified_run(
+	const struct tree_folder *folder, const char *path, int64_t modified_us);
+/* So many bytes, or what there is, from one descriptor's offset to the other's, and synced; until *stop. 0 or -errno. */
+int tree_folder_copy_content(const struct tree_folder *folder, int from, int to, uint64_t bytes,
+	const _Atomic bool *stop) MUST_CHECK;
 
 /*
  * What these take away lies aside under a hidden name, *aside, which the caller frees and has removed; NULL: nothing.

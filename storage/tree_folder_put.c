@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -26,13 +27,18 @@ struct tree_put {
 	struct evbuffer *waiting; /* for the job to come back */
 	struct event *retry_timer;
 	bool busy, begun, committing, aborted;
-	bool full; /* the writer was told to wait */
+	bool left;         /* nobody is called back any more */
+	bool full;         /* the writer was told to wait */
+	_Atomic bool stop; /* for the copy of what is kept */
 	struct reactor_dead dead;
 	/* whoever runs the job, then the reactor */
 	char *path; /* on the volume */
 	char *etag; /* that the target must have; "": must not be there; NULL: whatever */
 	char hidden[TREE_FOLDER_HIDDEN_BYTES];
 	int parent, fd, error;
+	int source;     /* what is there, to be copied first; -1: nothing is */
+	uint64_t keep;  /* so much of it */
+	bool part;      /* it was cut off */
 	uint64_t bytes; /* announced; or written since the last sync */
 	struct evbuffer *data;
 	bool created;
@@ -44,10 +50,15 @@ static void put_go_on(struct tree_put *put);
 
 /* --- on the thread --- */
 
+static const char *put_name(const struct tree_put *put)
+{
+	return strrchr(put->path, '/') + 1;
+}
+
 static int put_check_target(const struct tree_put *put)
 {
 	struct tree_entry target;
-	int error = tree_folder_look(&target, put->parent, strrchr(put->path, '/') + 1, put->path);
+	int error = tree_folder_look(&target, put->parent, put_name(put), put->path);
 
 	if (error == -ENOENT)
 		return put->etag && *put->etag ? -ESTALE : 0;
@@ -58,6 +69,22 @@ static int put_check_target(const struct tree_put *put)
 	if (put->etag && !*put->etag)
 		return -EEXIST;
 	return put->etag && strcmp(put->etag, target.etag) != 0 ? -ESTALE : 0;
+}
+
+/* Finds out how much there is to be kept. */
+static int put_open_source(struct tree_put *put)
+{
+	struct stat st;
+
+	put->source =
+		openat(put->parent, put_name(put), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (put->source < 0)
+		return errno != ENOENT ? -errno : put->keep == TREE_KEEP_ALL ? 0 : -ERANGE;
+	if (fstat(put->source, &st) < 0)
+		return -errno;
+	if (put->keep == TREE_KEEP_ALL)
+		put->keep = (uint64_t)st.st_size;
+	return put->keep > (uint64_t)st.st_size ? -ERANGE : 0;
 }
 
 static int put_open(struct tree_put *put)
@@ -71,6 +98,8 @@ static int put_open(struct tree_put *put)
 	if (put->parent < 0)
 		return put->parent == -ENOENT ? -ENOTDIR : put->parent;
 	error = put_check_target(put);
+	if (!error && put->keep)
+		error = put_open_source(put);
 	if (error)
 		return error;
 	tree_folder_hide(put->folder, put->hidden);
@@ -85,6 +114,19 @@ static void put_open_run(struct worker_job *job)
 
 	put->error = put_open(put);
 	put->bytes = 0;
+}
+
+/* What is kept may be much: on the thread for what takes long. */
+static void put_keep_run(struct worker_job *job)
+{
+	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+
+	put->error =
+		tree_folder_copy_content(put->folder, put->source, put->fd, put->keep, &put->stop);
+	if (!put->error && lseek(put->fd, 0, SEEK_CUR) != (off_t)put->keep)
+		put->error = -ERANGE; /* somebody has cut it meanwhile */
+	close(put->source);
+	put->source = -1;
 }
 
 static int put_write(struct tree_put *put)
@@ -114,11 +156,23 @@ static void put_write_run(struct worker_job *job)
 		volume_count_error("write");
 }
 
+/* Whoever looks for finished files shall know. */
+static int put_mark_part(const struct tree_put *put)
+{
+	struct stat st;
+
+	if (fstat(put->fd, &st) < 0 ||
+		fchmod(put->fd, (st.st_mode & ~(mode_t)S_IFMT) | VOLUME_CUT_MODE) < 0)
+		return -errno;
+	return 0;
+}
+
 static int put_commit(struct tree_put *put)
 {
-	const char *name = strrchr(put->path, '/') + 1;
 	int error = put_check_target(put);
 
+	if (!error && put->part)
+		error = put_mark_part(put);
 	if (!error && fsync(put->fd) < 0)
 		error = -errno;
 	if (close(put->fd) < 0 && !error)
@@ -130,7 +184,7 @@ static int put_commit(struct tree_put *put)
 	if (error)
 		return error;
 	put->hidden[0] = '\0';
-	return tree_folder_look(&put->entry, put->parent, name, put->path);
+	return tree_folder_look(&put->entry, put->parent, put_name(put), put->path);
 }
 
 static void put_commit_run(struct worker_job *job)
@@ -147,6 +201,8 @@ static void put_close_run(struct worker_job *job)
 
 	if (put->fd >= 0)
 		close(put->fd);
+	if (put->source >= 0)
+		close(put->source);
 	if (put->hidden[0] && put->parent >= 0)
 		(void)unlinkat(put->parent, put->hidden, 0);
 	if (put->parent >= 0)
@@ -198,12 +254,12 @@ static void put_done(struct worker_job *job)
 	put->busy = false;
 	if (put->created)
 		tree_folder_tell_created(put->folder, put->path);
-	if (put->aborted) {
+	if (put->aborted || (put->left && (put->error || whole))) {
 		put_close(put);
 	} else if (put->error || whole) {
 		events->on_end(arg, put->error, put->created, put->error ? NULL : &put->entry);
 		put_close(put);
-	} else if (!put->begun) {
+	} else if (!put->begun && put->source < 0) {
 		put->begun = true;
 		events->on_begun(arg);
 	} else {
@@ -211,30 +267,36 @@ static void put_done(struct worker_job *job)
 	}
 }
 
-static void put_post(struct tree_put *put, void (*run)(struct worker_job *), size_t bytes)
+static void put_post(
+	struct tree_put *put, struct worker *worker, void (*run)(struct worker_job *), size_t bytes)
 {
 	put->job.run = run;
 	put->job.done = put_done;
 	put->job.bytes = bytes;
-	put->busy = worker_post(put->folder->quick, &put->job) == 0;
+	put->busy = worker_post(worker, &put->job) == 0;
 	if (!put->busy)
 		reactor_timer_start(put->retry_timer, PUT_RETRY_US);
 }
 
-/* Writes what waits; then commits, if that is wanted; then the writer may go on. */
+/* Copies what is kept; writes what waits; then commits, if that is wanted; then the writer may go on. */
 static void put_go_on(struct tree_put *put)
 {
+	struct worker *quick = put->folder->quick;
 	size_t n;
 
 	if (put->busy)
 		return;
+	if (put->source >= 0) {
+		put_post(put, put->folder->slow, put_keep_run, 0);
+		return;
+	}
 	(void)evbuffer_add_buffer(put->data, put->waiting);
 	n = evbuffer_get_length(put->data);
 	if (n)
-		put_post(put, put_write_run, n);
+		put_post(put, quick, put_write_run, n);
 	else if (put->committing)
-		put_post(put, put_commit_run, 0);
-	if (put->full && (put->busy || !n)) {
+		put_post(put, quick, put_commit_run, 0);
+	if (put->full && !put->left && (put->busy || !n)) {
 		put->full = false;
 		put->events->on_drained(put->arg);
 	}
@@ -247,7 +309,7 @@ static void put_on_retry(evutil_socket_t fd, short what, void *arg)
 }
 
 struct tree_put *tree_folder_put(struct tree_folder *folder, const char *path, uint64_t bytes,
-	const struct tree_put_events *events, void *arg)
+	uint64_t keep, const struct tree_put_events *events, void *arg)
 {
 	struct tree_put *put = xcalloc(1, sizeof(*put));
 
@@ -255,14 +317,15 @@ struct tree_put *tree_folder_put(struct tree_folder *folder, const char *path, u
 	put->path = xstrdup(path + 1);
 	put->events = events;
 	put->arg = arg;
-	put->parent = put->fd = -1;
+	put->parent = put->fd = put->source = -1;
 	put->bytes = bytes;
+	put->keep = keep;
 	put->waiting = evbuffer_new();
 	put->data = evbuffer_new();
 	if (!put->waiting || !put->data)
 		abort();
 	put->retry_timer = reactor_timer_new(put_on_retry, put);
-	put_post(put, put_open_run, 0);
+	put_post(put, folder->quick, put_open_run, 0);
 	if (put->busy)
 		return put;
 	reactor_timer_free(&put->retry_timer);
@@ -290,11 +353,26 @@ void tree_put_commit(struct tree_put *put, const char *etag)
 	put_go_on(put);
 }
 
+void tree_put_commit_part(struct tree_put *put, const char *etag)
+{
+	put->part = true;
+	tree_put_commit(put, etag);
+}
+
+void tree_put_leave(struct tree_put *put)
+{
+	if (put->committing)
+		put->left = true;
+	else
+		tree_put_abort(put);
+}
+
 void tree_put_abort(struct tree_put *put)
 {
 	if (!put)
 		return;
 	put->aborted = true;
+	put->stop = true;
 	if (!put->busy)
 		put_close(put);
 }

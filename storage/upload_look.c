@@ -21,6 +21,9 @@ enum {
 	WATCHED = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ONLYDIR
 };
 
+/* One that was cut off, and may be continued: nobody has done so for so long. */
+#define CUT_QUIET_US (INT64_C(3600) * 1000000)
+
 /* --- files --- */
 
 struct upload_identity upload_identity_of(const struct stat *st)
@@ -54,6 +57,21 @@ static bool is_written(int fd)
 	return false;
 }
 
+/* The time of the last change is the file system's: what it has in the future was changed by another clock. */
+static bool is_quiet(const struct stat *st, int64_t now_us)
+{
+	int64_t age_us =
+		now_us - (st->st_ctim.tv_sec * INT64_C(1000000) + st->st_ctim.tv_nsec / 1000);
+
+	return age_us < 0 || age_us >= (st->st_mode & VOLUME_CUT_MODE ? CUT_QUIET_US : QUIET_US);
+}
+
+/* Who was cut off may go on where that was. */
+static bool is_awaited(const struct stat *st)
+{
+	return st->st_mode & VOLUME_CUT_MODE && !is_quiet(st, reactor_now_us());
+}
+
 int upload_open(const struct volume *volume, const char *path, struct stat *st)
 {
 	int fd =
@@ -66,7 +84,7 @@ int upload_open(const struct volume *volume, const char *path, struct stat *st)
 		error = -errno;
 	else if (!S_ISREG(st->st_mode))
 		error = -EINVAL;
-	else if (is_written(fd))
+	else if (is_awaited(st) || is_written(fd))
 		error = -EAGAIN;
 	if (!error)
 		return fd;
@@ -179,15 +197,6 @@ struct walk {
 	struct upload_memory now;
 };
 
-/* The time of the last change is the file system's: what it has in the future was changed by another clock. */
-static bool is_quiet(const struct stat *st, int64_t now_us)
-{
-	int64_t age_us =
-		now_us - (st->st_ctim.tv_sec * INT64_C(1000000) + st->st_ctim.tv_nsec / 1000);
-
-	return age_us < 0 || age_us >= QUIET_US;
-}
-
 static void walk_file(struct walk *walk, const char *path, const struct stat *st)
 {
 	struct upload_identity identity = upload_identity_of(st);
@@ -195,6 +204,8 @@ static void walk_file(struct walk *walk, const char *path, const struct stat *st
 	uint64_t key = key_of(path, &identity);
 
 	look->files++;
+	if (is_awaited(st))
+		return;
 	if (memory_has(walk->before, key | 1)) {
 		memory_add(&walk->now, key | 1);
 		return;

@@ -25,7 +25,8 @@ enum {
 /* What folders and files of the store are made with. */
 enum {
 	VOLUME_FOLDER_MODE = 0750,
-	VOLUME_FILE_MODE = 0640
+	VOLUME_FILE_MODE = 0640,
+	VOLUME_CUT_MODE = 01000 /* also set on an upload that was cut off, and may be continued */
 };
 
 /*

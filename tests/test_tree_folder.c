@@ -179,18 +179,23 @@ static void on_end(void *arg, int error, bool created, const struct tree_entry *
 
 static const struct tree_put_events put_events = { on_begun, on_drained, on_end };
 
-static struct writing begin(const char *path, struct writing *w)
+static struct writing begin_after(const char *path, uint64_t keep, struct writing *w)
 {
 	int error = 0;
 
 	*w = (struct writing){ 0 };
-	w->put = tree_put(tree, path, 0, NULL, &put_events, w, &error);
+	w->put = tree_put(tree, path, 0, keep, NULL, &put_events, w, &error);
 	if (!w->put) {
 		w->ended = true;
 		w->error = error;
 	}
 	REACTOR_UNTIL(w->begun || w->ended);
 	return *w;
+}
+
+static struct writing begin(const char *path, struct writing *w)
+{
+	return begin_after(path, 0, w);
 }
 
 static bool add(struct writing *w, const char *text)
@@ -577,6 +582,126 @@ static void test_nobody_is_called_after_a_cancel(void **state)
 	assert_int_equal(find("/uploads/cancelled").error, 0);
 }
 
+static unsigned mode_of(const char *path)
+{
+	char *name = on_disk(path);
+	struct stat st;
+
+	assert_int_equal(stat(name, &st), 0);
+	free(name);
+	return st.st_mode & 07777;
+}
+
+static void test_what_is_there_can_be_gone_on_with(void **state)
+{
+	static const struct {
+		uint64_t keep;
+		const char *content;
+	} cases[] = {
+		{3,              "012more"       },
+		{ 10,            "0123456789more"},
+		{ TREE_KEEP_ALL, "0123456789more"},
+	};
+	struct writing w;
+
+	(void)state;
+	assert_int_equal(make("/uploads/keep"), 0);
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		assert_int_equal(write_file("/uploads/keep/a.txt", "0123456789"), 0);
+		(void)begin_after("/uploads/keep/a.txt", cases[i].keep, &w);
+		assert_true(w.begun);
+		(void)add(&w, "more");
+		expect_content("/uploads/keep/a.txt", "0123456789");
+		assert_int_equal(commit(&w, NULL), 0);
+		expect_content("/uploads/keep/a.txt", cases[i].content);
+	}
+	assert_int_equal(begin_after("/uploads/keep/a.txt", strlen("0123456789more") + 1, &w).error,
+		-ERANGE);
+	assert_int_equal(begin_after("/uploads/keep/none.txt", 1, &w).error, -ERANGE);
+	(void)begin_after("/uploads/keep/new.txt", TREE_KEEP_ALL, &w);
+	(void)add(&w, "all new");
+	assert_int_equal(commit(&w, NULL), 0);
+	expect_content("/uploads/keep/new.txt", "all new");
+	expect_no_parts("/uploads/keep");
+}
+
+static void test_what_was_cut_off_is_marked(void **state)
+{
+	struct writing w;
+
+	(void)state;
+	assert_int_equal(make("/uploads/cut"), 0);
+	(void)begin("/uploads/cut/a.mp4", &w);
+	(void)add(&w, "some");
+	tree_put_commit_part(w.put, "");
+	REACTOR_UNTIL(w.ended);
+	assert_int_equal(w.error, 0);
+	expect_content("/uploads/cut/a.mp4", "some");
+	assert_int_equal(mode_of("/uploads/cut/a.mp4") & ~0777U, VOLUME_CUT_MODE);
+	(void)begin_after("/uploads/cut/a.mp4", 4, &w);
+	(void)add(&w, " more");
+	assert_int_equal(commit(&w, NULL), 0);
+	expect_content("/uploads/cut/a.mp4", "some more");
+	assert_int_equal(mode_of("/uploads/cut/a.mp4") & ~0777U, 0);
+	/* who has left is not told, and what he left is there all the same */
+	(void)begin("/uploads/cut/b.mp4", &w);
+	(void)add(&w, "left");
+	tree_put_commit_part(w.put, "");
+	tree_put_leave(w.put);
+	REACTOR_UNTIL(!find("/uploads/cut/b.mp4").error);
+	expect_content("/uploads/cut/b.mp4", "left");
+	assert_false(w.ended);
+	(void)begin("/uploads/cut/c.mp4", &w);
+	(void)add(&w, "lost");
+	tree_put_leave(w.put);
+	expect_no_parts("/uploads/cut");
+	assert_int_equal(find("/uploads/cut/c.mp4").error, -ENOENT);
+}
+
+static int remove_collection(const char *path, const struct auth_user *user)
+{
+	struct answer a = { 0 };
+
+	return wait_for(&a, tree_remove_collection(tree, path, user, on_changed, &a)).error;
+}
+
+static void test_only_empty_collections_are_removed(void **state)
+{
+	const struct auth_user viewer = { .role = ROLE_VIEWER };
+
+	(void)state;
+	assert_int_equal(make("/uploads/removed"), 0);
+	assert_int_equal(make("/uploads/removed/in"), 0);
+	assert_int_equal(write_file("/uploads/removed/a.txt", "x"), 0);
+	assert_int_equal(remove_collection("/uploads/removed", NULL), -ENOTEMPTY);
+	assert_int_equal(remove_collection("/uploads/removed/a.txt", NULL), -ENOTDIR);
+	assert_int_equal(remove_collection("/uploads/removed/none", NULL), -ENOENT);
+	assert_int_equal(remove_collection("/uploads/removed/in", &viewer), -EACCES);
+	assert_int_equal(remove_collection("/uploads/removed/in", NULL), 0);
+	assert_int_equal(find("/uploads/removed/in").error, -ENOENT);
+	assert_int_equal(remove_collection("/uploads", NULL), -EPERM);
+}
+
+static void test_times_can_be_set(void **state)
+{
+	const int64_t time_us = INT64_C(1700000000123456);
+	struct answer a = { 0 };
+
+	(void)state;
+	assert_int_equal(write_file("/uploads/t.txt", "x"), 0);
+	(void)wait_for(
+		&a, tree_set_modified(tree, "/uploads/t.txt", time_us, NULL, on_changed, &a));
+	assert_int_equal(a.error, 0);
+	assert_int_equal(find("/uploads/t.txt").entry.modified_us, time_us);
+	a = (struct answer){ 0 };
+	(void)wait_for(&a, tree_set_modified(tree, "/uploads/none", time_us, NULL, on_changed, &a));
+	assert_int_equal(a.error, -ENOENT);
+	a = (struct answer){ 0 };
+	(void)wait_for(
+		&a, tree_set_modified(tree, "/recordings/porch", time_us, NULL, on_changed, &a));
+	assert_int_equal(a.error, -EPERM);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -584,6 +709,10 @@ int main(void)
 		cmocka_unit_test(test_the_target_must_be_what_it_was),
 		cmocka_unit_test(test_a_writer_is_told_to_wait),
 		cmocka_unit_test(test_what_writing_is_refused_with),
+		cmocka_unit_test(test_what_is_there_can_be_gone_on_with),
+		cmocka_unit_test(test_what_was_cut_off_is_marked),
+		cmocka_unit_test(test_only_empty_collections_are_removed),
+		cmocka_unit_test(test_times_can_be_set),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_collections_are_copied_moved_and_deleted_whole),
 		cmocka_unit_test(test_properties_follow_their_file),
