@@ -143,7 +143,6 @@ void rtsp_session_connection_ended(struct rtsp_session *session);
 /* The client was heard of. */
 void rtsp_session_touch(struct rtsp_session *session);
 size_t rtsp_sessions_of_host(const struct rtsp_server *server, const struct sockaddr *peer);
-bool rtsp_same_host(const struct sockaddr *a, const struct sockaddr *b);
 
 /* --- rtsp_server.c --- */
 

@@ -10,6 +10,7 @@
 #include "protocols/rtp.h"
 #include "protocols/rtp_packetise.h"
 #include "protocols/rtsp_server_private.h"
+#include "server/base/address.h"
 #include "server/base/auth.h"
 #include "server/base/memory.h"
 
@@ -46,32 +47,6 @@ static const struct rtp_reader_events session_reader_events = {
 
 /* --- hosts --- */
 
-/* The IPv4 address, also when mapped into IPv6; 0 when it is none. */
-static uint32_t host_ipv4(const struct sockaddr *address)
-{
-	if (address->sa_family == AF_INET)
-		return ((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr;
-	if (address->sa_family == AF_INET6) {
-		const struct in6_addr *a =
-			&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
-		uint32_t v4;
-		memcpy(&v4, &a->s6_addr[12], sizeof(v4));
-		return IN6_IS_ADDR_V4MAPPED(a) ? v4 : 0;
-	}
-	return 0;
-}
-
-bool rtsp_same_host(const struct sockaddr *a, const struct sockaddr *b)
-{
-	if (host_ipv4(a) || host_ipv4(b))
-		return host_ipv4(a) == host_ipv4(b);
-	if (a->sa_family != AF_INET6 || b->sa_family != AF_INET6)
-		return false;
-	return memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr,
-		       &((const struct sockaddr_in6 *)(const void *)b)->sin6_addr,
-		       sizeof(struct in6_addr)) == 0;
-}
-
 static void host_set_port(struct sockaddr_storage *address, uint16_t port)
 {
 	if (address->ss_family == AF_INET6)
@@ -86,7 +61,7 @@ size_t rtsp_sessions_of_host(const struct rtsp_server *server, const struct sock
 	size_t n = 0;
 
 	LIST_FOREACH (session, &server->sessions, entry)
-		n += rtsp_same_host((const struct sockaddr *)&session->peer, peer);
+		n += address_is_same_host((const struct sockaddr *)&session->peer, peer);
 	return n;
 }
 
@@ -196,7 +171,7 @@ static void track_on_datagram(void *arg, enum datagram_kind kind, const uint8_t 
 	struct rtsp_track *track = arg;
 
 	(void)p, (void)n;
-	if (!rtsp_same_host(from, (struct sockaddr *)&track->session->peer))
+	if (!address_is_same_host(from, (struct sockaddr *)&track->session->peer))
 		return;
 	rtsp_session_touch(track->session);
 	datagram_pair_set_peer(track->pair, kind, from, from_bytes);

@@ -15,6 +15,7 @@
 #include "protocols/authenticate.h"
 #include "protocols/av_source.h"
 #include "protocols/dav.h"
+#include "protocols/ftp_server.h"
 #include "protocols/hls.h"
 #include "protocols/hls_recorded.h"
 #include "protocols/http_files.h"
@@ -100,6 +101,7 @@ struct nvrd {
 	struct tls_server *tls; /* NULL while nobody listens by it */
 	struct http_server *http, *https;
 	struct rtsp_server *rtsp;
+	struct ftp_server *ftp;
 	struct worker *loader; /* reads the configuration again */
 	struct event *signals[4];
 	struct event *stop_timer;
@@ -229,6 +231,7 @@ static void nvrd_apply_to_http(const struct nvrd *nvrd)
 
 static void nvrd_apply_to_tree(struct nvrd *nvrd)
 {
+	ftp_server_set_put_limit(nvrd->ftp, nvrd->config->storage.max_upload_bytes);
 	tree_set_reserve(nvrd->tree, &nvrd->config->storage.reserve);
 	dav_set_put_limit(nvrd->config->storage.max_upload_bytes);
 }
@@ -252,6 +255,7 @@ static void nvrd_apply(struct nvrd *nvrd, struct config *config)
 	nvrd_apply_to_tree(nvrd);
 	nvrd_apply_to_http(nvrd);
 	nvrd_replace_tls(nvrd, &config->tls.server, config->tls.certificate);
+	ftp_server_apply(nvrd->ftp, &before->users, &config->users);
 	config_free(before);
 	audit(&(struct audit_actor){ .protocol = "signal" }, "configuration", "%s: applied",
 		config->file);
@@ -340,8 +344,10 @@ static void nvrd_on_terminate(evutil_socket_t fd, short what, void *arg)
 	http_server_free(nvrd->http);
 	http_server_free(nvrd->https);
 	rtsp_server_free(nvrd->rtsp);
+	ftp_server_free(nvrd->ftp);
 	nvrd->http = nvrd->https = NULL;
 	nvrd->rtsp = NULL;
+	nvrd->ftp = NULL;
 	cameras_stop(nvrd->cameras, nvrd_on_stopped, nvrd);
 }
 
@@ -491,6 +497,16 @@ static int nvrd_listen(struct nvrd *nvrd)
 		}
 		log_info(NULL, "rtsp://%s/<camera>", rtsp_server_address(nvrd->rtsp));
 	}
+	if (config->listen.ftp) {
+		nvrd->ftp = ftp_server_new(config->listen.ftp, &config->listen.ftp_passive, open,
+			nvrd->tree, nvrd->file ? nvrd_tls(nvrd) : NULL);
+		if (!nvrd->ftp) {
+			log_error(NULL, "listen.ftp %s: %s", config->listen.ftp, strerror(errno));
+			return -1;
+		}
+		ftp_server_set_put_limit(nvrd->ftp, config->storage.max_upload_bytes);
+		log_info(NULL, "ftp://%s/", ftp_server_address(nvrd->ftp));
+	}
 	return 0;
 }
 
@@ -522,9 +538,11 @@ static void nvrd_say_demo(const struct nvrd *nvrd)
 	       "  http://%s/recordings/              the recordings (also by WebDAV)\n"
 	       "  http://%s/live/demo/index.m3u8     HLS\n"
 	       "  http://%s/metrics                  Prometheus\n"
-	       "  rtsp://%s/demo                     VLC, ffplay\n\n"
+	       "  rtsp://%s/demo                     VLC, ffplay\n"
+	       "  ftp://%s/                          the recordings, and uploads\n\n"
 	       "Ctrl-C ends it and removes the demo's recordings.\n",
-		http, http, http, http, rtsp_server_address(nvrd->rtsp));
+		http, http, http, http, rtsp_server_address(nvrd->rtsp),
+		ftp_server_address(nvrd->ftp));
 	(void)fflush(stdout);
 }
 
@@ -534,6 +552,7 @@ static void nvrd_fini(struct nvrd *nvrd)
 	http_server_free(nvrd->http);
 	http_server_free(nvrd->https);
 	rtsp_server_free(nvrd->rtsp);
+	ftp_server_free(nvrd->ftp);
 	hls_fini();
 	wall_clock_unwatch();
 	uploads_free(nvrd->uploads);

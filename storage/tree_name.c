@@ -5,8 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Bytes of the character at p, or 0: not UTF-8, or a control character (also U+0080 to U+009F). */
-static size_t name_character(const unsigned char *p, size_t n)
+size_t tree_name_character(const unsigned char *p, size_t n)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	size_t bytes = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
@@ -38,7 +37,7 @@ bool tree_name_is_fine(const char *name, size_t n)
 	if (n >= strlen(TREE_PART) && !strncasecmp(name, TREE_PART, strlen(TREE_PART)))
 		return false;
 	for (size_t i = 0; i < n; i += used) {
-		used = p[i] == '/' ? 0 : name_character(p + i, n - i);
+		used = p[i] == '/' ? 0 : tree_name_character(p + i, n - i);
 		if (!used)
 			return false;
 	}

@@ -12,6 +12,9 @@ enum {
 /* What is being written has a name that starts so; nobody sees it, and nobody may give it. */
 #define TREE_PART ".nvrd-part-"
 
+/* Bytes of the character at p, of n > 0, or 0: not UTF-8 (RFC 3629), or a control character (also U+0080 to U+009F). */
+size_t tree_name_character(const unsigned char *p, size_t n);
+
 /*
  * Whether the n bytes are a name for a file: valid UTF-8 (RFC 3629) without control characters and '/', not "." or
  * "..", not too long, and not one of ours.

@@ -54,6 +54,9 @@ static void an_empty_file_gives_the_defaults(void **state)
 		assert_string_equal(config->listen.http, "0.0.0.0:8080");
 		assert_string_equal(config->listen.https, "0.0.0.0:8443");
 		assert_string_equal(config->listen.rtsp, "0.0.0.0:8554");
+		assert_string_equal(config->listen.ftp, "0.0.0.0:2121");
+		assert_int_equal(config->listen.ftp_passive.first, 50000);
+		assert_int_equal(config->listen.ftp_passive.last, 50100);
 		assert_null(config->tls.certificate);
 		assert_null(config->tls.server);
 		assert_false(config->tls.hsts);
@@ -78,7 +81,7 @@ static void an_empty_file_gives_the_defaults(void **state)
 static void a_full_file_is_read(void **state)
 {
 	struct config *config = parse(
-		"listen: {http: '[::]:80', https: ':443', rtsp: ':0'}\n"
+		"listen: {http: '[::]:80', https: ':443', rtsp: ':0', ftp: ':21', ftp_passive: 40000-40009}\n"
 		"storage: {path: /srv/video, segment: 30m, sync: 500ms, keep: 30d,\n"
 		"          max_size: 500GB, reserve: 20GiB, queue: 1GiB}\n"
 		"log: {level: debug, format: json}\n"
@@ -106,6 +109,9 @@ static void a_full_file_is_read(void **state)
 	assert_string_equal(config->listen.http, "[::]:80");
 	assert_string_equal(config->listen.https, ":443");
 	assert_string_equal(config->listen.rtsp, ":0");
+	assert_string_equal(config->listen.ftp, ":21");
+	assert_int_equal(config->listen.ftp_passive.first, 40000);
+	assert_int_equal(config->listen.ftp_passive.last, 40009);
 	assert_true(config->tls.hsts);
 	assert_string_equal(config->http.trusted_proxies[0], "127.0.0.1");
 	assert_string_equal(config->http.trusted_proxies[1], "2001:db8::/32");
@@ -406,6 +412,14 @@ static const struct {
 	{ "log: {format: xml}\n", "nvrd.yaml:1: log.format: expected text or json, not \"xml\"\n" },
 	{ "listen: {http: localhost}\n",
 		"nvrd.yaml:1: listen.http: expected an address such as 0.0.0.0:8080 or [::]:8080, or off, not \"localhost\"\n" },
+	{ "listen: {ftp_passive: 50100-50000}\n",
+		"nvrd.yaml:1: listen.ftp_passive: expected ports such as 50000-50100, not \"50100-50000\"\n" },
+	{ "listen: {ftp_passive: 0-10}\n",
+		"nvrd.yaml:1: listen.ftp_passive: expected ports such as 50000-50100, not \"0-10\"\n" },
+	{ "listen: {ftp_passive: 1-65536}\n",
+		"nvrd.yaml:1: listen.ftp_passive: expected ports such as 50000-50100, not \"1-65536\"\n" },
+	{ "listen: {ftp_passive: 123456789-2}\n",
+		"nvrd.yaml:1: listen.ftp_passive: expected ports such as 50000-50100, not \"123456789-2\"\n" },
 	{ "listen: {http: '1.2.3.4:65536'}\n",
 		"nvrd.yaml:1: listen.http: expected an address such as 0.0.0.0:8080 or [::]:8080, or off, not \"1.2.3.4:65536\"\n" },
 	{ "listen: {http: '[1.2.3.4]:1'}\n",
@@ -865,7 +879,7 @@ static void a_reload_sees_what_changed(void **state)
 		{ "storage: {segment: 1m}\n" PORCH,                          true,  false, NULL          },
 		{ "storage: {path: /x}\n" PORCH,                             true,  true,  "storage.path"},
 		{ "listen: {http: ':1'}\nstorage: {path: /x}\n" PORCH,       true,  true,
-                 "listen.http, listen.https, listen.rtsp, storage.path"                                  },
+                 "listen.http, listen.https, listen.rtsp, listen.ftp, storage.path"                      },
 	};
 	struct config *before = parse(PORCH);
 
@@ -898,6 +912,7 @@ static void the_demo_has_one_test_camera_on_loopback(void **state)
 	assert_string_equal(config->storage.path, "/tmp/x");
 	assert_string_equal(config->listen.http, "127.0.0.1:8080");
 	assert_string_equal(config->listen.rtsp, "127.0.0.1:8554");
+	assert_string_equal(config->listen.ftp, "127.0.0.1:2121");
 	assert_null(config->listen.https);
 	assert_true(TAILQ_EMPTY(&config->users));
 	config_free(config);

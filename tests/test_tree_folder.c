@@ -667,7 +667,8 @@ static int remove_collection(const char *path, const struct auth_user *user)
 
 static void test_only_empty_collections_are_removed(void **state)
 {
-	const struct auth_user viewer = { .role = ROLE_VIEWER };
+	static char name[] = "vera";
+	const struct auth_user viewer = { .name = name, .role = ROLE_VIEWER };
 
 	(void)state;
 	assert_int_equal(make("/uploads/removed"), 0);

@@ -280,6 +280,8 @@ struct config *config_demo(const char *store)
 	config->listen.rtsp = xstrdup("127.0.0.1:8554");
 	free(config->listen.https);
 	config->listen.https = NULL;
+	free(config->listen.ftp);
+	config->listen.ftp = xstrdup("127.0.0.1:2121");
 	return config;
 }
 
@@ -326,6 +328,17 @@ void config_camera_take_recording(struct config_camera *camera, const struct con
 	camera->recording = from->recording;
 	if (from->recording.schedule)
 		camera->recording.schedule = xstrdup(from->recording.schedule);
+}
+
+bool config_user_equal(const struct auth_user *a, const struct auth_user *b)
+{
+	if (!a || !b)
+		return a == b;
+	for (const struct config_option *o = config_options; o->key; o++) {
+		if (config_option_has_prefix(o, "users.*.") && !config_option_equal(o, a, b))
+			return false;
+	}
+	return true;
 }
 
 bool config_camera_equal(const struct config_camera *a, const struct config_camera *b)

@@ -70,6 +70,11 @@ struct config_share {
 	unsigned percent;
 };
 
+/* Ports from the first to the last. */
+struct config_ports {
+	uint16_t first, last;
+};
+
 struct config_camera {
 	TAILQ_ENTRY(config_camera) entry;
 	char *name;   /* [a-z0-9][a-z0-9_-]{0,62} */
@@ -100,6 +105,8 @@ struct config {
 		char *http; /* "address:port", or NULL when off */
 		char *https;
 		char *rtsp;
+		char *ftp;
+		struct config_ports ftp_passive;
 	} listen;
 	struct {
 		char *certificate, *key; /* files; both NULL: nvrd makes its own */
@@ -162,6 +169,8 @@ struct config_camera *config_camera_copy(const struct config_camera *camera) MUS
 void config_camera_free(struct config_camera *camera); /* NULL is fine */
 /* Takes over how the other one is recorded. */
 void config_camera_take_recording(struct config_camera *camera, const struct config_camera *from);
+/* Whether two users of the same name have the same options; of NULL and NULL too. */
+bool config_user_equal(const struct auth_user *a, const struct auth_user *b);
 /* Whether two cameras' options differ in nothing that needs a restart of the camera. */
 bool config_camera_equal(const struct config_camera *a, const struct config_camera *b);
 /* The same for what all cameras share (storage.segment, storage.sync): else every camera restarts. */

@@ -249,6 +249,22 @@ const struct config_option config_options[] = {
 		.help = "Where RTSP is served: the live streams of all cameras.",
 	},
 	{
+		.key = "listen.ftp",
+		.type = OPTION_ADDRESS,
+		.offset = IN_CONFIG(listen.ftp),
+		.standard = "0.0.0.0:2121",
+		.applies = APPLIES_LISTENER,
+		.help = "Where FTP is served: recordings to read, and uploads, where cameras put what they have recorded.",
+	},
+	{
+		.key = "listen.ftp_passive",
+		.type = OPTION_PORTS,
+		.offset = IN_CONFIG(listen.ftp_passive),
+		.standard = "50000-50100",
+		.applies = APPLIES_LISTENER,
+		.help = "The ports of FTP's data connections, for a firewall to let through. Each session needs one.",
+	},
+	{
 		.key = "tls.certificate",
 		.type = OPTION_STRING,
 		.offset = IN_CONFIG(tls.certificate),
@@ -401,7 +417,7 @@ const struct config_option config_options[] = {
 		.offset = IN_CONFIG(storage.max_upload_bytes),
 		.standard = "none",
 		.applies = APPLIES_NOTHING,
-		.help = "The largest file that may be put into /uploads/ over HTTP. Whatever this says, writing ends "
+		.help = "The largest file that may be put into /uploads/ over HTTP or FTP. Whatever this says, writing ends "
 			"where the reserve begins.",
 	},
 	{

@@ -63,6 +63,7 @@ enum config_type {
 	OPTION_KEEP,     /* int64_t, microseconds, CONFIG_KEEP_FOREVER for 'forever'; never 0 */
 	OPTION_SIZE,     /* uint64_t, bytes; 0 for 'none', where there is no min */
 	OPTION_SHARE,    /* struct config_share */
+	OPTION_PORTS,    /* struct config_ports */
 	OPTION_ENUM,
 	OPTION_BOOL,
 	OPTION_NAMES, /* char **, NULL-ended; NULL when left out */

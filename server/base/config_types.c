@@ -254,6 +254,27 @@ static const char *set_share(
 	return NULL;
 }
 
+/* "50000-50100", or one port. */
+static const char *set_ports(
+	struct config_ports *field, const char *text, char buf[CONFIG_WHY_BYTES])
+{
+	const char *dash = strchr(text, '-');
+	char first[8] = "";
+	const char *last = dash ? dash + 1 : text;
+	struct config_ports value;
+
+	if (dash && dash - text < (ptrdiff_t)sizeof(first))
+		memcpy(first, text, (size_t)(dash - text));
+	if (!is_port(dash ? first : text) || !is_port(last))
+		return expected(buf, "ports such as 50000-50100", text);
+	value.last = (uint16_t)strtoul(last, NULL, 10);
+	value.first = dash ? (uint16_t)strtoul(first, NULL, 10) : value.last;
+	if (value.first == 0 || value.first > value.last)
+		return expected(buf, "ports such as 50000-50100", text);
+	*field = value;
+	return NULL;
+}
+
 static const char *set_enum(
 	const struct config_option *o, void *field, const char *text, char buf[CONFIG_WHY_BYTES])
 {
@@ -321,6 +342,8 @@ const char *config_option_set(const struct config_option *option, void *object, 
 		return set_size(option, field, text, buf);
 	case OPTION_SHARE:
 		return set_share(field, text, buf);
+	case OPTION_PORTS:
+		return set_ports(field, text, buf);
 	case OPTION_ENUM:
 		return set_enum(option, field, text, buf);
 	case OPTION_BOOL:
@@ -376,6 +399,7 @@ void config_options_clear(const char *prefix, void *object)
 		case OPTION_KEEP:
 		case OPTION_SIZE:
 		case OPTION_SHARE:
+		case OPTION_PORTS:
 		case OPTION_ENUM:
 		case OPTION_BOOL:
 		case OPTION_DAY:
@@ -426,6 +450,9 @@ void config_options_copy(const char *prefix, void *to, const void *from)
 		case OPTION_SHARE:
 			memcpy(field, value, sizeof(struct config_share));
 			break;
+		case OPTION_PORTS:
+			memcpy(field, value, sizeof(struct config_ports));
+			break;
 		case OPTION_ENUM:
 			memcpy(field, value, sizeof(int));
 			break;
@@ -472,6 +499,8 @@ bool config_option_equal(const struct config_option *option, const void *a, cons
 			       ((const struct config_share *)two)->bytes &&
 		       ((const struct config_share *)one)->percent ==
 			       ((const struct config_share *)two)->percent;
+	case OPTION_PORTS:
+		return memcmp(one, two, sizeof(struct config_ports)) == 0;
 	case OPTION_ENUM:
 		return memcmp(one, two, sizeof(int)) == 0;
 	case OPTION_BOOL:

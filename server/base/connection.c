@@ -16,6 +16,7 @@
 #include <event2/bufferevent_struct.h>
 #include <event2/dns.h>
 
+#include "server/base/address.h"
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
@@ -741,12 +742,7 @@ int connection_local_address(const struct connection *c, struct sockaddr_storage
 
 bool connection_peer_is_loopback(const struct connection *c)
 {
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&c->peer_address;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&c->peer_address;
-
-	if (c->peer_address.ss_family == AF_INET)
-		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
-	return c->peer_address.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+	return address_is_loopback(connection_peer_address(c));
 }
 
 bool connection_is_tls(const struct connection *c)

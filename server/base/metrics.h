@@ -119,15 +119,24 @@ struct evbuffer;
 	X(METRIC_RETENTION_ERRORS, COUNTER, "nvrd_retention_errors_total", "",                       \
 		"Recordings that could not be deleted.")                                             \
 	X(METRIC_SESSIONS, GAUGE, "nvrd_sessions", "protocol",                                       \
-		"Readers being served now (http, rtsp, hls, mp4).")                                  \
+		"Readers being served now (http, rtsp, hls, mp4, ftp).")                             \
 	X(METRIC_CONNECTIONS, GAUGE, "nvrd_connections", "server",                                   \
-		"Open connections of a listener (http, rtsp).")                                      \
+		"Open connections of a listener (http, rtsp, ftp, ftp-data).")                       \
 	X(METRIC_CONNECTIONS_CLOSED, COUNTER, "nvrd_connections_closed_total", "server,reason",      \
 		"Connections closed, by reason.")                                                    \
 	X(METRIC_HTTP_REQUESTS, COUNTER, "nvrd_http_requests_total", "method,status",                \
 		"HTTP requests answered.")                                                           \
 	X(METRIC_RTSP_REQUESTS, COUNTER, "nvrd_rtsp_requests_total", "method,status",                \
 		"RTSP requests answered.")                                                           \
+	X(METRIC_FTP_COMMANDS, COUNTER, "nvrd_ftp_commands_total", "command,code",                   \
+		"FTP commands answered.")                                                            \
+	X(METRIC_FTP_TRANSFERS, COUNTER, "nvrd_ftp_transfers_total", "direction,result",             \
+		"FTP transfers by direction (in, out, list) and result (done, cut, refused).")       \
+	X(METRIC_FTP_RECEIVED, COUNTER, "nvrd_ftp_received_bytes_total", "",                         \
+		"Bytes of files received by FTP.")                                                   \
+	X(METRIC_FTP_REFUSED, COUNTER, "nvrd_ftp_refused_total", "reason",                           \
+		"What FTP refused: a session (sessions, host, user), a data connection from or to "  \
+		"another host (data, port).")                                                        \
 	X(METRIC_SENT_BYTES, COUNTER, "nvrd_sent_bytes_total", "server", "Bytes sent to clients.")   \
 	X(METRIC_READER_SKIPPED, COUNTER, "nvrd_reader_skipped_frames_total", "protocol",            \
 		"Frames that slow readers skipped.")                                                 \
