@@ -109,13 +109,13 @@ def zone_far_from_the_hour():
 class Nvrd:
     """One nvrd with a store of its own; `cameras` maps names to YAML lines of options."""
 
-    def __init__(self, cameras=None, segment="10s", users="", extra="", store=None, start=True, inside=(), environment=None, storage=(), https=False):
+    def __init__(self, cameras=None, segment="10s", users="", extra="", store=None, start=True, inside=(), environment=None, storage=(), https=False, listen=()):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nvrd-test-"))
         self.store = pathlib.Path(store) if store else self.folder / "store"
         self.file = self.folder / "nvrd.yaml"
         self.segment, self.users, self.extra, self.inside = segment, users, extra, list(inside)
         self.environment = environment or {}
-        self.storage = storage  # further lines of that section
+        self.storage, self.listen = storage, listen  # further lines of these sections
         self.ports = ("127.0.0.1:0", "127.0.0.1:0")
         self.https_at = '"127.0.0.1:0"' if https else "off"
         self.log_file = self.folder / "log"
@@ -127,6 +127,7 @@ class Nvrd:
 
     def configure(self, cameras):
         lines = ["listen:", f'  http: "{self.ports[0]}"', f'  rtsp: "{self.ports[1]}"', f"  https: {self.https_at}",
+                 *("  " + line for line in self.listen),
                  "storage:", f"  path: {self.store}", f"  segment: {self.segment}", *("  " + line for line in self.storage)]
         if self.users:
             lines += ["users:", *("  " + u for u in self.users.splitlines())]
