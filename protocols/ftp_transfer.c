@@ -676,6 +676,7 @@ static void transfer_run(struct ftp_session *s)
 	struct ftp_transfer *t = &s->transfer;
 
 	if (s->protect && !connection_is_tls(t->data)) { /* data_on_open() is next */
+		connection_withhold_tickets(t->data);
 		if (connection_start_tls(t->data, s->server->tls) < 0)
 			transfer_cut(s, 425, "The data connection cannot be made private.");
 		else
@@ -721,6 +722,8 @@ static void data_on_close(void *arg, enum close_reason reason, const char *detai
 	struct ftp_session *s = arg;
 	struct ftp_transfer *t = &s->transfer;
 
+	bool is_whole = reason == CLOSE_PEER && !detail && connection_ended_whole(t->data);
+
 	t->data = NULL;
 	t->connected = false;
 	switch (t->state) {
@@ -733,7 +736,7 @@ static void data_on_close(void *arg, enum close_reason reason, const char *detai
 		transfer_cut(s, 425, close_reason_words(reason));
 		break;
 	case TRANSFER_RUNNING:
-		if (is_taking(t) && reason == CLOSE_PEER && !detail)
+		if (is_taking(t) && is_whole)
 			transfer_enter(s, TRANSFER_SETTLING);
 		else
 			transfer_cut(s, 426, close_reason_words(reason));

@@ -78,6 +78,7 @@ struct connection {
 	bool finish_when_open;
 	const struct connection_events *events; /* NULL when the owner left */
 	void *arg;
+	bool withholds_tickets;
 	unsigned pauses; /* set of enum connection_pause */
 	struct log_name log;
 	char peer[PEER_BYTES];
@@ -587,8 +588,12 @@ static struct connection *connection_new(const char *server, const struct log_na
 /* Begins to shake hands on the socket. */
 static void connection_shake_hands(struct connection *c, int fd)
 {
+	SSL *ssl = tls_server_session(c->tls_server);
+
+	if (c->withholds_tickets)
+		tls_withhold_tickets(ssl);
 	c->state = CONNECTION_SHAKING;
-	connection_attach(c, fd, tls_server_session(c->tls_server), BUFFEREVENT_SSL_ACCEPTING);
+	connection_attach(c, fd, ssl, BUFFEREVENT_SSL_ACCEPTING);
 	reactor_timer_start(c->state_timer, CONNECTION_HANDSHAKE_US);
 }
 
@@ -600,6 +605,11 @@ static void connection_shake(struct connection *c)
 	(void)bufferevent_setfd(c->bev, -1);
 	connection_free_bufferevent(c);
 	connection_shake_hands(c, fd);
+}
+
+void connection_withhold_tickets(struct connection *c)
+{
+	c->withholds_tickets = true;
 }
 
 int connection_start_tls(struct connection *c, const struct tls_server *tls)

@@ -81,6 +81,11 @@ struct connection *connection_accept(int fd, const struct sockaddr *peer, int pe
  */
 #define CONNECTION_HANDSHAKE_US (INT64_C(15) * 1000000)
 int connection_start_tls(struct connection *c, const struct tls_server *tls) MUST_CHECK;
+/*
+ * Before it: for a peer that only sends, and would go without having read the tickets that come after the handshake (RFC
+ * 8446 section 4.6.1). Its kernel would then reset the connection, and what is on its way would be lost.
+ */
+void connection_withhold_tickets(struct connection *c);
 bool connection_is_tls(const struct connection *c);
 
 /* What to connect to. */

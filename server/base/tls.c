@@ -340,6 +340,11 @@ bool tls_shutdown(SSL *ssl)
 	return !full;
 }
 
+void tls_withhold_tickets(SSL *ssl)
+{
+	(void)SSL_set_num_tickets(ssl, 0);
+}
+
 bool tls_is_ended(const SSL *ssl)
 {
 	return (SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0;

@@ -68,6 +68,9 @@ int64_t tls_server_until_us(const struct tls_server *server);
 /* A session that waits for the peer's hello; the caller's as that of tls_client_new(). */
 SSL *tls_server_session(const struct tls_server *server) MUST_CHECK;
 
+/* Before the handshake: the peer gets nothing by which a later session could go on with this one. */
+void tls_withhold_tickets(SSL *ssl);
+
 /* Says that nothing more will be sent. False: the socket is full; again later. */
 bool tls_shutdown(SSL *ssl);
 /* Whether the peer has said so: without it what came may be cut off. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """FTP with real clients, and with those that mean harm.
 
-Parts may be named: library, curl, lftp, tnftp, rclone, camera, rights, cut, abuse, limits, v6.
+Parts may be named: library, curl, lftp, tnftp, rclone, camera, rights, cut, abuse, limits, v6, tls.
 """
 import base64
 import ftplib
@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -633,8 +634,69 @@ def check_v6():
     nvrd.stop()
 
 
+# --- TLS ---
+
+class Resuming(ftplib.FTP_TLS):
+    """Goes on with the control connection's session, as careful clients do."""
+    reused = None
+
+    def ntransfercmd(self, cmd, rest=None):
+        connection, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
+        if self._prot_p:
+            connection = self.context.wrap_socket(connection, session=self.sock.session)
+            self.reused = connection.session_reused
+        return connection, size
+
+
+def check_tls():
+    nvrd = start()
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    data = some_bytes(2_000_000, 10)
+    client = ftplib.FTP_TLS(context=context, timeout=20)
+    client.connect("127.0.0.1", nvrd.port)
+    report(all(f"\n {f}" in client.sendcmd("FEAT") for f in ("AUTH TLS", "PBSZ", "PROT")), "FEAT tells of TLS")
+    report(refusal(client.sendcmd, "PROT P") == "503" and refusal(client.sendcmd, "PBSZ 0") == "503" and refusal(client.sendcmd, "AUTH KERBEROS") == "504", "there is nothing to protect before AUTH TLS")
+    client.login("anna", PASSWORDS["anna"])
+    report(refusal(client.sendcmd, "AUTH TLS") == "503", "AUTH comes once, and before the login")
+    store(client, "/uploads/garden/a.bin", data)
+    report(fetch(client, "/uploads/garden/a.bin") == data, "the control connection alone is private")
+    client.prot_p()
+    report(fetch(client, "/uploads/garden/a.bin") == data and list(client.mlsd("/uploads")), "PROT P makes data private, received")
+    store(client, "/uploads/garden/b.bin", data)
+    report(on_disk(nvrd, "/uploads/garden/b.bin").read_bytes() == data, "and sent")
+    client.set_pasv(False)
+    report(fetch(client, "/uploads/garden/b.bin") == data, "with PORT as well")
+    client.set_pasv(True)
+    channel = ftplib.FTP.ntransfercmd(client, "STOR /uploads/garden/plain.bin")[0]
+    channel.sendall(b"not TLS at all" * 1000)
+    channel.close()
+    report(client.getmultiline()[:3] == "425" and refusal(client.size, "/uploads/garden/plain.bin") == "550", "plain data are no data then")
+    client.prot_c()
+    report(fetch(client, "/uploads/garden/a.bin") == data, "PROT C ends it")
+    client.quit()
+    resuming = Resuming(context=context, timeout=20)
+    resuming.connect("127.0.0.1", nvrd.port)
+    resuming.login("olga", "olga")
+    resuming.prot_p()
+    report(fetch(resuming, "/uploads/garden/a.bin") == data, "a session may be resumed", resuming.reused)
+    injected = Raw(nvrd)
+    injected.socket.sendall(b"AUTH TLS\r\nUSER mallory\r\n")
+    report(injected.answer()[:3] == b"421" and injected.answer() == b"", "nothing plain may come behind AUTH TLS")
+    curl = ["curl", "-sSk", "--ssl-reqd", "-m", "60", "-u", "anna:s3cret word"]
+    (nvrd.folder / "up").write_bytes(data)
+    url = f"ftp://127.0.0.1:{nvrd.port}/uploads/garden/curl.bin"
+    stored = [run(*curl, "-T", nvrd.folder / "up", url).returncode == 0 and on_disk(nvrd, "/uploads/garden/curl.bin").read_bytes() == data for _ in range(10)]
+    report(all(stored), "curl, which leaves without reading what it was sent, stores all of it by TLS, ten times", stored)
+    report(run(*curl, url).stdout == data, "and takes it back")  # by EPRT curl 7.88 itself cannot (curl issue 10666)
+    if shutil.which("lftp"):
+        done = lftp(nvrd, "set ssl:verify-certificate no", "set ftp:ssl-allow yes", "set ftp:ssl-force yes", "set ftp:ssl-protect-data yes", f"mirror -R {nvrd.folder}/store/uploads/garden /uploads/again", f"mirror /uploads/again {nvrd.folder}/target")
+        report(done.returncode == 0 and same_trees(nvrd.folder / "target", on_disk(nvrd, "/uploads/garden")), "lftp mirrors both ways by TLS", done.stderr)
+    report(nvrd.stop() == 0, "it ends well")
+
+
 PARTS = {"library": check_library, "curl": check_curl, "lftp": check_lftp, "tnftp": check_tnftp, "rclone": check_rclone, "camera": check_camera,
-         "rights": check_rights, "cut": check_cut, "abuse": check_abuse, "limits": check_limits, "v6": check_v6}
+         "rights": check_rights, "cut": check_cut, "abuse": check_abuse, "limits": check_limits, "v6": check_v6, "tls": check_tls}
 for part in sys.argv[1:] or PARTS:
     PARTS[part]()
 finish()
