@@ -8,6 +8,7 @@
 #include "protocols/rtcp.h"
 #include "protocols/rtp.h"
 #include "protocols/rtsp_client_private.h"
+#include "server/base/address.h"
 #include "server/base/log.h"
 
 enum {
@@ -49,18 +50,6 @@ void rtsp_track_set_channels(
 
 /* --- UDP --- */
 
-static bool same_host(const struct sockaddr *a, const struct sockaddr *b)
-{
-	const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
-	const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
-
-	if (a->sa_family != b->sa_family)
-		return false;
-	if (a->sa_family == AF_INET)
-		return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
-	return IN6_ARE_ADDR_EQUAL(&a6->sin6_addr, &b6->sin6_addr);
-}
-
 static uint16_t *port_of(struct sockaddr_storage *address)
 {
 	return address->ss_family == AF_INET6 ? &((struct sockaddr_in6 *)address)->sin6_port
@@ -84,7 +73,7 @@ static void track_on_datagram(void *arg, enum datagram_kind kind, const uint8_t 
 	struct rtsp_track *track = arg;
 
 	if (!track->client->connection ||
-		!same_host(from, connection_peer_address(track->client->connection)))
+		!address_is_same_host(from, connection_peer_address(track->client->connection)))
 		return;
 	if (kind == DATAGRAM_RTP && !track->has_server_port)
 		track_learn_port(track, from, from_bytes);
