@@ -685,7 +685,9 @@ static void transfer_run(struct ftp_session *s)
 	}
 	transfer_enter(s, TRANSFER_RUNNING);
 	transfer_expect(t, true);
-	if (!is_taking(t))
+	if (is_taking(t))
+		connection_set_bulk(t->data);
+	else
 		connection_set_low_water(t->data, READ_BYTES);
 	connection_resume(t->data, PAUSE_BUSY);
 	send_more(s);
@@ -724,6 +726,9 @@ static void data_on_close(void *arg, enum close_reason reason, const char *detai
 
 	bool is_whole = reason == CLOSE_PEER && !detail && connection_ended_whole(t->data);
 
+	if (t->state == TRANSFER_RUNNING && is_taking(t) &&
+		evbuffer_get_length(connection_input(t->data)) > 0)
+		store_take(s); /* came while we did not look */
 	t->data = NULL;
 	t->connected = false;
 	switch (t->state) {

@@ -362,13 +362,13 @@ static void on_data_fill(struct side *side)
 		connection_pause(side->c, PAUSE_SLOW);
 }
 
-static void check_limit(bool paced)
+static void check_limit(void (*how)(struct connection *))
 {
 	there.on_told = on_data_fill;
 	stand();
 	connection_set_input_limit(there.c, LIMIT);
-	if (paced)
-		connection_set_paced(there.c);
+	if (how)
+		how(there.c);
 	say(&here, 0, MUCH);
 	while (there.got < MUCH) {
 		REACTOR_UNTIL(is_full(&there) || there.got + waiting(&there) == MUCH);
@@ -383,13 +383,38 @@ static void check_limit(bool paced)
 static void test_input_is_held_up_to_its_limit(void **state)
 {
 	(void)state;
-	check_limit(false);
+	check_limit(NULL);
 }
 
 static void test_paced_input_is_held_up_to_its_limit(void **state)
 {
 	(void)state;
-	check_limit(true);
+	check_limit(connection_set_paced);
+}
+
+static void test_bulk_input_is_held_up_to_its_limit(void **state)
+{
+	(void)state;
+	check_limit(connection_set_bulk);
+}
+
+static void test_bulk_input_is_told_of_at_once(void **state)
+{
+	(void)state;
+	there.takes = true;
+	stand();
+	connection_set_bulk(there.c);
+	connection_pause(there.c, PAUSE_BUSY);
+	say(&here, 0, 50000);
+	REACTOR_UNTIL(here.drained);
+	connection_resume(there.c, PAUSE_BUSY);
+	REACTOR_UNTIL(there.got > 0);
+	assert_int_equal(there.got, 50000);
+	say(&here, there.got, BIG);
+	connection_finish(here.c);
+	REACTOR_UNTIL(there.closed);
+	assert_int_equal(there.reason, CLOSE_PEER);
+	assert_int_equal(there.got, 50000 + BIG);
 }
 
 static void test_a_paced_connection_reads_pauses_and_ends(void **state)
@@ -863,6 +888,39 @@ static void test_a_plain_connection_goes_on_by_tls(void **state)
 	assert_int_equal(there.closed, 0);
 }
 
+/* Whether the peer got something by which to go on another time. */
+static bool peer_has_ticket(void)
+{
+	SSL_SESSION *session = SSL_get1_session(peer.ssl);
+	bool has = SSL_SESSION_is_resumable(session);
+
+	SSL_SESSION_free(session);
+	return has;
+}
+
+static void test_tickets_can_be_withheld(void **state)
+{
+	char got[16] = "";
+
+	(void)state;
+	for (int withheld = 0; withheld < 2; withheld++) {
+		upgrading();
+		if (withheld)
+			connection_withhold_tickets(there.c);
+		peer_send("AUTH TLS\r\n", 10);
+		peer_expect("234 Go\r\n");
+		assert_int_equal(peer_start_tls(TLS1_3_VERSION), 1);
+		REACTOR_UNTIL(there.opened == 1);
+		connection_write(there.c, "200 Yes\r\n", 9);
+		REACTOR_UNTIL(SSL_read(peer.ssl, got, sizeof(got)) == 9);
+		assert_int_equal(peer_has_ticket(), !withheld);
+		peer_fini();
+		connection_abandon(&there.c);
+		there = (struct side){ 0 };
+		turn();
+	}
+}
+
 /* What an attacker on the way has put behind the command must not count as said by TLS (CVE-2011-0411). */
 static void test_words_behind_the_command_are_refused(void **state)
 {
@@ -952,6 +1010,8 @@ int main(void)
 		TEST(test_input_is_held_up_to_its_limit),
 		TEST(test_paced_input_is_held_up_to_its_limit),
 		TEST(test_a_paced_connection_reads_pauses_and_ends),
+		TEST(test_bulk_input_is_held_up_to_its_limit),
+		TEST(test_bulk_input_is_told_of_at_once),
 		TEST(test_a_callback_may_close),
 		TEST(test_finishing_sends_everything_first),
 		TEST(test_finishing_with_nothing_to_send_calls_back_later),
@@ -984,6 +1044,7 @@ int main(void)
 		TEST_TLS(test_an_end_without_farewell_is_told_from_one_with),
 		TEST_TLS(test_the_farewell_comes_whatever_was_sent),
 		TEST_TLS(test_a_plain_connection_goes_on_by_tls),
+		TEST_TLS(test_tickets_can_be_withheld),
 		TEST_TLS(test_words_behind_the_command_are_refused),
 		TEST_TLS(test_words_between_command_and_handshake_are_refused),
 		TEST_TLS(test_sessions_outlive_their_certificate),

@@ -85,6 +85,7 @@ struct connection {
 	struct sockaddr_storage peer_address;
 	const char *server;
 	size_t input_limit, low_water;
+	bool bulk;  /* all that has come is read, not 4 KiB of it as libevent does */
 	bool paced; /* read with the beat, not when libevent says that there is something */
 	TAILQ_ENTRY(connection) pace_entry;
 	bool released; /* in the list of those that nobody owns */
@@ -330,11 +331,34 @@ static void connection_on_idle_timer(evutil_socket_t fd, short what, void *arg)
 
 /* --- what libevent tells --- */
 
+/* What else the socket has. Its end and its errors are for libevent to see. */
+static void connection_read_bulk(struct connection *c)
+{
+	struct evbuffer *input = bufferevent_get_input(c->bev);
+	size_t held = evbuffer_get_length(input);
+	struct evbuffer_iovec space;
+	ssize_t n;
+
+	if (!c->bulk || c->ssl || c->pauses || held >= c->input_limit)
+		return;
+	evbuffer_unfreeze(input, 0); /* the bufferevent keeps it for itself */
+	if (evbuffer_reserve_space(input, (ev_ssize_t)(c->input_limit - held), &space, 1) == 1) {
+		n = recv(bufferevent_getfd(c->bev), space.iov_base, c->input_limit - held,
+			MSG_DONTWAIT);
+		space.iov_len = n > 0 ? (size_t)n : 0;
+		if (n > 0)
+			(void)evbuffer_commit_space(input, &space, 1);
+	}
+	evbuffer_freeze(input, 0);
+}
+
 static void connection_on_read(struct bufferevent *bev, void *arg)
 {
 	struct connection *c = arg;
 
 	c->active_us = reactor_monotonic_us();
+	if (c->state == CONNECTION_OPEN)
+		connection_read_bulk(c);
 	if (c->state == CONNECTION_LINGERING)
 		evbuffer_drain(bufferevent_get_input(bev),
 			evbuffer_get_length(bufferevent_get_input(bev)));
@@ -715,6 +739,11 @@ void connection_set_input_limit(struct connection *c, size_t bytes)
 {
 	c->input_limit = bytes;
 	bufferevent_setwatermark(c->bev, EV_READ, 0, bytes);
+}
+
+void connection_set_bulk(struct connection *c)
+{
+	c->bulk = true;
 }
 
 void connection_set_low_water(struct connection *c, size_t bytes)

@@ -153,6 +153,8 @@ enum {
 	CONNECTION_PACE_US = 8000
 };
 void connection_set_paced(struct connection *c);
+/* For a peer that sends much: from now on reads up to the input's limit at once. Nothing happens to a connection with TLS. */
+void connection_set_bulk(struct connection *c);
 /* Closes CLOSE_IDLE when nothing was read (and nothing written) for so long; 0: never. */
 void connection_set_idle(struct connection *c, int64_t idle_us);
 
