@@ -628,6 +628,7 @@ static void store_put(struct ftp_session *s)
 	if (!error)
 		t->put = tree_put(s->server->tree, t->path, s->allocated, t->keep, s->user,
 			&put_events, s, &error);
+	s->allocated = 0;
 	if (error)
 		transfer_fail(s, error);
 }
