@@ -77,10 +77,6 @@ enum authenticate_result authenticate(struct authenticate_asker *asker, struct m
 enum authenticate_result authenticate_password(struct authenticate_asker *asker, const char *name,
 	const char *password, const struct auth_user **user) MUST_CHECK;
 
-/* The same for protocols that send a name and a password as they are: AUTHENTICATED or AUTHENTICATE_WRONG. */
-enum authenticate_result authenticate_password(
-	const char *name, const char *password, const struct auth_user **ret) MUST_CHECK;
-
 /*
  * Appends the WWW-Authenticate fields (with CRLF): Digest MD5 first, then SHA-256, then
  * MD5 again (some clients take the first, ffmpeg the last), then Basic. Digest is left out where it

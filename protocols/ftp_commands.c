@@ -43,6 +43,14 @@ static void started(struct ftp_session *s, struct tree_request *pending)
 		ftp_finish_error(s, -EAGAIN);
 }
 
+/* The same for a change of what is at session->path: it is said now who did it. */
+static void started_change(struct ftp_session *s, struct tree_request *pending, const char *what)
+{
+	if (pending)
+		ftp_audit(s, what, s->path, NULL);
+	started(s, pending);
+}
+
 static void find(struct ftp_session *s, tree_entry_fn *done)
 {
 	started(s, tree_find(s->server->tree, s->path, s->user, done, s));
@@ -569,7 +577,8 @@ static void on_dele(void *arg, int error, const struct tree_entry *entry)
 	if (error)
 		ftp_finish_error(s, error);
 	else if (!is_locked(s, s->path, LOCK_SELF | LOCK_PARENT))
-		started(s, tree_delete(s->server->tree, s->path, s->user, on_changed, s));
+		started_change(
+			s, tree_delete(s->server->tree, s->path, s->user, on_changed, s), "delete");
 }
 
 static void run_dele(struct ftp_session *s, const char *argument)
@@ -587,8 +596,9 @@ static void run_rmd(struct ftp_session *s, const char *argument)
 {
 	(void)argument;
 	if (!is_locked(s, s->path, LOCK_SELF | LOCK_PARENT))
-		started(s,
-			tree_remove_collection(s->server->tree, s->path, s->user, on_changed, s));
+		started_change(s,
+			tree_remove_collection(s->server->tree, s->path, s->user, on_changed, s),
+			"delete");
 }
 
 static void on_made(void *arg, int error, bool created)
@@ -607,7 +617,9 @@ static void run_mkd(struct ftp_session *s, const char *argument)
 {
 	(void)argument;
 	if (!is_locked(s, s->path, LOCK_SELF | LOCK_PARENT))
-		started(s, tree_make_collection(s->server->tree, s->path, s->user, on_made, s));
+		started_change(s,
+			tree_make_collection(s->server->tree, s->path, s->user, on_made, s),
+			"make-collection");
 }
 
 static void on_rnfr(void *arg, int error, const struct tree_entry *entry)
@@ -676,10 +688,12 @@ static void run_rnto(struct ftp_session *s, const char *argument)
 	static const unsigned reach = LOCK_SELF | LOCK_PARENT | LOCK_BELOW;
 
 	(void)argument;
-	if (!s->rename_from[0])
+	if (!s->rename_from[0]) {
 		ftp_reply(s, 503, "RNFR comes first.");
-	else if (!is_locked(s, s->rename_from, reach) && !is_locked(s, s->path, reach))
+	} else if (!is_locked(s, s->rename_from, reach) && !is_locked(s, s->path, reach)) {
+		ftp_audit(s, "move", s->rename_from, s->path);
 		rename_now(s, 0, on_rename_tried);
+	}
 }
 
 /* --- transfers --- */

@@ -6,6 +6,7 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
+#include "protocols/authenticate.h"
 #include "protocols/ftp_command.h"
 #include "protocols/ftp_path.h"
 #include "protocols/ftp_server.h"
@@ -42,13 +43,13 @@ struct ftp_server {
 	size_t n_sessions;
 	struct worker *hash; /* has a job of each session at most */
 	struct log_repeated full;
-	struct metric *sessions_metric, *failures_metric, *received_metric;
+	struct metric *sessions_metric, *received_metric;
 };
 
 enum ftp_state {
 	FTP_GREETED,
 	FTP_NAMED,    /* the password is awaited */
-	FTP_CHECKING, /* it is being checked, or the answer is held back */
+	FTP_CHECKING, /* it is being checked, or the answer that it is wrong is held back */
 	FTP_READY,
 	FTP_ENDING /* nothing is read any more */
 };
@@ -142,6 +143,8 @@ struct ftp_session {
 	/* who it is */
 	char name[FTP_NAME_BYTES]; /* as USER said */
 	struct auth_user *user;    /* owned copy; NULL without users */
+	struct authenticate_asker asker;
+	char *password; /* while it is being checked; secret */
 	unsigned failures;
 	struct event *login_timer; /* a wrong password is answered late */
 	/* where he is */
@@ -179,6 +182,9 @@ void ftp_session_secure(struct ftp_session *session);
 /* Checks a password, and answers. */
 void ftp_session_login(struct ftp_session *session, const char *password);
 const char *ftp_session_user(const struct ftp_session *session);
+/* Who changes something: a line of the audit. `to` may be NULL. */
+void ftp_audit(
+	const struct ftp_session *session, const char *what, const char *path, const char *to);
 
 /* One line; to nobody when the client has gone. */
 void ftp_reply(struct ftp_session *session, int code, const char *format, ...) PRINTF(3, 4);

@@ -69,7 +69,6 @@ struct ftp_server *ftp_server_new(const char *address, const struct config_ports
 	server->put_limit = UINT64_MAX;
 	server->hash = worker_new("ftp-hash", FTP_SESSIONS, HASH_BYTES);
 	server->sessions_metric = metric_get(METRIC_SESSIONS, "ftp");
-	server->failures_metric = metric_get(METRIC_AUTH_FAILURES, "ftp");
 	server->received_metric = metric_get(METRIC_FTP_RECEIVED);
 	return server;
 }

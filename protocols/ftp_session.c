@@ -9,9 +9,9 @@
 #include <event2/buffer.h>
 #include <openssl/crypto.h>
 
-#include "protocols/authenticate.h"
 #include "protocols/ftp_format.h"
 #include "protocols/ftp_private.h"
+#include "server/base/audit.h"
 #include "server/base/memory.h"
 
 enum {
@@ -204,38 +204,81 @@ static void session_let_in(struct ftp_session *session, const struct auth_user *
 		return;
 	}
 	session->user = auth_user_copy(user);
+	if (user && !(session->asker.scopes & SCOPE_FTP))
+		session->user->role = ROLE_VIEWER;
 	(void)snprintf(session->cwd, sizeof(session->cwd), "/");
 	if (user && user->cameras && user->cameras[0] && !user->cameras[1]) {
 		(void)snprintf(
 			session->home, sizeof(session->home), "/uploads/%s", user->cameras[0]);
 		(void)snprintf(session->cwd, sizeof(session->cwd), "%s", session->home);
 	}
-	log_debug(&session->log, "logged in as %s", session->name);
 	session_enter(session, FTP_READY);
 	ftp_finish(session, 230, "Logged in; this is %s", session->cwd);
 }
 
-static void session_on_checked(
-	struct ftp_session *session, bool is_right, const struct auth_user *user)
+static void session_forget_password(struct ftp_session *session)
 {
-	if (is_right) {
-		session_let_in(session, user);
+	memory_free_secret(session->password);
+	session->password = NULL;
+}
+
+/* Another name and password may be tried, for a minute, and not too often. */
+static void session_refuse_login(struct ftp_session *session, const char *words)
+{
+	if (++session->failures >= FTP_LOGINS) {
+		ftp_session_end(session, 421, words);
 		return;
 	}
-	session->failures++;
-	metric_add(session->server->failures_metric, 1);
-	log_info(&session->log, "wrong user or password (user %s)", session->name);
-	reactor_timer_start(session->login_timer, WRONG_US);
+	session_enter(session, FTP_GREETED);
+	reactor_timer_start(session->login_timer, LOGIN_US);
+	ftp_finish(session, 530, "%s", words);
+}
+
+/* The password, or who it belongs to, does not lead further; when it may is said in seconds. */
+static void session_put_off(struct ftp_session *session)
+{
+	char words[80];
+
+	(void)snprintf(words, sizeof(words), "Too many wrong passwords: again in %u s.",
+		session->asker.retry_after_s);
+	session_refuse_login(session, words);
+}
+
+/* Gives a verdict on the password, unless it comes later. */
+static void session_judge(void *arg)
+{
+	struct ftp_session *session = arg;
+	const struct auth_user *user;
+	enum authenticate_result result =
+		authenticate_password(&session->asker, session->name, session->password, &user);
+
+	if (result == AUTHENTICATE_PENDING)
+		return;
+	session_forget_password(session);
+	if (result == AUTHENTICATE_LATER)
+		session_put_off(session);
+	else if (result != AUTHENTICATED)
+		reactor_timer_start(session->login_timer, WRONG_US);
+	else if (session->asker.scopes & SCOPE_FTP_READ)
+		session_let_in(session, user);
+	else
+		session_refuse_login(session, "This password is not for FTP.");
 }
 
 void ftp_session_login(struct ftp_session *session, const char *password)
 {
-	const struct auth_user *user;
-	bool is_right;
-
 	session_enter(session, FTP_CHECKING);
-	is_right = authenticate_password(session->name, password, &user) == AUTHENTICATED;
-	session_on_checked(session, is_right, user);
+	session->password = xstrdup(password);
+	session_judge(session);
+}
+
+void ftp_audit(
+	const struct ftp_session *session, const char *what, const char *path, const char *to)
+{
+	const struct audit_actor actor = { session->user ? session->user->name : NULL,
+		session->asker.address, session->asker.protocol };
+
+	audit(&actor, what, "%s%s%s", path, to ? " to " : "", to ? to : "");
 }
 
 static void session_on_login_timer(evutil_socket_t fd, short what, void *arg)
@@ -243,15 +286,10 @@ static void session_on_login_timer(evutil_socket_t fd, short what, void *arg)
 	struct ftp_session *session = arg;
 
 	(void)fd, (void)what;
-	if (session->state != FTP_CHECKING) {
+	if (session->state == FTP_CHECKING)
+		session_refuse_login(session, "Wrong user or password.");
+	else
 		ftp_session_end(session, 421, "Nobody has logged in.");
-	} else if (session->failures >= FTP_LOGINS) {
-		ftp_session_end(session, 421, "Wrong user or password, too often.");
-	} else {
-		session_enter(session, FTP_GREETED);
-		reactor_timer_start(session->login_timer, LOGIN_US);
-		ftp_finish(session, 530, "Wrong user or password.");
-	}
 }
 
 /* What came plain behind AUTH could be anybody's words, put there on the way (RFC 4217 section 15). */
@@ -336,6 +374,7 @@ static void session_fini(void *object)
 	struct ftp_session *session = object;
 
 	auth_user_free(session->user);
+	memory_free_secret(session->password);
 	free(session->peer);
 	free(session);
 }
@@ -355,6 +394,7 @@ void ftp_session_free(struct ftp_session *session)
 	if (session->connection)
 		ftp_session_end(session, 421, "nvrd is stopping.");
 	session_drop(session);
+	authenticate_asker_fini(&session->asker);
 	connection_release(&session->connection);
 	reactor_timer_free(&session->login_timer);
 	session->server->n_sessions--;
@@ -372,6 +412,7 @@ void ftp_session_end(struct ftp_session *session, int code, const char *words)
 	if (session->state == FTP_ENDING)
 		return;
 	session_drop(session);
+	authenticate_asker_fini(&session->asker);
 	session_enter(session, FTP_ENDING);
 	ftp_reply(session, code, "%s", words);
 	connection_set_idle(session->connection, 0);
@@ -417,6 +458,8 @@ struct ftp_session *ftp_session_new(
 	session->log = (struct log_name){ .kind = "ftp", .name = session->peer };
 	session->login_timer = reactor_timer_new(session_on_login_timer, session);
 	ftp_transfer_init(session);
+	authenticate_asker_init(&session->asker, "ftp",
+		(const struct sockaddr *)&session->peer_address, session_judge, session);
 	server->n_sessions++;
 	metric_add(server->sessions_metric, 1);
 	LIST_INSERT_HEAD(&server->sessions, session, entry);

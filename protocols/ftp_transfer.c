@@ -138,6 +138,7 @@ static bool transfer_keep_part(struct ftp_session *s)
 	if (!t->put || !t->may_be_part || t->bytes <= t->keep ||
 		ftp_check_locks(s, t->path, LOCK_SELF) < 0)
 		return false;
+	ftp_audit(s, "put", t->path, NULL);
 	tree_put_commit_part(t->put, t->etag);
 	transfer_enter(s, TRANSFER_COMMITTING);
 	return true;
@@ -516,6 +517,7 @@ static void store_commit(struct ftp_session *s)
 		transfer_fail(s, error);
 		return;
 	}
+	ftp_audit(s, "put", t->path, NULL);
 	tree_put_commit(t->put, NULL);
 	transfer_enter(s, TRANSFER_COMMITTING);
 }
@@ -590,7 +592,9 @@ static void folder_make(struct ftp_session *s)
 		return;
 	}
 	s->pending = tree_make_collection(s->server->tree, folder, s->user, folder_on_made, s);
-	if (!s->pending)
+	if (s->pending)
+		ftp_audit(s, "make-collection", folder, NULL);
+	else
 		transfer_fail(s, -EAGAIN);
 }
 

@@ -330,15 +330,30 @@ void config_camera_take_recording(struct config_camera *camera, const struct con
 		camera->recording.schedule = xstrdup(from->recording.schedule);
 }
 
-bool config_user_equal(const struct auth_user *a, const struct auth_user *b)
+/* Whether what stands below the prefix is the same, but for lists in it. */
+static bool place_equal(const char *prefix, const void *a, const void *b)
 {
-	if (!a || !b)
-		return a == b;
 	for (const struct config_option *o = config_options; o->key; o++) {
-		if (config_option_has_prefix(o, "users.*.") && !config_option_equal(o, a, b))
+		if (config_option_has_prefix(o, prefix) && !strchr(o->key + strlen(prefix), '[') &&
+			!config_option_equal(o, a, b))
 			return false;
 	}
 	return true;
+}
+
+bool config_user_equal(const struct auth_user *a, const struct auth_user *b)
+{
+	const struct auth_app_password *one, *two;
+
+	if (!a || !b)
+		return a == b;
+	one = TAILQ_FIRST(&a->app_passwords);
+	two = TAILQ_FIRST(&b->app_passwords);
+	while (one && two && place_equal("users.*.app_passwords[].", one, two)) {
+		one = TAILQ_NEXT(one, entry);
+		two = TAILQ_NEXT(two, entry);
+	}
+	return !one && !two && place_equal("users.*.", a, b);
 }
 
 bool config_camera_equal(const struct config_camera *a, const struct config_camera *b)

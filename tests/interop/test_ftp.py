@@ -18,7 +18,7 @@ import sys
 import time
 
 import media
-from daemon import Nvrd, finish, report, skip, wait_for
+from daemon import NVRD, Nvrd, finish, report, skip, wait_for
 
 USERS = """anna: {password: "s3cret word", role: admin}
 olga: {password: olga, role: operator}
@@ -36,8 +36,8 @@ class Server(Nvrd):
         return super().get(path, Authorization="Basic " + login, **headers)
 
 
-def start(address="127.0.0.1", **options):
-    nvrd = Server(CAMERAS, users=USERS, extra=DEBUG, listen=(f'ftp: "{address}:0"', "ftp_passive: 40100-40200"), **options)
+def start(address="127.0.0.1", users=USERS, **options):
+    nvrd = Server(CAMERAS, users=users, extra=DEBUG, listen=(f'ftp: "{address}:0"', "ftp_passive: 40100-40200"), **options)
     nvrd.port = int(re.findall(r"ftp://\S+:(\d+)/", nvrd.log())[-1])
     wait_for((nvrd.store / "uploads" / "garden").is_dir, 10, "the cameras' folders")
     return nvrd
@@ -439,6 +439,43 @@ def check_rights():
     nvrd.stop()
 
 
+def check_passwords():
+    """What else may be given as password: docs/USERS.md."""
+    kept = subprocess.run([NVRD, "--hash-password", "rory", "--scrypt"], input=b"slow to check\n", capture_output=True, check=True).stdout.decode().strip()
+    nvrd = start(users=USERS + f"""
+rory:
+  password: "{kept}"
+  role: operator
+  app_passwords:
+    - {{name: nas, password: takes, scope: ["ftp:read"]}}
+    - {{name: camera, password: gives, scope: [ftp]}}
+    - {{name: tv, password: looks, scope: [live]}}
+    - {{name: old, password: was, scope: [ftp], expires: 2020-01-01}}""")
+    for password, code in (("slow to check", None), ("gives", None), ("takes", "550"), ("looks", "530"), ("was", "530"), ("slow to chec", "530")):
+        client = ftplib.FTP(timeout=20)
+        client.connect("127.0.0.1", nvrd.port)
+        answer = refusal(client.login, "rory", password) or refusal(store, client, "/uploads/garden/a.txt", b"x")
+        report(answer == code, f"a file with the password \"{password}\": {code or 226}", answer)
+    text = nvrd.log()
+    report("audit login: user rory: address 127.0.0.1: protocol ftp: logged in with the application password nas" in text, "the audit has who came with which")
+    report(text.count("audit put: user rory: address 127.0.0.1: protocol ftp: /uploads/garden/a.txt") == 2, "and what he did")
+    client = login(nvrd)
+    client.mkd("/uploads/garden/e")
+    client.rename("/uploads/garden/a.txt", "/uploads/garden/e/b.txt")
+    client.delete("/uploads/garden/e/b.txt")
+    client.rmd("/uploads/garden/e")
+    done = re.findall("audit (.*): user anna: address 127.0.0.1: protocol ftp: (.*)", nvrd.log())[1:]
+    report(done == [("make-collection", "/uploads/garden/e"), ("move", "/uploads/garden/a.txt to /uploads/garden/e/b.txt"), ("delete", "/uploads/garden/e/b.txt"), ("delete", "/uploads/garden/e")], "each change once", done)
+    for _ in range(4):
+        client = ftplib.FTP(timeout=20)
+        client.connect("127.0.0.1", nvrd.port)
+        refusal(client.login, "olga", "wrong")
+    client.connect("127.0.0.1", nvrd.port)
+    report(refusal(client.login, "olga", "wrong") == "530" and refusal(client.login, "olga", "olga") == "530", "after too many wrong ones the right one has to wait")
+    report(login(nvrd, "vera").pwd() == "/", "others do not")
+    nvrd.stop()
+
+
 # --- what is cut off ---
 
 def break_off(*sockets):
@@ -606,7 +643,7 @@ def check_limits():
         wrong.say("USER anna")
         answer = wrong.say("PASS wr0ng")
     report(answer.startswith(b"421") and wrong.answer() == b"" and time.monotonic() - begun > 2, "wrong passwords are answered late, and thrice", answer)
-    report(nvrd.metric('nvrd_auth_failures_total{server="ftp"}') == 3 and "wr0ng" not in nvrd.log() and "wrong user or password (user anna)" in nvrd.log(), "counted, and logged without them")
+    report(nvrd.metric('nvrd_auth_failures_total{server="ftp"}') == 3 and "wr0ng" not in nvrd.log() and nvrd.log().count("audit login-failed: user anna: address 127.0.0.1: protocol ftp") == 3, "counted, and logged without them")
     same = [Raw(nvrd, "olga") for _ in range(16)]
     report(all(r.say("PWD").startswith(b"257") for r in same), "a user may have 16 sessions")
     one_more = Raw(nvrd)
@@ -696,7 +733,7 @@ def check_tls():
 
 
 PARTS = {"library": check_library, "curl": check_curl, "lftp": check_lftp, "tnftp": check_tnftp, "rclone": check_rclone, "camera": check_camera,
-         "rights": check_rights, "cut": check_cut, "abuse": check_abuse, "limits": check_limits, "v6": check_v6, "tls": check_tls}
+         "rights": check_rights, "passwords": check_passwords, "cut": check_cut, "abuse": check_abuse, "limits": check_limits, "v6": check_v6, "tls": check_tls}
 for part in sys.argv[1:] or PARTS:
     PARTS[part]()
 finish()
