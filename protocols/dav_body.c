@@ -32,15 +32,19 @@ static const char *dav_keep(struct dav_query *query, const char *s)
 	return kept;
 }
 
-static void dav_add_property(struct dav_body *b, const char *space, const char *name)
+void dav_query_init(struct dav_query *ret, enum dav_query_kind kind)
 {
-	struct dav_query *query = b->query;
+	ret->kind = kind;
+	ret->n_properties = 0;
+	ret->names_bytes = 0;
+}
+
+const char *dav_query_add(struct dav_query *query, const char *space, const char *name)
+{
 	struct dav_name kept;
 
-	if (query->n_properties == DAV_PROPERTIES) {
-		dav_body_fail(b, "too many properties");
-		return;
-	}
+	if (query->n_properties == DAV_PROPERTIES)
+		return "too many properties";
 	/* most names share a namespace with the one before */
 	if (query->n_properties &&
 		strcmp(query->properties[query->n_properties - 1].space, space) == 0)
@@ -48,11 +52,18 @@ static void dav_add_property(struct dav_body *b, const char *space, const char *
 	else
 		kept.space = dav_keep(query, space);
 	kept.name = dav_keep(query, name);
-	if (!kept.space || !kept.name) {
-		dav_body_fail(b, "the names of the properties are too long");
-		return;
-	}
+	if (!kept.space || !kept.name)
+		return "the names of the properties are too long";
 	query->properties[query->n_properties++] = kept;
+	return NULL;
+}
+
+static void dav_add_property(struct dav_body *b, const char *space, const char *name)
+{
+	const char *why = dav_query_add(b->query, space, name);
+
+	if (why)
+		dav_body_fail(b, why);
 }
 
 static void dav_set_kind(struct dav_body *b, enum dav_query_kind kind)
@@ -107,9 +118,7 @@ int dav_body_parse(struct dav_query *ret, const char *p, size_t n, const char **
 {
 	struct dav_body b = { .xml.on_start = dav_on_start, .query = ret };
 
-	ret->kind = DAV_ALLPROP;
-	ret->n_properties = 0;
-	ret->names_bytes = 0;
+	dav_query_init(ret, DAV_ALLPROP);
 	if (n == 0)
 		return 0;
 	if (dav_xml_parse(&b.xml, p, n, why) < 0)

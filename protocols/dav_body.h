@@ -29,6 +29,11 @@ struct dav_query {
 	size_t names_bytes;
 };
 
+/* A query that asks for nothing yet. */
+void dav_query_init(struct dav_query *ret, enum dav_query_kind kind);
+/* Asks for a property. Returns NULL, or why not: static text. */
+const char *dav_query_add(struct dav_query *query, const char *space, const char *name) MUST_CHECK;
+
 /*
  * Parses n bytes; none mean allprop. Returns 0, or -EBADMSG and a static *why: not well-formed, a
  * document type (no entities, nothing is ever loaded), too many properties, not a propfind. ret is

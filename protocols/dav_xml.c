@@ -134,23 +134,33 @@ const char *dav_xml_copy(struct dav_xml *x, const char *s)
 	return copy;
 }
 
+bool dav_xml_attribute(
+	const struct dav_xml *x, const char *space, const char *name, char *ret, size_t size)
+{
+	for (int i = 0; i < x->n_attributes; i++) {
+		const xmlChar **a = x->attributes + (size_t)i * ATTRIBUTE_FIELDS;
+		const char *of = a[ATTRIBUTE_SPACE] ? (const char *)a[ATTRIBUTE_SPACE] : "";
+		size_t n = (size_t)(a[ATTRIBUTE_END] - a[ATTRIBUTE_VALUE]);
+
+		if (strcmp(of, space) != 0 || strcmp((const char *)a[ATTRIBUTE_NAME], name) != 0 ||
+			n >= size)
+			continue;
+		memcpy(ret, a[ATTRIBUTE_VALUE], n);
+		ret[n] = '\0';
+		return true;
+	}
+	return false;
+}
+
 /* --- SAX --- */
 
-static void note_lang(struct dav_xml *x, int n, const xmlChar **attributes)
+static void note_lang(struct dav_xml *x)
 {
 	char *lang = x->lang[x->depth];
 
-	(void)snprintf(lang, sizeof(x->lang[0]), "%s", x->depth ? x->lang[x->depth - 1] : "");
-	for (int i = 0; i < n; i++) {
-		const xmlChar **a = attributes + (size_t)i * ATTRIBUTE_FIELDS;
-		ptrdiff_t bytes = a[ATTRIBUTE_END] - a[ATTRIBUTE_VALUE];
-
-		if (a[ATTRIBUTE_SPACE] && !strcmp((const char *)a[ATTRIBUTE_SPACE], XML_SPACE) &&
-			!strcmp((const char *)a[ATTRIBUTE_NAME], "lang") &&
-			bytes < (ptrdiff_t)sizeof(x->lang[0]))
-			(void)snprintf(lang, sizeof(x->lang[0]), "%.*s", (int)bytes,
-				(const char *)a[ATTRIBUTE_VALUE]);
-	}
+	if (!dav_xml_attribute(x, XML_SPACE, "lang", lang, sizeof(x->lang[0])))
+		(void)snprintf(
+			lang, sizeof(x->lang[0]), "%s", x->depth ? x->lang[x->depth - 1] : "");
 }
 
 static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri,
@@ -165,7 +175,9 @@ static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix, cons
 		return;
 	}
 	x->spaces[x->depth] = uri ? (const char *)uri : "";
-	note_lang(x, n_attributes, attributes);
+	x->attributes = attributes;
+	x->n_attributes = n_attributes;
+	note_lang(x);
 	if (!x->keeping)
 		x->on_start(x, x->depth, x->spaces[x->depth], (const char *)name);
 	if (x->keeping && !x->why)
@@ -199,6 +211,8 @@ static void on_characters(void *arg, const xmlChar *p, int n)
 
 	if (x->keeping && !x->why)
 		put_escaped(x, (const char *)p, (size_t)n, false);
+	else if (x->on_text && x->depth && !x->why)
+		x->on_text(x, x->depth - 1, (const char *)p, (size_t)n);
 }
 
 static void on_document_type(

@@ -1,6 +1,6 @@
 /*
  * Dates as HTTP writes them (RFC 9110 section 5.6.7): IMF-fixdate, and on reading also RFC 850 and
- * asctime. Own calendar arithmetic, because the C library's depends on locale and time zone.
+ * asctime. And RFC 3339's timestamps. Own calendar arithmetic, because the C library's depends on locale and time zone.
  */
 #include "protocols/http_date.h"
 
@@ -224,9 +224,17 @@ static bool http_calendar_is_valid(const struct http_calendar *c)
 	bool leap = (c->year % 4 == 0 && c->year % 100 != 0) || c->year % 400 == 0;
 
 	/* 60 is a leap second */
-	return c->year >= 1970 && c->day >= 1 &&
+	return c->year >= 1970 && c->month >= 1 && c->month <= 12 && c->day >= 1 &&
 	       c->day <= days[c->month - 1] + (leap && c->month == 2 ? 1 : 0) && c->hour <= 23 &&
 	       c->minute <= 59 && c->second <= 60;
+}
+
+static int64_t http_calendar_us(const struct http_calendar *c)
+{
+	int64_t seconds = http_days_of(c->year, c->month, c->day) * SECONDS_PER_DAY +
+			  c->hour * 3600 + c->minute * 60 + c->second;
+
+	return seconds * 1000000;
 }
 
 int64_t http_date_parse(struct message_text text)
@@ -247,7 +255,65 @@ int64_t http_date_parse(struct message_text text)
 	}
 	if (r.failed || r.at != r.end || !http_calendar_is_valid(&c))
 		return -1;
-	int64_t seconds = http_days_of(c.year, c.month, c.day) * SECONDS_PER_DAY + c.hour * 3600 +
-			  c.minute * 60 + c.second;
-	return seconds * 1000000;
+	return http_calendar_us(&c);
+}
+
+/* ".250", or nothing, in microseconds. */
+static int http_fraction(struct http_date_reader *r)
+{
+	int us = 0, unit = 100000;
+
+	if (r->failed || r->at == r->end || *r->at != '.')
+		return 0;
+	r->at++;
+	us = http_number(r, 1) * unit;
+	for (; !r->failed && r->at < r->end && *r->at >= '0' && *r->at <= '9'; r->at++) {
+		unit /= 10;
+		us += (*r->at - '0') * unit;
+	}
+	return us;
+}
+
+/* "Z", "+01:00": how many seconds ahead of UTC. */
+static int http_offset(struct http_date_reader *r)
+{
+	int sign = 0, hours, minutes;
+
+	if (!r->failed && r->at < r->end)
+		sign = *r->at == '+' ? 1 : *r->at == '-' ? -1 : 0;
+	if (!sign) {
+		http_expect(r, "Z");
+		return 0;
+	}
+	r->at++;
+	hours = http_number(r, 2);
+	http_expect(r, ":");
+	minutes = http_number(r, 2);
+	if (hours > 23 || minutes > 59)
+		r->failed = true;
+	return sign * (hours * 3600 + minutes * 60);
+}
+
+int64_t http_timestamp_parse(struct message_text text)
+{
+	struct http_date_reader r = { .at = text.p, .end = text.p ? text.p + text.n : NULL };
+	struct http_calendar c = { 0 };
+	int fraction_us, offset;
+	int64_t us;
+
+	if (!text.p)
+		return -1;
+	c.year = http_number(&r, 4);
+	http_expect(&r, "-");
+	c.month = http_number(&r, 2);
+	http_expect(&r, "-");
+	c.day = http_number(&r, 2);
+	http_expect(&r, "T");
+	http_time(&r, &c);
+	fraction_us = http_fraction(&r);
+	offset = http_offset(&r);
+	if (r.failed || r.at != r.end || !http_calendar_is_valid(&c))
+		return -1;
+	us = http_calendar_us(&c) + fraction_us - (int64_t)offset * 1000000;
+	return us < 0 ? -1 : us;
 }

@@ -17,3 +17,5 @@ enum {
 	HTTP_TIMESTAMP_BYTES = 21
 };
 char *http_timestamp_write(char ret[HTTP_TIMESTAMP_BYTES], int64_t utc_us);
+/* And back, from 1970 on, with any offset from UTC; six digits of a fraction count. -1: not an instant. */
+int64_t http_timestamp_parse(struct message_text text);

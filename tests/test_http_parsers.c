@@ -31,6 +31,39 @@ static void test_the_three_forms_of_a_date_are_the_same_instant(void **state)
 		assert_int_equal(http_date_parse(text(forms[i])), 784111777 * INT64_C(1000000));
 }
 
+/* RFC 3339 sections 5.6 and 5.8; the instants are what `date -u -d TEXT +%s` says. */
+static void test_timestamps_are_read(void **state)
+{
+	static const struct {
+		const char *timestamp;
+		int64_t us; /* -1: none */
+	} cases[] = {
+		{"1970-01-01T00:00:00Z",            0               },
+		{ "1985-04-12T23:20:50.52Z",        482196050520000 },
+		{ "1996-12-19T16:39:57-08:00",      851042397000000 },
+		{ "1990-12-31T23:59:60Z",           662688000000000 },
+		{ "1937-01-01T12:00:27.87+00:20",   -1              },
+		{ "2024-02-29T00:00:00.123456789Z", 1709164800123456},
+		{ "2023-02-29T00:00:00Z",           -1              },
+		{ "2026-00-20T12:00:00Z",           -1              },
+		{ "2026-11-20T24:00:00Z",           -1              },
+		{ "2026-11-20T12:00:00",            -1              },
+		{ "2026-11-20T12:00:00.Z",          -1              },
+		{ "2026-11-20T12:00:00+0100",       -1              },
+		{ "2026-11-20T12:00:00+24:00",      -1              },
+		{ "2026-11-20T12:00:00Zx",          -1              },
+		{ "2026-11-20",                     -1              },
+		{ "1970-01-01T00:00:00+00:01",      -1              },
+		{ "",			       -1              },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		if (http_timestamp_parse(text(cases[i].timestamp)) != cases[i].us)
+			fail_msg("%s", cases[i].timestamp);
+	}
+}
+
 static void test_dates_are_written_and_read_back(void **state)
 {
 	static const struct {
@@ -415,6 +448,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_three_forms_of_a_date_are_the_same_instant),
+		cmocka_unit_test(test_timestamps_are_read),
 		cmocka_unit_test(test_dates_are_written_and_read_back),
 		cmocka_unit_test(test_what_is_no_date_is_refused),
 		cmocka_unit_test(test_ranges),
