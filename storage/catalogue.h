@@ -128,6 +128,19 @@ struct catalogue_query *catalogue_list(struct catalogue *catalogue, const char *
 /* The segments in one folder ("recordings/porch/2026-11-20"), by name, at most `limit` after the name `after`. */
 struct catalogue_query *catalogue_list_folder(struct catalogue *catalogue, const char *folder,
 	const char *after, size_t limit, catalogue_segments_fn *done, void *arg) MUST_CHECK;
+/*
+ * A camera's segments by start, to be gone through in batches: those that start in [from_us, to_us] and end at or after
+ * ended_us, behind the one that is after_us and after_id (its start and id; 0: from the beginning on).
+ */
+struct catalogue_span {
+	int64_t from_us, to_us, ended_us;
+	bool newest_first;
+	int64_t after_us, after_id;
+};
+/* At most `limit`; time-lapses, too; with `folder` only what is in that one. */
+struct catalogue_query *catalogue_search(struct catalogue *catalogue, const char *camera,
+	const char *folder, const struct catalogue_span *span, size_t limit,
+	catalogue_segments_fn *done, void *arg) MUST_CHECK;
 /* The segment with that path, on whichever volume: one row, or none (n = 0). */
 struct catalogue_query *catalogue_find(struct catalogue *catalogue, const char *path,
 	catalogue_segments_fn *done, void *arg) MUST_CHECK;

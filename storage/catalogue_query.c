@@ -7,6 +7,9 @@
 #include "server/base/wall_clock.h"
 #include "storage/catalogue_private.h"
 
+/* No segment lasts longer. */
+#define LONGEST_US (INT64_C(2) * 86400 * 1000000)
+
 #define ROW \
 	"SELECT id, camera, stream, path, start_us, end_us, bytes, codecs, width, height, state, boot_us, volume FROM segments "
 
@@ -22,7 +25,7 @@ struct catalogue_query {
 	/* worker: the question ... */
 	const char *sql;
 	char *texts[2];     /* bound as ?1, ?2 */
-	int64_t numbers[2]; /* bound as ?3, ?4 */
+	int64_t numbers[4]; /* bound as ?3 to ?6 */
 	size_t limit;
 	bool all;         /* also rows of files without a fragment */
 	bool interrupted; /* but not those of files that are being written */
@@ -74,7 +77,7 @@ static sqlite3_stmt *query_prepare(struct catalogue_query *query)
 		if (query->texts[i])
 			sqlite3_bind_text(statement, i + 1, query->texts[i], -1, SQLITE_STATIC);
 	}
-	for (int i = 0; i < 2 && i + 2 < parameters; i++)
+	for (int i = 0; i < (int)ARRAY_LENGTH(query->numbers) && i + 2 < parameters; i++)
 		sqlite3_bind_int64(statement, i + 3, query->numbers[i]);
 	return statement;
 }
@@ -255,6 +258,42 @@ struct catalogue_query *catalogue_list_folder(struct catalogue *catalogue, const
 	query->on_segments = done;
 	query->texts[0] = after ? xasprintf("%s/%s", folder, after) : xasprintf("%s/", folder);
 	query->texts[1] = xasprintf("%s0", folder);
+	query->limit = limit;
+	return query_post(query);
+}
+
+struct catalogue_query *catalogue_search(struct catalogue *catalogue, const char *camera,
+	const char *folder, const struct catalogue_span *span, size_t limit,
+	catalogue_segments_fn *done, void *arg)
+{
+#define BY_TIME "INDEXED BY segments_by_time WHERE camera = ?1 "
+#define BY_FOLDER "INDEXED BY segments_by_folder WHERE camera = ?1 AND folder = ?2 "
+#define OLDEST_FIRST \
+	"AND (start_us, id) > (?5, ?6) AND start_us <= ?4 AND (end_us > ?3 OR state = 0) ORDER BY start_us, id"
+#define NEWEST_FIRST \
+	"AND (start_us, id) < (?5, ?6) AND start_us >= ?4 AND (end_us > ?3 OR state = 0) ORDER BY start_us DESC, id DESC"
+	static const char *const sql[2][2] = {
+		{ROW BY_TIME OLDEST_FIRST,    ROW BY_TIME NEWEST_FIRST  },
+		{ ROW BY_FOLDER OLDEST_FIRST, ROW BY_FOLDER NEWEST_FIRST},
+	};
+	struct catalogue_query *query =
+		query_new(catalogue, sql[folder != NULL][span->newest_first], arg);
+	int64_t ended_us = span->ended_us > 0 ? span->ended_us - 1 : 0;
+	int64_t from_us =
+		span->from_us > ended_us - LONGEST_US ? span->from_us : ended_us - LONGEST_US;
+
+	query->on_segments = done;
+	query->texts[0] = xstrdup(camera);
+	query->texts[1] = folder ? xstrdup(folder) : NULL;
+	query->numbers[0] = ended_us;
+	query->numbers[1] = span->newest_first ? from_us : span->to_us;
+	if (span->after_id) {
+		query->numbers[2] = span->after_us;
+		query->numbers[3] = span->after_id;
+	} else {
+		query->numbers[2] = span->newest_first ? span->to_us : from_us;
+		query->numbers[3] = span->newest_first ? INT64_MAX : INT64_MIN;
+	}
 	query->limit = limit;
 	return query_post(query);
 }

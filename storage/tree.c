@@ -658,6 +658,24 @@ struct tree_request *tree_list(struct tree *tree, const char *path, const char *
 	return tree_request_started(request);
 }
 
+struct tree_request *tree_search(struct tree *tree, const char *path,
+	const struct catalogue_span *span, const struct auth_user *user, tree_list_fn *done,
+	void *arg)
+{
+	struct tree_request *request = tree_request_new(tree, path, user, arg);
+	enum tree_place place = request->path.place;
+
+	request->on_list = done;
+	request->after = xstrdup(""); /* that there are none is an answer */
+	if (place == PLACE_CAMERA || place == PLACE_DAY)
+		request->query = catalogue_search(tree->catalogue, request->path.camera,
+			place == PLACE_DAY ? tree_request_volume_path(request) : NULL, span, BATCH,
+			list_on_segments, request);
+	else
+		request->path.place = PLACE_NONE; /* nothing that can be searched */
+	return tree_request_started(request);
+}
+
 /* --- open --- */
 
 static void open_on_segments(void *arg, int error, const struct catalogue_segment *rows, size_t n);

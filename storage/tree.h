@@ -74,6 +74,14 @@ typedef void tree_list_fn(
 struct tree_request *tree_list(struct tree *tree, const char *path, const char *after,
 	const struct auth_user *user, tree_list_fn *done, void *arg) MUST_CHECK;
 
+/*
+ * The recordings of a camera's collection, or of a day's, by start: a batch of those in the span (catalogue_search()), which there
+ * may be none of; `more` as above, behind the last one.
+ */
+struct tree_request *tree_search(struct tree *tree, const char *path,
+	const struct catalogue_span *span, const struct auth_user *user, tree_list_fn *done,
+	void *arg) MUST_CHECK;
+
 /* Opens a file for reading; entry->bytes is fixed from then on, whatever is appended. */
 struct tree_file;
 typedef void tree_open_fn(
