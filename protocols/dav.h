@@ -22,5 +22,7 @@ void dav_copy(struct http_request *request);
 void dav_move(struct http_request *request);
 void dav_lock(struct http_request *request);
 void dav_unlock(struct http_request *request);
+/* SEARCH (RFC 5323): finds recordings by their properties. */
+void dav_search(struct http_request *request);
 /* PATCH: says why not. */
 void dav_refuse(struct http_request *request);

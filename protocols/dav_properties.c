@@ -25,6 +25,7 @@ enum {
 	DAV_PICTURE = 1 << 4,
 	DAV_SPACE = 1 << 5,
 	DAV_LOCKABLE = 1 << 6,
+	DAV_SEARCHED = 1 << 7,
 };
 
 static void dav_add_timestamp(struct evbuffer *out, int64_t utc_us)
@@ -139,6 +140,13 @@ static void dav_write_used(struct evbuffer *out, const struct tree_entry *e)
 	(void)evbuffer_add_printf(out, "%" PRIu64, e->used_bytes);
 }
 
+static void dav_write_grammars(struct evbuffer *out, const struct tree_entry *e)
+{
+	(void)e;
+	markup_add(out,
+		"<D:supported-query-grammar><D:grammar><D:basicsearch/></D:grammar></D:supported-query-grammar>");
+}
+
 static void dav_write_camera(struct evbuffer *out, const struct tree_entry *e)
 {
 	markup_add_text(out, e->segment->camera);
@@ -202,6 +210,7 @@ static const struct dav_row {
 	{ "lockdiscovery",    NULL,                      DAV_LOCKABLE, false, false },
 	{ "quota-available-bytes", dav_write_available,  DAV_SPACE,    false, true },
 	{ "quota-used-bytes", dav_write_used,            DAV_SPACE,    false, true },
+	{ "supported-query-grammar-set", dav_write_grammars, DAV_SEARCHED, false, true },
 	{ "camera",           dav_write_camera,          DAV_SEGMENT,  true, false },
 	{ "start",            dav_write_start,           DAV_SEGMENT,  true, false },
 	{ "end",              dav_write_end,             DAV_SEGMENT,  true, false },
@@ -240,6 +249,13 @@ static bool dav_is_writable(const struct tree_entry *e)
 	return strncmp(e->path, "/uploads/", strlen("/uploads/")) == 0;
 }
 
+/* What SEARCH can be asked of. */
+static bool dav_is_searched(const struct tree_entry *e)
+{
+	return !strcmp(e->path, "/") || !strcmp(e->path, "/recordings") ||
+	       !strncmp(e->path, "/recordings/", strlen("/recordings/"));
+}
+
 static unsigned dav_entry_has(const struct tree_entry *e)
 {
 	unsigned has = 0;
@@ -258,6 +274,8 @@ static unsigned dav_entry_has(const struct tree_entry *e)
 		has |= DAV_SPACE;
 	if (e->segment || dav_is_writable(e))
 		has |= DAV_LOCKABLE;
+	if (dav_is_searched(e))
+		has |= DAV_SEARCHED;
 	return has;
 }
 
@@ -455,6 +473,16 @@ void dav_write_response(
 	markup_add(out, "</D:href>");
 	dav_write_properties(out, selection, entry);
 	markup_add(out, "</D:response>\n");
+}
+
+void dav_write_status(struct evbuffer *out, const char *base, const char *path, const char *status)
+{
+	markup_add(out, "<D:response><D:href>");
+	markup_add(out, base);
+	markup_add_path(out, path);
+	markup_add(out, "</D:href><D:status>HTTP/1.1 ");
+	markup_add(out, status);
+	markup_add(out, "</D:status></D:response>\n");
 }
 
 bool dav_is_protected(const struct dav_name *name)

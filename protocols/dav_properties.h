@@ -23,6 +23,8 @@ void dav_write_head(struct evbuffer *out);
 /* One entry's response element. */
 void dav_write_response(struct evbuffer *out, const struct dav_selection *selection,
 	const struct tree_entry *entry);
+/* A response element that says a status alone: "507 Insufficient Storage". */
+void dav_write_status(struct evbuffer *out, const char *base, const char *path, const char *status);
 void dav_write_tail(struct evbuffer *out);
 
 /* The name alone, as an empty element. */

@@ -34,6 +34,7 @@ enum http_method {
 	HTTP_LOCK = 1 << 10,
 	HTTP_UNLOCK = 1 << 11,
 	HTTP_PATCH = 1 << 12,
+	HTTP_SEARCH = 1 << 13,
 };
 
 /*
@@ -42,7 +43,7 @@ enum http_method {
  * such as a camera's name. The longest prefix wins; rows with the same prefix and different methods
  * are allowed. A known path with another method gets 405 with Allow; OPTIONS is answered by the
  * server for routes that do not list it (with the union of the methods of the path; DAV: 1, 2, 3 where
- * PROPFIND is among them).
+ * PROPFIND is among them, DASL where SEARCH is).
  * Whatever the rows say, what follows "/live/", "/recordings/" and "/uploads/" is a camera, which the user must
  * be allowed to see (else 404).
  */

@@ -69,6 +69,7 @@ static const struct http_route routes[] = {
 	{ "/recordings/", HTTP_MOVE,      ROLE_VIEWER, dav_move        },
 	{ "/recordings/", HTTP_LOCK,      ROLE_VIEWER, dav_lock        },
 	{ "/recordings/", HTTP_UNLOCK,    ROLE_VIEWER, dav_unlock      },
+	{ "/recordings/", HTTP_SEARCH,    ROLE_VIEWER, dav_search      },
 	{ "/uploads/",    HTTP_GET,       ROLE_VIEWER, http_files_get  },
 	{ "/uploads/",    HTTP_PROPFIND,  ROLE_VIEWER, dav_propfind    },
 	{ "/uploads/",    HTTP_PROPPATCH, ROLE_VIEWER, dav_proppatch   },
@@ -81,6 +82,7 @@ static const struct http_route routes[] = {
 	{ "/uploads/",    HTTP_LOCK,      ROLE_VIEWER, dav_lock        },
 	{ "/uploads/",    HTTP_UNLOCK,    ROLE_VIEWER, dav_unlock      },
 	{ "/",            HTTP_PROPFIND,  ROLE_VIEWER, dav_propfind    },
+	{ "/",            HTTP_SEARCH,    ROLE_VIEWER, dav_search      },
 	{ "/",            HTTP_GET,       ROLE_VIEWER, web_get         },
 	{ NULL,           0,              ROLE_VIEWER, NULL            },
 };
