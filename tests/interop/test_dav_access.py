@@ -16,12 +16,14 @@ from daemon import Nvrd, finish, report, wait_for
 USERS = {"adam": ("admin", False), "olga": ("operator", False), "vera": ("viewer", False), "oskar": ("operator", True), "viktor": ("viewer", True)}
 LOCKINFO = '<lockinfo xmlns="DAV:"><lockscope><shared/></lockscope><locktype><write/></locktype></lockinfo>'
 PROPPATCH = '<propertyupdate xmlns="DAV:"><set><prop><note xmlns="urn:test">x</note></prop></set></propertyupdate>'
+SEARCH = '<searchrequest xmlns="DAV:"><basicsearch><select><allprop/></select><from><scope><href></href><depth>0</depth></scope></from></basicsearch></searchrequest>'
 # Method: headers, body, and the status in recordings and in uploads: for a viewer, for who may write. A hidden camera is 404.
 TABLE = {
     "GET": ({}, "", (200, 200), (200, 200)),
     "HEAD": ({}, "", (200, 200), (200, 200)),
     "OPTIONS": ({}, "", (200, 200), (200, 200)),
     "PROPFIND": ({"Depth": "0"}, "", (207, 207), (207, 207)),
+    "SEARCH": ({}, SEARCH, (207, 207), (405, 405)),
     "PROPPATCH": ({}, PROPPATCH, (403, 403), (403, 207)),
     "MKCOL": ({}, "", (403, 403), (403, 201)),
     "PUT": ({}, "hello", (403, 403), (403, 201)),
