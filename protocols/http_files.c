@@ -1,5 +1,5 @@
 /*
- * Files of the tree over HTTP (RFC 9110 sections 8, 13, 14): validators, conditions and ranges, and
+ * Files of the tree over HTTP (RFC 9110 sections 8, 13, 14): validators, conditions and ranges, one or several, and
  * a pump that holds at most two reads of a file in memory.
  */
 #include "protocols/http_files.h"
@@ -34,7 +34,12 @@ struct http_file {
 	char path[HTTP_TREE_PATH_BYTES];
 	struct tree_request *pending;
 	struct tree_file *file;
-	uint64_t at, left; /* of the bytes to be sent */
+	struct http_ranges ranges; /* what is sent: the whole file is one */
+	size_t part;               /* the next of them */
+	uint64_t at, left;         /* of the one that is being sent */
+	char boundary[33];         /* between several; "": there is one */
+	char content_type[64];
+	uint64_t bytes; /* of the file */
 	bool reading;
 	struct event *retry_timer; /* when the disk's queue is full */
 };
@@ -64,6 +69,70 @@ static void http_file_on_gone(void *context)
 
 static void http_file_read(struct http_file *f);
 
+/* What stands before the i-th of several parts (RFC 9110 section 14.6, RFC 2046 section 5.1.1), and behind the last. */
+static void http_file_add_delimiter(const struct http_file *f, struct evbuffer *out, size_t i)
+{
+	const struct http_range *range = &f->ranges.ranges[i];
+
+	if (i == f->ranges.n)
+		(void)evbuffer_add_printf(out, "\r\n--%s--\r\n", f->boundary);
+	else
+		(void)evbuffer_add_printf(out,
+			"\r\n--%s\r\nContent-Type: %s\r\nContent-Range: bytes %" PRIu64 "-%" PRIu64
+			"/%" PRIu64 "\r\n\r\n",
+			f->boundary, f->content_type, range->first, range->first + range->bytes - 1,
+			f->bytes);
+}
+
+static void http_file_send_delimiter(struct http_file *f, size_t i)
+{
+	struct evbuffer *out;
+
+	if (!f->boundary[0])
+		return;
+	out = evbuffer_new();
+	if (!out)
+		abort();
+	http_file_add_delimiter(f, out, i);
+	http_send(f->request, out);
+	evbuffer_free(out);
+}
+
+/* The length of the whole body. */
+static uint64_t http_file_body_bytes(const struct http_file *f)
+{
+	struct evbuffer *out = evbuffer_new();
+	uint64_t bytes = 0;
+
+	if (!out)
+		abort();
+	for (size_t i = 0; i <= f->ranges.n && f->boundary[0]; i++)
+		http_file_add_delimiter(f, out, i);
+	for (size_t i = 0; i < f->ranges.n; i++)
+		bytes += f->ranges.ranges[i].bytes;
+	bytes += evbuffer_get_length(out);
+	evbuffer_free(out);
+	return bytes;
+}
+
+/* Goes on to the next part. False: that was the last. */
+static bool http_file_next(struct http_file *f)
+{
+	if (f->part == f->ranges.n)
+		return false;
+	http_file_send_delimiter(f, f->part);
+	f->at = f->ranges.ranges[f->part].first;
+	f->left = f->ranges.ranges[f->part].bytes;
+	f->part++;
+	return true;
+}
+
+static void http_file_end(struct http_file *f)
+{
+	http_file_send_delimiter(f, f->ranges.n);
+	http_end(f->request);
+}
+
 static void http_file_on_data(void *arg, int error, struct evbuffer *data)
 {
 	struct http_file *f = arg;
@@ -80,8 +149,8 @@ static void http_file_on_data(void *arg, int error, struct evbuffer *data)
 	f->at += n;
 	f->left -= n;
 	http_send(f->request, data);
-	if (f->left == 0)
-		http_end(f->request);
+	if (f->left == 0 && !http_file_next(f))
+		http_file_end(f);
 	else if (http_unsent(f->request) <= FILE_READ_BYTES)
 		http_file_read(f);
 }
@@ -159,34 +228,51 @@ static struct http_conditions http_file_conditions(const struct http_request *re
 	};
 }
 
-/* Starts the answer to a request for the whole or for a part; false when it is complete already. */
+/* Several parts get a type of their own, and say themselves which bytes they are. Returns what the answer's type is. */
+static const char *http_file_set_parts(struct http_file *f, char *type, size_t size)
+{
+	const struct http_range *range = f->ranges.ranges;
+
+	if (f->ranges.n == 1) {
+		http_add_field(f->request, "Content-Range",
+			"bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, range->first,
+			range->first + range->bytes - 1, f->bytes);
+		return f->content_type;
+	}
+	auth_random_hex(f->boundary, sizeof(f->boundary) / 2);
+	(void)snprintf(type, size, "multipart/byteranges; boundary=%s", f->boundary);
+	return type;
+}
+
+/* Starts the answer to a request for the whole or for parts; false when it is complete already. */
 static bool http_file_start(struct http_file *f, const struct tree_entry *entry, bool ranged)
 {
 	struct http_request *request = f->request;
-	struct http_range range = { .first = 0, .bytes = entry->bytes };
 	struct message_text value = { NULL, 0 };
+	char multipart[80];
+	const char *type = f->content_type;
 	int status = 200;
 
+	(void)snprintf(f->content_type, sizeof(f->content_type), "%s", entry->content_type);
+	f->bytes = entry->bytes;
 	if (ranged && !http_is_head(request)) /* a Range means something to GET only */
 		value = http_field(request, "Range");
-	switch (http_range_parse(&range, value, entry->bytes)) {
+	switch (http_range_parse(&f->ranges, value, entry->bytes)) {
 	case HTTP_RANGE_WHOLE:
+		f->ranges = (struct http_ranges){ .n = 1, .ranges = { { 0, entry->bytes } } };
 		break;
 	case HTTP_RANGE_PART:
 		status = 206;
-		http_add_field(request, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
-			range.first, range.first + range.bytes - 1, entry->bytes);
+		type = http_file_set_parts(f, multipart, sizeof(multipart));
 		break;
 	case HTTP_RANGE_UNSATISFIABLE:
 		http_add_field(request, "Content-Range", "bytes */%" PRIu64, entry->bytes);
 		http_answer_error(request, 416, "the file has %" PRIu64 " bytes", entry->bytes);
 		return false;
 	}
-	f->at = range.first;
-	f->left = range.bytes;
 	http_file_add_disposition(request, entry->path);
-	http_start(request, status, entry->content_type, range.bytes);
-	if (!http_is_head(request) && range.bytes > 0)
+	http_start(request, status, type, http_file_body_bytes(f));
+	if (!http_is_head(request) && http_file_next(f) && f->left > 0)
 		return true;
 	http_end(request);
 	return false;

@@ -4,7 +4,7 @@ struct http_request;
 struct tree;
 
 /*
- * GET and HEAD over the tree (RFC 9110): files with single ranges, If-Range, conditional requests;
+ * GET and HEAD over the tree (RFC 9110): files with ranges, If-Range, conditional requests;
  * collections as an HTML listing for browsers. One tree for the process, set before the first request.
  */
 void http_files_set_tree(struct tree *tree);

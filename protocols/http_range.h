@@ -1,13 +1,20 @@
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "protocols/message.h"
 
-/* The Range field (RFC 9110 section 14.2): one byte range, as players and download tools ask for. */
+/* The Range field (RFC 9110 section 14.2): ranges of bytes, as players and download tools ask for. */
+
+enum {
+	HTTP_RANGES = 16, /* more are not understood */
+	HTTP_RANGE_GAP =
+		80 /* bytes: what is between two is sent when it costs less than a part of its own */
+};
 
 enum http_range_kind {
-	HTTP_RANGE_WHOLE, /* absent, not understood, or several: the whole resource is sent */
+	HTTP_RANGE_WHOLE, /* absent, or not understood: the whole resource is sent */
 	HTTP_RANGE_PART,
 	HTTP_RANGE_UNSATISFIABLE, /* 416 */
 };
@@ -16,6 +23,12 @@ struct http_range {
 	uint64_t first, bytes;
 };
 
-/* Judges the value (or { NULL }) against a resource of `size` bytes; ret is set for a part. */
+/* None overlaps or nearly touches another one; in the order that they were asked for. */
+struct http_ranges {
+	size_t n;
+	struct http_range ranges[HTTP_RANGES];
+};
+
+/* Judges the value (or { NULL }) against a resource of `size` bytes; ret is set for parts: there is at least one. */
 enum http_range_kind http_range_parse(
-	struct http_range *ret, struct message_text value, uint64_t size);
+	struct http_ranges *ret, struct message_text value, uint64_t size);

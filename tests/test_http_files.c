@@ -166,7 +166,9 @@ static void test_ranges_and_conditions(void **state)
 			"\r\nContent-Range: bytes 999999-999999/1000000\r\n", 999999, 1 },
 		{ "Range: bytes=-300000\r\n", 206, "\r\nContent-Length: 300000\r\n", 700000, 300000 },
 		{ "Range: bytes=1000000-\r\n", 416, "\r\nContent-Range: bytes */1000000\r\n", 0, 0 },
-		{ "Range: bytes=0-1,5-6\r\n", 200, "\r\nContent-Length: 1000000\r\n", 0, 1000000},
+		{ "Range: bytes=0-1,5-6\r\n", 206, "\r\nContent-Range: bytes 0-6/1000000\r\n", 0, 7 },
+		{ "Range: bytes=0-1,5000-5001\r\nIf-Range: \"other\"\r\n", 200, "", 0, 1000000 },
+		{ "Range: bytes=2000000-,3000000-\r\n", 416, "", 0, 0 },
 		{ "Range: bytes=0-9\r\nIf-Range: \"1-f4240\"\r\n", 206, "", 0, 10 },
 		{ "Range: bytes=0-9\r\nIf-Range: \"other\"\r\n", 200, "", 0, 1000000},
 		{ "Range: bytes=0-9\r\nIf-Range: Fri, 20 Nov 2026 13:40:00 GMT\r\n", 206, "", 0, 10 },
@@ -197,6 +199,49 @@ static void test_ranges_and_conditions(void **state)
 		assert_clean();
 		free(answer);
 	}
+}
+
+/* RFC 9110 section 14.6: each part says which bytes it has. */
+static void test_several_ranges_are_parts(void **state)
+{
+	static const struct {
+		uint64_t first;
+		size_t bytes;
+	} parts[] = {
+		{999990,  10    },
+		{ 0,      300000},
+		{ 500000, 1     },
+	};
+	size_t n, length;
+	char *answer = ask("GET", FILE_PATH, "Range: bytes=999990-,0-299999,500000-500000\r\n", &n);
+	const char *type = strstr(answer, "\r\nContent-Type: multipart/byteranges; boundary=");
+	const char *at = http_body_of(answer);
+	char *field = xasprintf("\r\nContent-Length: %zu\r\n", n - (size_t)(at - answer));
+
+	(void)state;
+	assert_status(answer, 206);
+	assert_non_null(type);
+	type += strlen("\r\nContent-Type: multipart/byteranges; boundary=");
+	assert_has(answer, field);
+	assert_null(strstr(answer, "\r\nContent-Range: bytes */"));
+	for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+		char *head = xasprintf("\r\n--%.32s\r\nContent-Type: video/mp4\r\n"
+				       "Content-Range: bytes %d-%d/1000000\r\n\r\n",
+			type, (int)parts[i].first, (int)(parts[i].first + parts[i].bytes - 1));
+
+		length = strlen(head);
+		assert_memory_equal(at, head, length);
+		assert_file_bytes(at + length, parts[i].first, parts[i].bytes);
+		at += length + parts[i].bytes;
+		free(head);
+	}
+	assert_memory_equal(at, "\r\n--", 4);
+	assert_memory_equal(at + 4, type, 32);
+	assert_string_equal(at + 36, "--\r\n");
+	assert_true(fake_tree.largest_read <= 256 << 10);
+	assert_clean();
+	free(field);
+	free(answer);
 }
 
 static void test_what_cannot_be_had(void **state)
@@ -378,6 +423,7 @@ int main(void)
 		cmocka_unit_test_setup(test_head_reads_nothing, reset),
 		cmocka_unit_test_setup(test_an_open_recording_is_not_cached, reset),
 		cmocka_unit_test_setup(test_ranges_and_conditions, reset),
+		cmocka_unit_test_setup(test_several_ranges_are_parts, reset),
 		cmocka_unit_test_setup(test_what_cannot_be_had, reset),
 		cmocka_unit_test_setup(test_a_busy_disk_is_asked_again, reset),
 		cmocka_unit_test_setup(test_a_failed_read_breaks_the_connection, reset),

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,7 +143,11 @@ static void test_ranges(void **state)
 		{ "bytes=0-", 0, HTTP_RANGE_UNSATISFIABLE, 0, 0 },
 		{ "bytes=-5", 0, HTTP_RANGE_WHOLE, 0, 0 },
 		{ "bytes=5-4", 10000, HTTP_RANGE_WHOLE, 0, 0 },
-		{ "bytes=0-1,3-4", 10000, HTTP_RANGE_WHOLE, 0, 0 },
+		{ "bytes=0-1,3-4", 10000, HTTP_RANGE_PART, 0, 5 },
+		{ "bytes=,", 10000, HTTP_RANGE_WHOLE, 0, 0 },
+		{ "bytes=0-1,a", 10000, HTTP_RANGE_WHOLE, 0, 0 },
+		{ "bytes=0-1;3-4", 10000, HTTP_RANGE_WHOLE, 0, 0 },
+		{ "bytes=0-1 3-4", 10000, HTTP_RANGE_WHOLE, 0, 0 },
 		{ "bytes=-", 10000, HTTP_RANGE_WHOLE, 0, 0 },
 		{ "bytes=", 10000, HTTP_RANGE_WHOLE, 0, 0 },
 		{ "bytes=a-b", 10000, HTTP_RANGE_WHOLE, 0, 0 },
@@ -155,11 +160,62 @@ static void test_ranges(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		struct http_range range = { 0, 0 };
-		assert_int_equal(http_range_parse(&range, text(cases[i].value), cases[i].size),
+		struct http_ranges ranges = { 0 };
+		bool is_part = cases[i].kind == HTTP_RANGE_PART;
+		assert_int_equal(http_range_parse(&ranges, text(cases[i].value), cases[i].size),
 			cases[i].kind);
-		assert_int_equal(range.first, cases[i].first);
-		assert_int_equal(range.bytes, cases[i].bytes);
+		assert_int_equal(is_part ? ranges.n : 0, is_part);
+		assert_int_equal(is_part ? ranges.ranges[0].first : 0, cases[i].first);
+		assert_int_equal(is_part ? ranges.ranges[0].bytes : 0, cases[i].bytes);
+	}
+}
+
+/* As "first+bytes" each, of a resource of 10,000 bytes. */
+static void test_several_ranges(void **state)
+{
+	/* clang-format off */
+	static const struct {
+		const char *value, *ranges;
+	} cases[] = {
+		/* RFC 9110 section 14.1.2 */
+		{"bytes=0-0,-1",                        "0+1 9999+1 "          },
+		{ "bytes= 0-999, 4500-5499, -1000",     "0+1000 4500+1000 9000+1000 "},
+		{ "bytes=500-600,601-999",              "500+500 "             },
+		{ "bytes=500-700,601-999",              "500+500 "             },
+		/* in the order that they are asked for */
+		{ "bytes=5000-5999 ,, 0-9,\t",          "5000+1000 0+10 "      },
+		/* those that overlap or nearly touch are one, in the place of the first */
+		{ "bytes=5000-5999,0-9,5500-6499,20-29", "5000+1500 0+30 "     },
+		{ "bytes=0-9,90-99",                    "0+100 "               },
+		{ "bytes=0-9,91-99",                    "0+10 91+9 "           },
+		{ "bytes=0-9,200-209,1000-1009,0-999",  "0+1010 "              },
+		{ "bytes=0-,0-,0-,0-",                  "0+10000 "             },
+		/* what is not there is left out */
+		{ "bytes=20000-,0-9,-0",                "0+10 "                },
+		{ "bytes=20000-,10000-10001",           "none "                },
+		/* at most 16 */
+		{ "bytes=0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-", "0+10000 " },
+		{ "bytes=0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-", "whole " },
+		{ "bytes=0-0,200-200,400-400,600-600,800-800,1000-1000,1200-1200,1400-1400,1600-1600,1800-1800,"
+		  "2000-2000,2200-2200,2400-2400,2600-2600,2800-2800,3000-3000",
+		 "0+1 200+1 400+1 600+1 800+1 1000+1 1200+1 1400+1 1600+1 1800+1 2000+1 2200+1 2400+1 2600+1 2800+1 3000+1 " },
+	};
+	/* clang-format on */
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct http_ranges ranges;
+		enum http_range_kind kind = http_range_parse(&ranges, text(cases[i].value), 10000);
+		char found[256] = "";
+
+		for (size_t j = 0; kind == HTTP_RANGE_PART && j < ranges.n; j++)
+			(void)snprintf(found + strlen(found), sizeof(found) - strlen(found),
+				"%d+%d ", (int)ranges.ranges[j].first, (int)ranges.ranges[j].bytes);
+		if (kind != HTTP_RANGE_PART)
+			(void)snprintf(found, sizeof(found), "%s ",
+				kind == HTTP_RANGE_WHOLE ? "whole" : "none");
+		if (strcmp(found, cases[i].ranges) != 0)
+			fail_msg("%s: %s", cases[i].value, found);
 	}
 }
 
@@ -452,6 +508,7 @@ int main(void)
 		cmocka_unit_test(test_dates_are_written_and_read_back),
 		cmocka_unit_test(test_what_is_no_date_is_refused),
 		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_several_ranges),
 		cmocka_unit_test(test_conditions),
 		cmocka_unit_test(test_if_range_needs_the_very_same_content),
 		cmocka_unit_test(test_chunks),

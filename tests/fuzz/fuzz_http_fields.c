@@ -25,13 +25,27 @@ static void check_date(struct message_text text)
 	}
 }
 
+/* Each is within, and no byte is in two. */
 static void check_range(struct message_text text, uint64_t size)
 {
-	struct http_range range = { 0, 0 };
+	struct http_ranges ranges;
 
-	if (http_range_parse(&range, text, size) == HTTP_RANGE_PART &&
-		(range.bytes == 0 || range.first >= size || range.bytes > size - range.first))
+	if (http_range_parse(&ranges, text, size) != HTTP_RANGE_PART)
+		return;
+	if (!ranges.n || ranges.n > HTTP_RANGES)
 		abort();
+	for (size_t i = 0; i < ranges.n; i++) {
+		const struct http_range *a = &ranges.ranges[i];
+
+		if (!a->bytes || a->first >= size || a->bytes > size - a->first)
+			abort();
+		for (size_t j = i + 1; j < ranges.n; j++) {
+			const struct http_range *b = &ranges.ranges[j];
+
+			if (a->first < b->first + b->bytes && b->first < a->first + a->bytes)
+				abort();
+		}
+	}
 }
 
 static void check_host(struct message_text text)

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The tree by curl, cadaver and a browser's eyes: what is downloaded is what is on disk."""
 
+import email
+import email.policy
 import re
 import shutil
 import subprocess
@@ -28,6 +30,21 @@ def check_ranges(base, path, data):
     report(b" 304 " in curl("-i", "-H", f"If-None-Match: {etag}", url).stdout.split(b"\r\n")[0], "If-None-Match gives 304")
     report(b" 206 " in curl("-i", "-r", "0-9", "-H", f"If-Range: {etag}", url).stdout.split(b"\r\n")[0], "If-Range with the ETag gives the range")
     report(b" 200 " in curl("-i", "-r", "0-9", "-H", 'If-Range: "other"', url).stdout.split(b"\r\n")[0], "If-Range with another gives all")
+
+def parts(answer):
+    """What Python's own parser finds in a multipart answer: Content-Range -> bytes."""
+    message = email.message_from_bytes(answer.partition(b"\r\n")[2], policy=email.policy.HTTP)
+    return {p["Content-Range"]: p.get_payload(decode=True) for p in message.iter_parts()} if message.is_multipart() else {}
+
+def check_several_ranges(base, path, data):
+    url, size = f"{base}/{path}", len(data)
+    answer = curl("-i", "-r", "0-9,-5,1000-1999", url).stdout
+    expected = {f"bytes 0-9/{size}": data[:10], f"bytes {size - 5}-{size - 1}/{size}": data[-5:], f"bytes 1000-1999/{size}": data[1000:2000]}
+    found = parts(answer)
+    report(b" 206 " in answer.split(b"\r\n")[0] and found == expected and list(found) == list(expected), "several ranges come as parts, in the order asked for", answer[:500])
+    report(curl("-r", "0-99,50-149,150-159", url).stdout == data[:160], "those that overlap are one")
+    many = ",".join(f"{i * 200}-{i * 200}" for i in range(17))
+    report(curl("-r", many, url).stdout == data, "more than 16 are not understood: all of it comes")
 
 def check_cadaver(nvrd, folder, name, data):
     if not shutil.which("cadaver"):
@@ -57,6 +74,7 @@ def main():
     path = str(file.relative_to(nvrd.store))
     folder = path.rpartition("/")[0] + "/"
     check_ranges(base, path, data)
+    check_several_ranges(base, path, data)
     check_propfind(base, folder, file.name)
     check_cadaver(nvrd, folder, file.name, data)
     page = curl(f"{base}/{folder}").stdout.decode()
