@@ -104,6 +104,9 @@ int tree_may_change(
 	const struct tree *tree, const char *path, const struct auth_user *user) MUST_CHECK;
 int tree_may_delete(
 	const struct tree *tree, const char *path, const struct auth_user *user) MUST_CHECK;
+/* The same of all recordings in a collection, one by one: in a day's. -EPERM: it is no day's. */
+int tree_may_clear(
+	const struct tree *tree, const char *path, const struct auth_user *user) MUST_CHECK;
 
 /*
  * error: as tree_may_change() says; -ENOENT: what is to be changed is not there; -ENOTDIR: the collection that it

@@ -36,6 +36,13 @@ int tree_may_delete(const struct tree *tree, const char *path, const struct auth
 	return tree_may(path, user, true);
 }
 
+int tree_may_clear(const struct tree *tree, const char *path, const struct auth_user *user)
+{
+	int error = tree_may_delete(tree, path, user);
+
+	return error == -EPERM && tree_parse(path).place == PLACE_DAY ? 0 : error ? error : -EPERM;
+}
+
 /* A request for a change, or for the answer that it may not be made. */
 static struct tree_request *change_new(struct tree *tree, const char *path,
 	const struct auth_user *user, int error, tree_changed_fn *done, void *arg)

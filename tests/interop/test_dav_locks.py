@@ -8,7 +8,7 @@ import signal
 
 from daemon import Nvrd, finish, report, wait_for
 
-USERS = "adam: {password: secret, role: admin}\nolga: {password: secret, role: operator}\notto: {password: secret, role: operator}"
+USERS = "adam: {password: secret, role: admin}\nolga: {password: secret, role: operator}\notto: {password: secret, role: operator}\nvera: {password: secret, role: viewer}"
 LOCKINFO = '<lockinfo xmlns="DAV:"><lockscope><{}/></lockscope><locktype><write/></locktype><owner>the insurance case</owner></lockinfo>'
 
 
@@ -73,6 +73,35 @@ def check_retention(nvrd, paths):
     status, _, _ = ask(nvrd, "olga", "UNLOCK", paths[0], {"Lock-Token": f"<{token}>"})
     report(status == 204, "who took it does")
     report(wait_for(lambda: not file.exists() and not listed(nvrd), 40), "and then it goes")
+
+
+def check_day(nvrd):
+    """A day goes recording by recording, but for those that are locked, read or written."""
+    day = nvrd.store / "recordings" / "porch" / "2020-01-02"
+    url = "/recordings/porch/2020-01-02/"
+    source = next(p for p in nvrd.files("porch") if "2020" not in str(p))
+    nvrd.stop()
+    day.mkdir()
+    for i in range(12):
+        shutil.copy(source, day / f"00-00-{i:02}+0000.mp4")
+    nvrd.start()
+    report(wait_for(lambda: len(listed(nvrd, url)) == 12, 40), "a day of twelve recordings", listed(nvrd, url))
+    locked = url + "00-00-03+0000.mp4"
+    status, token, body = take(nvrd, "olga", locked, Timeout="Second-600")
+    report(status == 200, "one is locked", body)
+    status, body, _ = ask(nvrd, "vera", "DELETE", url)
+    report(status == 403 and len(listed(nvrd, url)) == 12, "a viewer deletes none", (status, body))
+    status, body, _ = ask(nvrd, "otto", "DELETE", url)
+    failed = re.findall(r"<D:href>([^<]+)</D:href><D:status>HTTP/1.1 (\d+)", body.decode())
+    report(status == 207 and failed == [(locked, "423")], "an operator deletes all others, and is told of that one", (status, body))
+    report(listed(nvrd, url) == {"00-00-03+0000.mp4"} and len(list(day.iterdir())) == 1, "which is still there", listed(nvrd, url))
+    status, _, _ = ask(nvrd, "olga", "UNLOCK", locked, {"Lock-Token": f"<{token}>"})
+    status, body, _ = ask(nvrd, "otto", "DELETE", url.rstrip("/"))
+    report(status == 204 and not day.exists(), "unlocked it goes, and the day with it", (status, body))
+    status, body, _ = ask(nvrd, "otto", "DELETE", url)
+    report(status == 404, "then there is nothing of that name", (status, body))
+    status, body, _ = ask(nvrd, "adam", "DELETE", "/recordings/porch/")
+    report(status == 403, "a camera is not deleted", (status, body))
 
 
 def check_uploads(nvrd):
@@ -156,6 +185,7 @@ def main():
     nvrd.configure({"porch": {"source": '"upload:"'}})
     nvrd.start()
     report(wait_for(lambda: len(listed(nvrd)) == 5, 30), "five old recordings are there")
+    check_day(nvrd)
     check_retention(nvrd, paths)
     check_uploads(nvrd)
     check_habits(nvrd)
