@@ -49,7 +49,7 @@ static const struct http_route routes[] = {
 	{ NULL, 0,             ROLE_VIEWER, NULL        },
 };
 
-/* Ten cameras, "porch" and c1 to c9: a recording of ten minutes every ten minutes from 2026-09-13 14:30 on. */
+/* The youngest have the smallest ids. Ten cameras, "porch" and c1 to c9: a recording of ten minutes every ten minutes from 2026-09-13 14:30 on. */
 static const char fill[] =
 	"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999),"
 	" rows(i, camera, start) AS (SELECT i, CASE i % 10 WHEN 0 THEN 'porch' ELSE 'c' || (i % 10) END,"
@@ -60,7 +60,7 @@ static const char fill[] =
 	"  height, state, fragments) SELECT camera, 'main',"
 	"  folder || '/' || strftime('%H-%M-%S', start, 'unixepoch') || '+0000.mp4', folder,"
 	"  start * 1000000, (start + 600) * 1000000, 1000 + i, CASE i % 2 WHEN 0 THEN 'avc1.42c01e' ELSE 'hvc1' END,"
-	"  i % 7 * 100, i % 7 * 100, 1, zeroblob(100) FROM folders";
+	"  i % 7 * 100, i % 7 * 100, 1, zeroblob(100) FROM folders ORDER BY i DESC";
 
 static int on_profile(unsigned what, void *context, void *statement, void *time)
 {
@@ -261,6 +261,17 @@ static void test_other_orders_are_sorted(void **state)
 	assert_found(search(ALL, "infinity", rest), 60, "c1/2026-09-20/12-50-00+0000.mp4",
 		"porch/2026-09-20/12-00-00+0000.mp4");
 	free(rest);
+	/* by start alone: as of one moment, not as of one camera */
+	rest = xasprintf(
+		"%s<D:orderby>" BY("N:start",
+			"ascending") "</D:orderby><D:limit><D:nresults>2</D:nresults></D:limit>",
+		hour);
+	assert_found(search(ALL, "infinity", rest), 2, "c1/2026-09-20/12-00-00+0000.mp4",
+		"c2/2026-09-20/12-00-00+0000.mp4");
+	free(rest);
+	assert_found(search(DAY, "1",
+			     "<D:orderby>" BY("D:getcontentlength", "descending") "</D:orderby>"),
+		144, "porch/2026-09-20/23-50-00+0000.mp4", "porch/2026-09-20/00-00-00+0000.mp4");
 	/* the widest and then the largest of them: what has no width comes first when it is ascending */
 	rest = xasprintf("%s<D:orderby>" BY("N:width", "descending") BY("D:getcontentlength",
 				 "descending") "</D:orderby>"

@@ -423,6 +423,8 @@ static void test_operators(void **state)
 		{ false, "<D:is-defined><D:prop><colour xmlns='urn:x'/></D:prop></D:is-defined>" },
 		{ true, "<D:or>" IS("<N:width/>", "eq", "640") IS("<N:camera/>", "eq", "porch") "</D:or>" },
 		{ false, "<D:and>" IS("<N:width/>", "eq", "640") IS("<N:camera/>", "eq", "porch") "</D:and>" },
+		{ false, "<D:not><D:and>" IS("<N:width/>", "eq", "640") IS("<N:camera/>", "eq", "porch") "</D:and></D:not>" },
+		{ false, "<D:not><D:or>" IS("<N:width/>", "eq", "640") "<D:is-collection/></D:or></D:not>" },
 		{ true, "<D:not><D:and>" IS("<N:width/>", "eq", "640") "<D:is-collection/></D:and></D:not>" },
 		{ true, "<D:and><D:or><D:is-collection/>" IS("<N:camera/>", "eq", "porch") "</D:or>"
 			"<D:not><D:or><D:is-collection/>" IS("<N:camera/>", "eq", "attic") "</D:or></D:not></D:and>" },
