@@ -257,8 +257,8 @@ static void test_what_is_not_xml_is_told_from_what_is_no_query(void **state)
 		"x",
 		"<a>",
 		"<!DOCTYPE searchrequest [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;&a;&a;\">]><searchrequest xmlns=\"DAV:\"/>",
-		"<!DOCTYPE searchrequest [<!ENTITY x SYSTEM \"file:///etc/passwd\">]>"
-		"<searchrequest xmlns=\"DAV:\"><basicsearch>&x;</basicsearch></searchrequest>",
+		("<!DOCTYPE searchrequest [<!ENTITY x SYSTEM \"file:///etc/passwd\">]>"
+		 "<searchrequest xmlns=\"DAV:\"><basicsearch>&x;</basicsearch></searchrequest>"),
 		"<!DOCTYPE searchrequest SYSTEM \"http://127.0.0.1/x.dtd\"><searchrequest xmlns=\"DAV:\"/>",
 	};
 
