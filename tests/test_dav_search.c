@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+#include <event2/event.h>
 #include <libxml/parser.h>
 
 #include "protocols/authenticate.h"
@@ -125,15 +127,19 @@ static char *ask(const char *method, const char *path, const char *login, const 
 	return answer;
 }
 
-static char *search_as(const char *login, const char *scope, const char *depth, const char *rest)
+static char *body_of(const char *scope, const char *depth, const char *rest)
 {
-	char *body = xasprintf(
+	return xasprintf(
 		"<?xml version=\"1.0\"?><D:searchrequest xmlns:D=\"DAV:\" xmlns:N=\"urn:nvrd:dav\">"
 		"<D:basicsearch><D:select><D:prop><N:start/><N:camera/><N:motion/></D:prop></D:select>"
 		"<D:from><D:scope><D:href>%s</D:href><D:depth>%s</D:depth></D:scope></D:from>"
 		"%s</D:basicsearch></D:searchrequest>",
 		scope, depth, rest);
-	char *answer = ask("SEARCH", ALL, login, body);
+}
+
+static char *search_as(const char *login, const char *scope, const char *depth, const char *rest)
+{
+	char *body = body_of(scope, depth, rest), *answer = ask("SEARCH", ALL, login, body);
 
 	free(body);
 	return answer;
@@ -307,6 +313,31 @@ static void test_too_many_to_sort_are_cut_off_and_it_is_said(void **state)
 	free(answer);
 }
 
+/* At any moment: nothing of its search is left, or called back. */
+static void test_a_client_goes_away(void **state)
+{
+	char *body = body_of(
+		ALL, "infinity", "<D:orderby>" BY("D:displayname", "ascending") "</D:orderby>");
+	char *request = xasprintf("SEARCH " ALL
+				  " HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
+		strlen(body), body);
+
+	(void)state;
+	for (int turns = 1; turns < 100; turns += 7) {
+		int fd = http_connect(http_server_address(server));
+
+		(void)event_base_loop(reactor_base(), EVLOOP_ONCE);
+		assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+		for (int i = 0; i < turns; i++)
+			(void)event_base_loop(reactor_base(), EVLOOP_ONCE);
+		assert_int_equal(close(fd), 0);
+	}
+	assert_found(search(DAY, "1", ""), 144, "porch/2026-09-20/00-00-00+0000.mp4",
+		"porch/2026-09-20/23-50-00+0000.mp4");
+	free(request);
+	free(body);
+}
+
 /* --- who --- */
 
 static void test_what_a_user_may_not_see_does_not_exist(void **state)
@@ -422,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_scopes_and_depths),
 		cmocka_unit_test(test_other_orders_are_sorted),
 		cmocka_unit_test(test_too_many_to_sort_are_cut_off_and_it_is_said),
+		cmocka_unit_test(test_a_client_goes_away),
 		cmocka_unit_test(test_what_a_user_may_not_see_does_not_exist),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_it_can_be_found_out),
