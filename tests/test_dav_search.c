@@ -338,6 +338,28 @@ static void test_a_client_goes_away(void **state)
 	free(body);
 }
 
+/* As a reverse proxy shows us. */
+static void test_below_a_base_path(void **state)
+{
+	static const char *const scopes[] = { "/nvr" DAY, "2026-09-20/", DAY };
+
+	(void)state;
+	http_configure(&(struct http_settings){ .base_path = "/nvr" });
+	for (size_t i = 0; i < ARRAY_LENGTH(scopes); i++) {
+		char *body =
+			body_of(scopes[i], "1", "<D:limit><D:nresults>1</D:nresults></D:limit>");
+		char *answer = ask("SEARCH", "/nvr" PORCH, "", body);
+		struct multistatus m = multistatus_of(answer);
+
+		assert_xpath(
+			&m, "/D:multistatus/D:response/D:href", "/nvr" DAY "00-00-00+0000.mp4");
+		multistatus_fini(&m);
+		free(answer);
+		free(body);
+	}
+	http_configure(NULL);
+}
+
 /* --- who --- */
 
 static void test_what_a_user_may_not_see_does_not_exist(void **state)
@@ -454,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_other_orders_are_sorted),
 		cmocka_unit_test(test_too_many_to_sort_are_cut_off_and_it_is_said),
 		cmocka_unit_test(test_a_client_goes_away),
+		cmocka_unit_test(test_below_a_base_path),
 		cmocka_unit_test(test_what_a_user_may_not_see_does_not_exist),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_it_can_be_found_out),
