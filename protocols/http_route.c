@@ -192,7 +192,8 @@ static bool http_check_scope(struct http_request *request)
 		{ "/live/",       SCOPE_LIVE,     SCOPE_LIVE   },
 		{ "/metrics",     SCOPE_METRICS,  SCOPE_METRICS},
 	};
-	static const unsigned reading = HTTP_GET | HTTP_HEAD | HTTP_OPTIONS | HTTP_PROPFIND;
+	static const unsigned reading =
+		HTTP_GET | HTTP_HEAD | HTTP_OPTIONS | HTTP_PROPFIND | HTTP_SEARCH;
 	bool reads = request->method && (request->method->bit & reading);
 	unsigned scopes = request->client->asker.scopes, wanted = 0;
 

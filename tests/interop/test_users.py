@@ -15,6 +15,8 @@ APP = {  # name of the application password, which is "pw-" and that: its scopes
     "app-dav": "dav", "app-dav-read": "dav:read", "app-live": "live", "app-rtsp": "rtsp", "app-metrics": "metrics",
     "app-ftp": "ftp", "app-two": "live, metrics",
 }
+SEARCH = """<searchrequest xmlns="DAV:"><basicsearch><select><allprop/></select><from><scope><href>/recordings/</href>
+<depth>infinity</depth></scope></from></basicsearch></searchrequest>"""
 # What is asked for, in this order: method, path, headers, body, and the scopes any of which is enough.
 ASKED = [
     ("GET", "/metrics", {}, "", {"metrics"}),
@@ -22,6 +24,7 @@ ASKED = [
     ("GET", "/", {}, "", {"dav", "dav:read"}),
     ("PROPFIND", "/", {"Depth": "1"}, "", {"dav", "dav:read"}),
     ("PROPFIND", "/recordings/porch/", {"Depth": "0"}, "", {"dav", "dav:read"}),
+    ("SEARCH", "/recordings/", {"Content-Type": "text/xml"}, SEARCH, {"dav", "dav:read"}),
     ("OPTIONS", "/uploads/porch/", {}, "", {"dav", "dav:read"}),
     ("PUT", "/uploads/porch/{}.txt", {}, "hello", {"dav"}),
     ("MKCOL", "/uploads/porch/{}", {}, "", {"dav"}),
