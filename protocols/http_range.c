@@ -111,7 +111,7 @@ enum http_range_kind http_range_parse(
 		return HTTP_RANGE_WHOLE;
 	at += strlen("bytes=");
 	for (http_range_skip(&at, end, ", \t"); at < end; http_range_skip(&at, end, ", \t")) {
-		struct http_range range;
+		struct http_range range = { 0, 0 };
 		enum http_range_kind kind = http_range_one(&range, &at, end, size);
 
 		http_range_skip(&at, end, " \t");
