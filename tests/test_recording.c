@@ -50,7 +50,7 @@ struct rows {
 };
 
 /* Time goes by without anybody waiting for it. */
-static int64_t later_us;
+static _Atomic int64_t later_us;
 
 int64_t __real_reactor_monotonic_us(void);
 int64_t __wrap_reactor_monotonic_us(void);
