@@ -143,7 +143,7 @@ def check_who(nvrd, url):
     nvrd.reload()
     wait_for(lambda: nvrd.log().count("nvrd.yaml: applied") == 1, 20)
     text = complaint(nvrd, *wrong, f"{url}/nvr/")
-    report("client 127.0.0.1:" in text and CLIENT not in text, "nor nginx, once it is not trusted any more", text)
+    report("user anna: address 127.0.0.1:" in text and CLIENT not in text, "nor nginx, once it is not trusted any more", text)
 
 
 def check_page(nvrd, url):
