@@ -123,6 +123,18 @@ def probe(path):
     return Probe(*(int(n) if n.isdigit() else 0 for n in (numbers.get("nb_read_packets", ""), numbers.get("nb_frames", ""))), complaint)
 
 
+def takes_all(paths):
+    """Whether ffmpeg reads every picture track without a complaint, and finds pictures in each."""
+    words = ["ffmpeg", "-nostdin", "-v", "warning"]
+    for path in paths:
+        words += ["-i", str(path)]
+    for i in range(len(paths)):
+        words += ["-map", f"{i}:v"]
+    done = subprocess.run([*words, "-c", "copy", "-f", "framecrc", "-"], capture_output=True, text=True, timeout=120)
+    seen = {line.partition(",")[0] for line in done.stdout.splitlines() if not line.startswith("#")}
+    return done.returncode == 0 and not done.stderr and len(seen) == len(paths)
+
+
 def checkpoint(store):
     """Has the catalogue's journal written into the database."""
     with contextlib.closing(sqlite3.connect(f"{store}/nvrd.db", timeout=10)) as database:

@@ -24,7 +24,7 @@ from daemon import NVRD, Nvrd, end, finish, report, skip, spawn, wait_for
 
 LONG = os.environ.get("NVRD_LONG") == "1"
 SANITIZED = b"__asan_init" in pathlib.Path(NVRD).read_bytes()
-AT_ONCE = 4
+AT_ONCE = 4  # of what takes the CPU
 ERRORS = (errno.ENOSPC, errno.EIO)
 MIB = 1 << 20
 
@@ -35,9 +35,9 @@ def drop(nvrd):
     shutil.rmtree(nvrd.folder, ignore_errors=True)
 
 
-def in_turn(function, rows):
+def in_turn(function, rows, at_once=AT_ONCE):
     """Calls it with each row's words, some at a time; the results in their order."""
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         return list(pool.map(lambda row: function(*row), rows))
 
 
@@ -58,6 +58,8 @@ def is_bad(seen):
 
 
 def rejected(store):
+    if not (paths := list(disk.files(store))) or disk.takes_all([store / path for path in paths]):
+        return []
     return [(path, (store / path).stat().st_size, seen) for path, seen in probe_all(store).items() if is_bad(seen)]
 
 
@@ -78,14 +80,17 @@ def say_few(details):
 
 # --- each operation fails once ---
 
-FIRST = 250 if LONG else 60   # operations of a start that fail, one process each
-LATER = 2000 if LONG else 16  # of a process that goes on, with each error
+FIRST = 2000 if LONG else 60    # operations that fail, one process each
+WAITING = 24 if LONG else 4     # processes at once
+LATER = 2000 if LONG else 16    # operations of a process that goes on, with each error
 TINY = {"size": "160x120", "fps": 25, "gop": 10, "bitrate": "100k"}
+TINIER = {**TINY, "fps": 50, "gop": 5}  # comes to its 2000th operation in 10 s
 
 
 def fail_one(clip, number, error):
     """Operation `number` of a new process on a new store fails. What is wrong with what follows, and what was hit."""
-    nvrd = Nvrd({"porch": {"source": f'"av:{clip}"', "loop": "yes"}}, segment="1s", storage=["sync: 0"], start=False)
+    cameras = [f"c{i}" for i in range(4 if LONG else 1)]
+    nvrd = Nvrd({c: {"source": f'"av:{clip}"', "loop": "yes"} for c in cameras}, segment="1s", storage=["sync: 0"], start=False)
     faults = disk.Disk(nvrd.store)
     nvrd.environment = faults.environment
     faults.choose(at=number, operations=disk.ALL, error=error)
@@ -93,11 +98,11 @@ def fail_one(clip, number, error):
     if nvrd.process.poll() is not None:
         return number, error, faults.operation(number), [f"it does not start: {nvrd.log()[-1500:]}"]
     wrong = []
-    fragments = lambda: metric_sum(nvrd, "nvrd_recorder_fragments_total")
-    if not wait_for(lambda: faults.chosen, 30):
+    fragments = lambda: [nvrd.metric(f'nvrd_recorder_fragments_total{{camera="{c}"}}') for c in cameras]
+    if not wait_for(lambda: faults.chosen, 60):
         wrong.append(f"recording does not come so far: {nvrd.log()[-1000:]}")
     before = fragments()
-    if not wait_for(lambda: fragments() > before + 2, 15):
+    if not wait_for(lambda: all(now > then + 2 for now, then in zip(fragments(), before)), 30):
         wrong.append(f"recording does not go on: {nvrd.log()[-1000:]}")
     status = nvrd.stop()
     if status != 0:
@@ -111,11 +116,11 @@ def fail_one(clip, number, error):
 
 
 def check_first():
-    clip = media.make("tiny", 4, **TINY)
+    clip = media.make("tiny", 4, **TINIER if LONG else TINY)
     start = time.monotonic()
     cases = [(clip, n, error) for n in range(1, FIRST + 1) for error in ERRORS] if LONG else \
         [(clip, n, ERRORS[n // 2 % 2]) for n in range(1, FIRST + 1, 2)]
-    results = in_turn(fail_one, cases)
+    results = in_turn(fail_one, cases, WAITING)
     wrong = [f"{errno.errorcode[error]} of operation {number}, {operation.kind} of {operation.path}: {what}"
              for number, error, operation, problems in results for what in problems]
     print(f"# {time.monotonic() - start:.0f} s")
