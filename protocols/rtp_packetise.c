@@ -1,12 +1,15 @@
-/* Cuts access units into RTP payloads: RFC 6184 section 5.8, RFC 7798 section 4.4.3, RFC 3640. */
-#include "protocols/rtp_packetise.h"
+/*
+ * Cuts access units into RTP payloads: RFC 6184 section 5.8, RFC 7798 section 4.4.3, RFC 3640, RFC 7587,
+ * RFC 3551. JPEG and AV1 have files of their own.
+ */
+#include "protocols/rtp_packetise_private.h"
 
 #include <string.h>
 
 #include "protocols/rtp.h"
-#include "server/base/reader.h"
 
 enum {
+	FIRST_DYNAMIC_TYPE = 96,
 	LENGTH_BYTES = 4,
 	FU_START = 0x80,
 	FU_END = 0x40,
@@ -19,22 +22,7 @@ enum {
 	AU_HEADER_BYTES = 4
 };
 
-enum rtp_codec rtp_codec_of(const AVCodecParameters *parameters)
-{
-	switch ((unsigned)parameters->codec_id) {
-	case AV_CODEC_ID_H264:
-		return RTP_CODEC_H264;
-	case AV_CODEC_ID_HEVC:
-		return RTP_CODEC_H265;
-	case AV_CODEC_ID_AAC:
-		return RTP_CODEC_AAC;
-	default:
-		return RTP_CODEC_NONE;
-	}
-}
-
-/* One packet, of which the payload is `head` and then p. */
-static void put_packet(struct rtp_packetiser *s, struct rtp_packets *out, uint32_t timestamp,
+void rtp_put_packet(struct rtp_packetiser *s, struct rtp_packets *out, uint32_t timestamp,
 	const uint8_t *head, size_t head_bytes, const uint8_t *p, size_t n)
 {
 	size_t bytes = RTP_HEADER_BYTES + head_bytes + n;
@@ -64,9 +52,9 @@ static void put_packet(struct rtp_packetiser *s, struct rtp_packets *out, uint32
 }
 
 /* The header of a fragment: NAL header with the type of FU-A or FU, FU header. Returns its bytes. */
-static size_t fragment_head(enum rtp_codec codec, const uint8_t *nal, uint8_t ret[3])
+static size_t fragment_head(bool h264, const uint8_t *nal, uint8_t ret[3])
 {
-	if (codec == RTP_CODEC_H264) {
+	if (h264) {
 		ret[0] = (uint8_t)((nal[0] & 0xe0) | H264_FU_A);
 		ret[1] = nal[0] & 0x1f;
 		return 2;
@@ -80,16 +68,17 @@ static size_t fragment_head(enum rtp_codec codec, const uint8_t *nal, uint8_t re
 static void put_nal(struct rtp_packetiser *s, struct rtp_packets *out, uint32_t timestamp,
 	const uint8_t *nal, size_t n)
 {
-	size_t header_bytes = s->codec == RTP_CODEC_H264 ? 1 : 2;
+	bool h264 = s->encoding->id == AV_CODEC_ID_H264;
+	size_t header_bytes = h264 ? 1 : 2;
 	uint8_t head[3];
 
 	if (n <= header_bytes)
 		return;
 	if (n <= RTP_PAYLOAD_BYTES) {
-		put_packet(s, out, timestamp, NULL, 0, nal, n);
+		rtp_put_packet(s, out, timestamp, NULL, 0, nal, n);
 		return;
 	}
-	size_t head_bytes = fragment_head(s->codec, nal, head);
+	size_t head_bytes = fragment_head(h264, nal, head);
 	uint8_t *flags = &head[head_bytes - 1];
 	*flags |= FU_START;
 	for (size_t at = header_bytes; at < n;) {
@@ -98,25 +87,8 @@ static void put_nal(struct rtp_packetiser *s, struct rtp_packets *out, uint32_t 
 			piece = n - at;
 			*flags |= FU_END;
 		}
-		put_packet(s, out, timestamp, head, head_bytes, nal + at, piece);
+		rtp_put_packet(s, out, timestamp, head, head_bytes, nal + at, piece);
 		*flags &= (uint8_t)~FU_START;
-		at += piece;
-	}
-}
-
-/* One AU header in each packet; of an AU in pieces it says the whole size. */
-static void put_aac(struct rtp_packetiser *s, struct rtp_packets *out, uint32_t timestamp,
-	const uint8_t *p, size_t n)
-{
-	const uint8_t head[AU_HEADER_BYTES] = { 0, 16, (uint8_t)(n >> 5), (uint8_t)(n << 3) };
-
-	if (n > AU_BYTES)
-		return;
-	for (size_t at = 0; at < n;) {
-		size_t piece = RTP_PAYLOAD_BYTES - AU_HEADER_BYTES;
-		if (piece > n - at)
-			piece = n - at;
-		put_packet(s, out, timestamp, head, sizeof(head), p + at, piece);
 		at += piece;
 	}
 }
@@ -134,18 +106,122 @@ const uint8_t *rtp_nal_next(const uint8_t *p, size_t n, size_t *at, size_t *nal_
 	return nal;
 }
 
-void rtp_packetise(struct rtp_packetiser *s, struct rtp_packets *out, const uint8_t *p, size_t n,
-	uint32_t timestamp)
+static const char *put_nals(struct rtp_packetiser *s, struct rtp_packets *out, const uint8_t *p,
+	size_t n, uint32_t timestamp)
 {
 	const uint8_t *nal;
 	size_t at = 0, nal_bytes;
 
-	if (s->codec == RTP_CODEC_AAC) {
-		put_aac(s, out, timestamp, p, n);
-		return;
-	}
 	while (at < n && (nal = rtp_nal_next(p, n, &at, &nal_bytes)))
 		put_nal(s, out, timestamp, nal, nal_bytes);
+	return NULL;
+}
+
+/* One AU header in each packet; of an AU in pieces it says the whole size. */
+static const char *put_aac(struct rtp_packetiser *s, struct rtp_packets *out, const uint8_t *p,
+	size_t n, uint32_t timestamp)
+{
+	const uint8_t head[AU_HEADER_BYTES] = { 0, 16, (uint8_t)(n >> 5), (uint8_t)(n << 3) };
+
+	if (n > AU_BYTES)
+		return "an AAC frame is longer than RTP can say";
+	for (size_t at = 0; at < n;) {
+		size_t piece = RTP_PAYLOAD_BYTES - AU_HEADER_BYTES;
+		if (piece > n - at)
+			piece = n - at;
+		rtp_put_packet(s, out, timestamp, head, sizeof(head), p + at, piece);
+		at += piece;
+	}
+	return NULL;
+}
+
+/* RFC 7587 section 4.2: a packet is never cut. */
+static const char *put_opus(struct rtp_packetiser *s, struct rtp_packets *out, const uint8_t *p,
+	size_t n, uint32_t timestamp)
+{
+	if (n > RTP_PAYLOAD_BYTES)
+		return "an Opus packet is longer than a datagram";
+	rtp_put_packet(s, out, timestamp, NULL, 0, p, n);
+	return NULL;
+}
+
+/* RFC 3551 section 4: as many samples of all channels in a packet as fit, in whole bytes. */
+static const char *put_samples(struct rtp_packetiser *s, struct rtp_packets *out, const uint8_t *p,
+	size_t n, uint32_t timestamp)
+{
+	size_t eight = (size_t)s->encoding->bits * (s->channels ? s->channels : 1);
+	size_t most = RTP_PAYLOAD_BYTES / eight * eight;
+
+	if (most == 0)
+		return "it has more channels than fit into a packet";
+	for (size_t at = 0; at < n; at += most) {
+		size_t piece = n - at < most ? n - at : most;
+		rtp_put_packet(
+			s, out, timestamp + (uint32_t)(at / eight * 8), NULL, 0, p + at, piece);
+	}
+	return NULL;
+}
+
+/* --- all of them --- */
+
+static const struct rtp_encoding encodings[] = {
+	{AV_CODEC_ID_H264,          "H264",          0,  90000, -1, put_nals    },
+	{ AV_CODEC_ID_HEVC,         "H265",          0,  90000, -1, put_nals    },
+	{ AV_CODEC_ID_MJPEG,        "JPEG",          0,  90000, 26, rtp_put_jpeg},
+	{ AV_CODEC_ID_AV1,          "AV1",           0,  90000, -1, rtp_put_av1 },
+	{ AV_CODEC_ID_AAC,          "MPEG4-GENERIC", 0,  0,     -1, put_aac     },
+	{ AV_CODEC_ID_OPUS,         "opus",          0,  48000, -1, put_opus    },
+	{ AV_CODEC_ID_PCM_MULAW,    "PCMU",          8,  0,     0,  put_samples },
+	{ AV_CODEC_ID_PCM_ALAW,     "PCMA",          8,  0,     8,  put_samples },
+	{ AV_CODEC_ID_PCM_S16BE,    "L16",           16, 0,     -1, put_samples },
+	{ AV_CODEC_ID_ADPCM_G726LE, "G726-16",       2,  0,     -1, put_samples },
+	{ AV_CODEC_ID_ADPCM_G726LE, "G726-24",       3,  0,     -1, put_samples },
+	{ AV_CODEC_ID_ADPCM_G726LE, "G726-32",       4,  0,     -1, put_samples },
+	{ AV_CODEC_ID_ADPCM_G726LE, "G726-40",       5,  0,     -1, put_samples },
+	{ AV_CODEC_ID_ADPCM_G726,   "AAL2-G726-16",  2,  0,     -1, put_samples },
+	{ AV_CODEC_ID_ADPCM_G726,   "AAL2-G726-24",  3,  0,     -1, put_samples },
+	{ AV_CODEC_ID_ADPCM_G726,   "AAL2-G726-32",  4,  0,     -1, put_samples },
+	{ AV_CODEC_ID_ADPCM_G726,   "AAL2-G726-40",  5,  0,     -1, put_samples },
+};
+
+static bool encoding_is_of(const struct rtp_encoding *e, const AVCodecParameters *p)
+{
+	bool g726 = e->bits > 0 && e->bits < 8;
+
+	return e->id == p->codec_id && (!g726 || e->bits == p->bits_per_coded_sample);
+}
+
+const struct rtp_encoding *rtp_encoding_of(const AVCodecParameters *parameters)
+{
+	if (parameters->codec_id == AV_CODEC_ID_OPUS && parameters->ch_layout.nb_channels > 2)
+		return NULL; /* RFC 7587 has no word for it */
+	for (size_t i = 0; i < ARRAY_LENGTH(encodings); i++)
+		if (encoding_is_of(&encodings[i], parameters))
+			return &encodings[i];
+	return NULL;
+}
+
+uint8_t rtp_payload_type(
+	const struct rtp_encoding *encoding, const AVCodecParameters *parameters, unsigned track)
+{
+	bool as_standard =
+		parameters->codec_type == AVMEDIA_TYPE_VIDEO ||
+		(parameters->sample_rate == 8000 && parameters->ch_layout.nb_channels == 1);
+
+	if (encoding->payload_type >= 0 && as_standard)
+		return (uint8_t)encoding->payload_type;
+	return (uint8_t)(FIRST_DYNAMIC_TYPE + track);
+}
+
+int rtp_clock_hz(const struct rtp_encoding *encoding, const AVCodecParameters *parameters)
+{
+	return encoding->clock_hz ? encoding->clock_hz : parameters->sample_rate;
+}
+
+const char *rtp_packetise(struct rtp_packetiser *s, struct rtp_packets *out, const uint8_t *p,
+	size_t n, uint32_t timestamp)
+{
+	return s->encoding->put(s, out, p, n, timestamp);
 }
 
 void rtp_packets_mark(struct rtp_packets *out)
@@ -153,6 +229,8 @@ void rtp_packets_mark(struct rtp_packets *out)
 	if (out->block && out->n > 0)
 		out->block[out->offsets[out->n - 1] + RTP_INTERLEAVED_BYTES + 1] |= 0x80;
 }
+
+/* --- parameter sets --- */
 
 struct sets {
 	uint8_t *p;
@@ -202,17 +280,15 @@ static void take_hvcc(struct reader *r, struct sets *sets)
 	}
 }
 
-size_t rtp_parameter_sets(
-	enum rtp_codec codec, const uint8_t *extradata, size_t n, uint8_t *ret, size_t size)
+size_t rtp_parameter_sets(const AVCodecParameters *parameters, uint8_t *ret, size_t size)
 {
-	struct reader r = reader_of(extradata, n);
+	struct reader r = reader_of(parameters->extradata, (size_t)parameters->extradata_size);
 	struct sets sets = { .p = ret, .size = size };
+	uint8_t version = reader_left(&r) > 0 ? *r.at : 0;
 
-	if (n == 0 || extradata[0] != 1)
-		return 0;
-	if (codec == RTP_CODEC_H264)
+	if (parameters->codec_id == AV_CODEC_ID_H264 && version == 1)
 		take_avcc(&r, &sets);
-	else if (codec == RTP_CODEC_H265)
+	else if (parameters->codec_id == AV_CODEC_ID_HEVC && version == 1)
 		take_hvcc(&r, &sets);
 	return r.why ? 0 : sets.bytes;
 }

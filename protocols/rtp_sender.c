@@ -11,16 +11,17 @@
 #include "protocols/rtp.h"
 #include "protocols/rtp_packetise.h"
 #include "server/base/auth.h"
+#include "server/base/log.h"
 #include "server/base/memory.h"
 
 enum {
-	VIDEO_HZ = 90000,
-	FIRST_PAYLOAD_TYPE = 96,
 	SETS_BYTES = 16384
 };
 
 struct sender_track {
 	struct rtp_packetiser packetiser;
+	bool video;
+	bool refused; /* a unit could not be sent; said once in a run */
 	AVRational time_base;
 	int clock_hz;
 	uint32_t offset; /* random start of the RTP time (RFC 3550 section 5.1) */
@@ -38,6 +39,7 @@ struct cached_unit {
 struct rtp_sender {
 	TAILQ_ENTRY(rtp_sender) entry;
 	struct stream *stream;
+	struct log_name log;
 	struct stream_reader reader;
 	struct sender_track tracks[STREAM_TRACKS];
 	size_t n_tracks;
@@ -89,30 +91,34 @@ static struct rtp_unit_packets *unit_new(size_t packets, size_t bytes)
 	return unit;
 }
 
-static void sender_packetise(
+static const char *sender_packetise(
 	struct sender_track *t, struct rtp_packets *out, const AVPacket *packet, uint32_t timestamp)
 {
+	const char *why;
+
 	if (packet->flags & AV_PKT_FLAG_KEY && t->sets_bytes > 0)
-		rtp_packetise(&t->packetiser, out, t->sets, t->sets_bytes, timestamp);
-	rtp_packetise(&t->packetiser, out, packet->data, (size_t)packet->size, timestamp);
+		(void)rtp_packetise(&t->packetiser, out, t->sets, t->sets_bytes, timestamp);
+	why = rtp_packetise(&t->packetiser, out, packet->data, (size_t)packet->size, timestamp);
 	rtp_packets_mark(out);
+	return why;
 }
 
-/* The packets of an access unit; NULL when there are none. */
-static struct rtp_unit_packets *sender_make_unit(struct sender_track *t, const AVPacket *packet)
+/* The packets of an access unit; NULL when there are none, and perhaps why. */
+static struct rtp_unit_packets *sender_make_unit(
+	struct sender_track *t, const AVPacket *packet, const char **why)
 {
 	AVRational clock = { 1, t->clock_hz };
 	uint32_t timestamp = (uint32_t)av_rescale_q(packet->pts, t->time_base, clock) + t->offset;
 	struct rtp_packets counted = { 0 };
 
-	sender_packetise(t, &counted, packet, timestamp);
-	if (counted.n == 0)
+	*why = sender_packetise(t, &counted, packet, timestamp);
+	if (*why || counted.n == 0)
 		return NULL;
 	struct rtp_unit_packets *unit = unit_new(counted.n, counted.bytes);
 	if (!unit)
 		return NULL;
 	struct rtp_packets written = { .block = unit->block, .offsets = unit->offsets };
-	sender_packetise(t, &written, packet, timestamp);
+	(void)sender_packetise(t, &written, packet, timestamp);
 	assert(written.n == counted.n && written.bytes == counted.bytes);
 	unit->offsets[written.n] = (uint32_t)written.bytes;
 	unit->n = written.n;
@@ -145,10 +151,7 @@ static void sender_drop_cache(struct rtp_sender *s)
 
 static void sender_cache(struct rtp_sender *s, struct rtp_unit_packets *unit)
 {
-	bool video = s->tracks[unit->track].clock_hz == VIDEO_HZ &&
-		     s->tracks[unit->track].packetiser.codec != RTP_CODEC_AAC;
-
-	if (video && unit->keyframe) {
+	if (s->tracks[unit->track].video && unit->keyframe) {
 		sender_drop_cache(s);
 		s->caching = true;
 	}
@@ -213,18 +216,22 @@ static uint32_t sender_random(void)
 static void sender_start_track(struct sender_track *t, const struct stream_track *from, unsigned i)
 {
 	const AVCodecParameters *parameters = from->parameters;
+	const struct rtp_encoding *encoding = rtp_encoding_of(parameters);
 	uint8_t sets[SETS_BYTES];
 
-	t->packetiser.codec = rtp_codec_of(parameters);
-	t->packetiser.payload_type = (uint8_t)(FIRST_PAYLOAD_TYPE + i);
+	if (!encoding)
+		return;
+	t->video = parameters->codec_type == AVMEDIA_TYPE_VIDEO;
+	t->packetiser.encoding = encoding;
+	t->packetiser.channels = (unsigned)parameters->ch_layout.nb_channels;
+	t->packetiser.payload_type = rtp_payload_type(encoding, parameters, i);
 	t->packetiser.channel = (uint8_t)(2 * i);
 	t->packetiser.ssrc = sender_random();
 	t->packetiser.next_sequence = (uint16_t)sender_random();
 	t->offset = sender_random();
 	t->time_base = from->time_base;
-	t->clock_hz = t->packetiser.codec == RTP_CODEC_AAC ? parameters->sample_rate : VIDEO_HZ;
-	t->sets_bytes = rtp_parameter_sets(t->packetiser.codec, parameters->extradata,
-		(size_t)parameters->extradata_size, sets, sizeof(sets));
+	t->clock_hz = rtp_clock_hz(encoding, parameters);
+	t->sets_bytes = rtp_parameter_sets(parameters, sets, sizeof(sets));
 	t->sets = xmalloc(t->sets_bytes);
 	memcpy(t->sets, sets, t->sets_bytes);
 }
@@ -248,10 +255,15 @@ static void sender_on_packet(struct stream_reader *reader, AVPacket *packet)
 	struct sender_track *t = &s->tracks[packet->stream_index];
 	struct rtp_unit_packets *unit;
 	struct rtp_reader *to;
+	const char *why = NULL;
 
-	if (t->packetiser.codec == RTP_CODEC_NONE)
+	if (!t->packetiser.encoding)
 		return;
-	unit = sender_make_unit(t, packet);
+	unit = sender_make_unit(t, packet, &why);
+	if (why && !t->refused)
+		log_warn(&s->log, "RTSP readers do not get %s: %s",
+			t->video ? "these pictures" : "this sound", why);
+	t->refused |= why != NULL;
 	if (!unit)
 		return;
 	sender_cache(s, unit);
@@ -291,6 +303,7 @@ static struct rtp_sender *sender_new(struct stream *stream)
 	struct rtp_sender *s = xcalloc(1, sizeof(*s));
 
 	s->stream = stream;
+	s->log = (struct log_name){ .kind = "stream", .name = stream_name(stream) };
 	TAILQ_INIT(&s->readers);
 	STAILQ_INIT(&s->cache);
 	TAILQ_INSERT_TAIL(&senders, s, entry);
@@ -352,7 +365,7 @@ bool rtp_sender_get_state(const struct rtp_sender *s, unsigned track, struct rtp
 {
 	const struct sender_track *t = &s->tracks[track];
 
-	if (track >= s->n_tracks || t->packetiser.codec == RTP_CODEC_NONE)
+	if (track >= s->n_tracks || !t->packetiser.encoding)
 		return false;
 	*ret = (struct rtp_sender_state){
 		.next_sequence = t->packetiser.next_sequence,
@@ -368,5 +381,5 @@ bool rtp_sender_get_state(const struct rtp_sender *s, unsigned track, struct rtp
 bool rtp_sender_takes_track(const struct stream *stream, unsigned track)
 {
 	return track < stream_tracks(stream) &&
-	       rtp_codec_of(stream_track(stream, track)->parameters) != RTP_CODEC_NONE;
+	       rtp_encoding_of(stream_track(stream, track)->parameters);
 }

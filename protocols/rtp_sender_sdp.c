@@ -1,4 +1,4 @@
-/* A stream as SDP (RFC 8866) with the fmtp of RFC 6184 section 8.2, RFC 7798 section 7.2, RFC 3640. */
+/* A stream as SDP (RFC 8866) with the fmtp of RFC 6184 section 8.2, RFC 7798 section 7.2, RFC 3640, RFC 7587. */
 #include <string.h>
 
 #include <event2/buffer.h>
@@ -9,7 +9,6 @@
 #include "server/media/h265.h"
 
 enum {
-	FIRST_PAYLOAD_TYPE = 96,
 	SETS_BYTES = 16384,
 	BASE64_BYTES = 4096
 };
@@ -22,8 +21,12 @@ static void sdp_add_base64(struct evbuffer *out, const char *before, const uint8
 		evbuffer_add_printf(out, "%s%s", before, text);
 }
 
-static void sdp_add_h264(struct evbuffer *out, const uint8_t *sets, size_t n)
+/* --- what stands behind a=fmtp --- */
+
+static void sdp_add_h264(struct evbuffer *out, const AVCodecParameters *parameters)
 {
+	uint8_t sets[SETS_BYTES];
+	size_t n = rtp_parameter_sets(parameters, sets, sizeof(sets));
 	const uint8_t *nal;
 	size_t at = 0, nal_bytes;
 	const char *before = ";sprop-parameter-sets=";
@@ -39,7 +42,7 @@ static void sdp_add_h264(struct evbuffer *out, const uint8_t *sets, size_t n)
 	}
 }
 
-static void sdp_add_h265(struct evbuffer *out, const uint8_t *sets, size_t n)
+static void sdp_add_h265(struct evbuffer *out, const AVCodecParameters *parameters)
 {
 	static const struct {
 		unsigned type;
@@ -49,6 +52,8 @@ static void sdp_add_h265(struct evbuffer *out, const uint8_t *sets, size_t n)
 		{ H265_SPS, "sprop-sps="},
 		{ H265_PPS, "sprop-pps="},
 	};
+	uint8_t sets[SETS_BYTES];
+	size_t n = rtp_parameter_sets(parameters, sets, sizeof(sets));
 	const char *separator = "";
 
 	for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
@@ -75,27 +80,46 @@ static void sdp_add_aac(struct evbuffer *out, const AVCodecParameters *parameter
 		evbuffer_add_printf(out, "%02X", parameters->extradata[i]);
 }
 
-static void sdp_add_video(struct evbuffer *out, const AVCodecParameters *parameters, unsigned type)
+static void sdp_add_opus(struct evbuffer *out, const AVCodecParameters *parameters)
 {
-	enum rtp_codec codec = rtp_codec_of(parameters);
-	uint8_t sets[SETS_BYTES];
-	size_t n = rtp_parameter_sets(codec, parameters->extradata,
-		(size_t)parameters->extradata_size, sets, sizeof(sets));
-
-	evbuffer_add_printf(out, "m=video 0 RTP/AVP %u\r\na=rtpmap:%u %s/90000\r\na=fmtp:%u ", type,
-		type, codec == RTP_CODEC_H264 ? "H264" : "H265", type);
-	if (codec == RTP_CODEC_H264)
-		sdp_add_h264(out, sets, n);
-	else
-		sdp_add_h265(out, sets, n);
+	evbuffer_add_printf(out, "sprop-stereo=%d", parameters->ch_layout.nb_channels == 2);
 }
 
-static void sdp_add_audio(struct evbuffer *out, const AVCodecParameters *parameters, unsigned type)
+static const struct {
+	enum AVCodecID id;
+	void (*add)(struct evbuffer *out, const AVCodecParameters *parameters);
+} formats[] = {
+	{AV_CODEC_ID_H264,  sdp_add_h264},
+	{ AV_CODEC_ID_HEVC, sdp_add_h265},
+	{ AV_CODEC_ID_AAC,  sdp_add_aac },
+	{ AV_CODEC_ID_OPUS, sdp_add_opus},
+};
+
+/* --- the description --- */
+
+static void sdp_add_track(struct evbuffer *out, const AVCodecParameters *parameters, unsigned i)
 {
-	evbuffer_add_printf(out,
-		"m=audio 0 RTP/AVP %u\r\na=rtpmap:%u MPEG4-GENERIC/%d/%d\r\na=fmtp:%u ", type, type,
-		parameters->sample_rate, parameters->ch_layout.nb_channels, type);
-	sdp_add_aac(out, parameters);
+	const struct rtp_encoding *encoding = rtp_encoding_of(parameters);
+	unsigned type = rtp_payload_type(encoding, parameters, i);
+	bool video = parameters->codec_type == AVMEDIA_TYPE_VIDEO;
+	/* RFC 7587 section 7: Opus is always said to have two channels */
+	int channels = encoding->id == AV_CODEC_ID_OPUS ? 2 : parameters->ch_layout.nb_channels;
+
+	evbuffer_add_printf(out, "m=%s 0 RTP/AVP %u\r\na=rtpmap:%u %s/%d",
+		video ? "video" : "audio", type, type, encoding->name,
+		rtp_clock_hz(encoding, parameters));
+	if (!video && channels > 1)
+		evbuffer_add_printf(out, "/%d", channels);
+	for (size_t k = 0; k < ARRAY_LENGTH(formats); k++)
+		if (formats[k].id == encoding->id) {
+			evbuffer_add_printf(out, "\r\na=fmtp:%u ", type);
+			formats[k].add(out, parameters);
+		}
+	if (encoding->id == AV_CODEC_ID_MJPEG) /* whose RTP has no word for sizes beyond 2040 */
+		evbuffer_add_printf(out, "\r\na=framesize:%u %d-%d\r\na=x-dimensions:%d,%d", type,
+			parameters->width, parameters->height, parameters->width,
+			parameters->height);
+	evbuffer_add_printf(out, "\r\na=control:trackID=%u\r\n", i);
 }
 
 void rtp_sender_write_sdp(struct stream *stream, const char *address, struct evbuffer *out)
@@ -107,14 +131,7 @@ void rtp_sender_write_sdp(struct stream *stream, const char *address, struct evb
 		"a=control:*\r\na=range:npt=now-\r\n",
 		stream_run(stream), family, address, stream_name(stream), family,
 		*family && family[2] == '6' ? "::" : "0.0.0.0");
-	for (unsigned i = 0; i < stream_tracks(stream); i++) {
-		const AVCodecParameters *parameters = stream_track(stream, i)->parameters;
-		if (!rtp_sender_takes_track(stream, i))
-			continue;
-		if (parameters->codec_type == AVMEDIA_TYPE_VIDEO)
-			sdp_add_video(out, parameters, FIRST_PAYLOAD_TYPE + i);
-		else
-			sdp_add_audio(out, parameters, FIRST_PAYLOAD_TYPE + i);
-		evbuffer_add_printf(out, "\r\na=control:trackID=%u\r\n", i);
-	}
+	for (unsigned i = 0; i < stream_tracks(stream); i++)
+		if (rtp_sender_takes_track(stream, i))
+			sdp_add_track(out, stream_track(stream, i)->parameters, i);
 }

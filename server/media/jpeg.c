@@ -82,6 +82,30 @@ void jpeg_write_huffman(uint8_t ret[JPEG_HUFFMAN_BYTES])
 	}
 }
 
+static bool huffman_table_is_at(size_t i, const uint8_t *p, size_t n)
+{
+	size_t counts = sizeof(huffman_tables[i].counts), values = huffman_tables[i].n_values;
+
+	return n >= 1 + counts + values && p[0] == huffman_tables[i].class_and_id &&
+	       !memcmp(p + 1, huffman_tables[i].counts, counts) &&
+	       !memcmp(p + 1 + counts, huffman_tables[i].values, values);
+}
+
+bool jpeg_is_standard_huffman(const uint8_t *p, size_t n)
+{
+	while (n > 0) {
+		size_t i = 0;
+		while (i < ARRAY_LENGTH(huffman_tables) && !huffman_table_is_at(i, p, n))
+			i++;
+		if (i == ARRAY_LENGTH(huffman_tables))
+			return false;
+		size_t bytes = 1 + sizeof(huffman_tables[i].counts) + huffman_tables[i].n_values;
+		p += bytes;
+		n -= bytes;
+	}
+	return true;
+}
+
 bool jpeg_is_like(const struct jpeg *a, const struct jpeg *b)
 {
 	return a->width == b->width && a->height == b->height && a->components == b->components &&

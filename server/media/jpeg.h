@@ -65,5 +65,7 @@ size_t jpeg_write_bytes(const struct jpeg *jpeg);
  * else they do not overlap. Returns jpeg_write_bytes(), or 0 when `size` is less.
  */
 size_t jpeg_write(const struct jpeg *jpeg, const uint8_t *p, uint8_t *ret, size_t size);
+/* Whether the n bytes of a DHT segment (behind its length) are tables of the standard's annex K.3. */
+bool jpeg_is_standard_huffman(const uint8_t *p, size_t n);
 /* The DHT segment alone. */
 void jpeg_write_huffman(uint8_t ret[JPEG_HUFFMAN_BYTES]);

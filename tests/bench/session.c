@@ -105,7 +105,7 @@ static void send_picture(
 	static uint32_t offsets[PICTURE_BYTES / 1000];
 	struct rtp_packets packets = { .block = block, .offsets = offsets };
 
-	rtp_packetise(packetiser, &packets, p, n, timestamp);
+	(void)rtp_packetise(packetiser, &packets, p, n, timestamp);
 	rtp_packets_mark(&packets);
 	session_feed(packets.block, packets.bytes);
 	fake_clock_set(fake_clock() + PICTURE_US);
@@ -115,8 +115,9 @@ static void send_picture(
 static void send_file(const uint8_t *p, const uint8_t *end)
 {
 	static uint8_t picture[PICTURE_BYTES];
+	const AVCodecParameters parameters = { .codec_id = AV_CODEC_ID_H264 };
 	struct rtp_packetiser packetiser = {
-		.codec = RTP_CODEC_H264, .payload_type = 96, .ssrc = 0x1234
+		.encoding = rtp_encoding_of(&parameters), .payload_type = 96, .ssrc = 0x1234
 	};
 	uint32_t timestamp = 0;
 	size_t n = 0;
