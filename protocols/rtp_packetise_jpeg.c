@@ -10,6 +10,7 @@
 enum {
 	JPEG_SOF0 = 0xc0,
 	JPEG_DHT = 0xc4,
+	JPEG_SOF15 = 0xcf, /* the last of other kinds; no others are between */
 	JPEG_SOS = 0xda,
 	JPEG_DQT = 0xdb,
 	JPEG_DRI = 0xdd,
@@ -19,6 +20,7 @@ enum {
 	HEAD_BYTES = 8, /* section 3.1 */
 	RESTART_BYTES = 4,
 	QUANTISATION_BYTES = 4 + 2 * TABLE_BYTES,
+	MOST_HEAD_BYTES = HEAD_BYTES + RESTART_BYTES + QUANTISATION_BYTES,
 	TYPE_RESTART = 64,
 	Q_IN_BAND = 255,
 	MOST_PIXELS = 2040
@@ -80,21 +82,9 @@ static void read_segment(unsigned marker, struct reader *r, struct picture *ret)
 	case JPEG_DRI:
 		ret->restart_interval = reader_u16(r);
 		break;
-	case 0xc1:
-	case 0xc2:
-	case 0xc3:
-	case 0xc5:
-	case 0xc6:
-	case 0xc7:
-	case 0xc9:
-	case 0xca:
-	case 0xcb:
-	case 0xcd:
-	case 0xce:
-	case 0xcf:
-		reader_fail(r, "it is not baseline");
-		break;
 	default:
+		if (marker > JPEG_SOF0 && marker <= JPEG_SOF15)
+			reader_fail(r, "it is not baseline");
 		break;
 	}
 }
@@ -133,20 +123,29 @@ static const char *read_picture(struct picture *ret, const uint8_t *p, size_t n)
 	return NULL;
 }
 
-/* Section 4.1: type 0 is 4:2:2, 1 is 4:2:0; the colours share a table. */
+/* Section 4.1: 0 is 4:2:2, 1 is 4:2:0. */
 static const char *find_type(const struct picture *picture, uint8_t *ret)
 {
-	const uint8_t *table_of = picture->table_of;
-
 	if (picture->components != 3 || picture->sampling[1] != 0x11 ||
 		picture->sampling[2] != 0x11 ||
 		(picture->sampling[0] != 0x21 && picture->sampling[0] != 0x22))
 		return "it is neither 4:2:0 nor 4:2:2";
-	if (!picture->tables[table_of[0]] || !picture->tables[table_of[1]] ||
-		picture->tables[table_of[1]] != picture->tables[table_of[2]])
-		return "its components' quantisation tables are not as RTP wants them";
 	*ret = (uint8_t)((picture->sampling[0] == 0x22) +
 			 (picture->restart_interval ? TYPE_RESTART : 0));
+	return NULL;
+}
+
+/* Section 3.1.8: one table for brightness, one for both colours. */
+static const char *write_tables(const struct picture *picture, uint8_t ret[QUANTISATION_BYTES])
+{
+	const uint8_t *luma = picture->tables[picture->table_of[0]];
+	const uint8_t *chroma = picture->tables[picture->table_of[1]];
+
+	if (!luma || !chroma || chroma != picture->tables[picture->table_of[2]])
+		return "its components' quantisation tables are not as RTP wants them";
+	ret[3] = 2 * TABLE_BYTES;
+	memcpy(ret + 4, luma, TABLE_BYTES);
+	memcpy(ret + 4 + TABLE_BYTES, chroma, TABLE_BYTES);
 	return NULL;
 }
 
@@ -156,32 +155,39 @@ static uint8_t blocks(unsigned pixels)
 	return pixels > MOST_PIXELS ? 0 : (uint8_t)((pixels + 7) / 8);
 }
 
+/* All headers of the first packet; of the others the first *common bytes. Returns NULL, or why there are none. */
+static const char *write_head(
+	const struct picture *picture, uint8_t ret[MOST_HEAD_BYTES], size_t *common)
+{
+	const char *why = find_type(picture, &ret[4]);
+
+	ret[5] = Q_IN_BAND;
+	ret[6] = blocks(picture->width);
+	ret[7] = blocks(picture->height);
+	*common = HEAD_BYTES;
+	if (picture->restart_interval) {
+		const uint8_t restart[] = { (uint8_t)(picture->restart_interval >> 8),
+			(uint8_t)picture->restart_interval, 0xff, 0xff }; /* of the whole picture */
+		memcpy(ret + *common, restart, sizeof(restart));
+		*common += sizeof(restart);
+	}
+	if (!why && picture->scan_bytes >= 1 << 24)
+		why = "it is larger than RTP can say";
+	return why ? why : write_tables(picture, ret + *common);
+}
+
 const char *rtp_put_jpeg(struct rtp_packetiser *s, struct rtp_packets *out, const uint8_t *p,
 	size_t n, uint32_t timestamp)
 {
-	uint8_t head[HEAD_BYTES + RESTART_BYTES + QUANTISATION_BYTES] = { 0 };
+	uint8_t head[MOST_HEAD_BYTES] = { 0 };
 	struct picture picture;
-	size_t common = HEAD_BYTES;
+	size_t common;
 	const char *why = read_picture(&picture, p, n);
 
 	if (!why)
-		why = find_type(&picture, &head[4]);
-	if (!why && picture.scan_bytes >= 1 << 24)
-		why = "it is larger than RTP can say";
+		why = write_head(&picture, head, &common);
 	if (why)
 		return why;
-	head[5] = Q_IN_BAND;
-	head[6] = blocks(picture.width);
-	head[7] = blocks(picture.height);
-	if (picture.restart_interval) {
-		const uint8_t restart[] = { (uint8_t)(picture.restart_interval >> 8),
-			(uint8_t)picture.restart_interval, 0xff, 0xff }; /* of the whole picture */
-		memcpy(head + common, restart, sizeof(restart));
-		common += sizeof(restart);
-	}
-	head[common + 3] = 2 * TABLE_BYTES;
-	memcpy(head + common + 4, picture.tables[picture.table_of[0]], TABLE_BYTES);
-	memcpy(head + common + 4 + TABLE_BYTES, picture.tables[picture.table_of[1]], TABLE_BYTES);
 	for (size_t at = 0, piece; at < picture.scan_bytes; at += piece) {
 		size_t head_bytes = common + (at == 0 ? QUANTISATION_BYTES : 0);
 		piece = RTP_PAYLOAD_BYTES - head_bytes;
