@@ -8,27 +8,14 @@
 
 #include <libavutil/mathematics.h>
 
-#include "protocols/rtp.h"
-#include "protocols/rtp_packetise.h"
-#include "server/base/auth.h"
 #include "server/base/log.h"
 #include "server/base/memory.h"
 
-enum {
-	SETS_BYTES = 16384
-};
-
 struct sender_track {
-	struct rtp_packetiser packetiser;
-	bool video;
-	bool refused; /* a unit could not be sent; said once in a run */
+	struct rtp_track rtp;
 	AVRational time_base;
-	int clock_hz;
-	uint32_t offset; /* random start of the RTP time (RFC 3550 section 5.1) */
-	uint8_t *sets;   /* NAL units with lengths, sent before each keyframe */
-	size_t sets_bytes;
-	uint32_t packets, octets, timestamp;
-	int64_t utc_us;
+	bool video;
+	bool refused; /* a unit could not be sent: that was said */
 };
 
 struct cached_unit {
@@ -56,82 +43,19 @@ struct rtp_sender {
 /* reactor */
 static TAILQ_HEAD(, rtp_sender) senders = TAILQ_HEAD_INITIALIZER(senders);
 
-/* --- units --- */
-
-struct rtp_unit_packets *rtp_unit_packets_ref(struct rtp_unit_packets *unit)
+static struct rtp_unit_packets *sender_make_unit(struct sender_track *t, const AVPacket *packet)
 {
-	unit->refs++;
-	return unit;
-}
+	AVRational clock = { 1, t->rtp.clock_hz };
+	const struct rtp_track_unit unit = {
+		.p = packet->data,
+		.n = (size_t)packet->size,
+		.keyframe = packet->flags & AV_PKT_FLAG_KEY,
+		.timestamp =
+			(uint32_t)av_rescale_q(packet->pts, t->time_base, clock) + t->rtp.offset,
+		.utc_us = av_rescale_q(packet->pts, t->time_base, AV_TIME_BASE_Q),
+	};
 
-void rtp_unit_packets_unref(struct rtp_unit_packets **unit)
-{
-	struct rtp_unit_packets *u = *unit;
-
-	*unit = NULL;
-	if (!u)
-		return;
-	assert(u->refs > 0);
-	if (--u->refs == 0)
-		free(u);
-}
-
-/* One block of memory for all of it; NULL when there is none. */
-static struct rtp_unit_packets *unit_new(size_t packets, size_t bytes)
-{
-	size_t offsets_bytes = (packets + 1) * sizeof(uint32_t);
-	struct rtp_unit_packets *unit = malloc(sizeof(*unit) + offsets_bytes + bytes);
-
-	if (!unit)
-		return NULL;
-	memset(unit, 0, sizeof(*unit));
-	unit->refs = 1;
-	unit->offsets = (uint32_t *)(unit + 1);
-	unit->block = (uint8_t *)(unit->offsets + packets + 1);
-	return unit;
-}
-
-static const char *sender_packetise(
-	struct sender_track *t, struct rtp_packets *out, const AVPacket *packet, uint32_t timestamp)
-{
-	const char *why;
-
-	if (packet->flags & AV_PKT_FLAG_KEY && t->sets_bytes > 0)
-		(void)rtp_packetise(&t->packetiser, out, t->sets, t->sets_bytes, timestamp);
-	why = rtp_packetise(&t->packetiser, out, packet->data, (size_t)packet->size, timestamp);
-	rtp_packets_mark(out);
-	return why;
-}
-
-/* The packets of an access unit; NULL when there are none, and perhaps why. */
-static struct rtp_unit_packets *sender_make_unit(
-	struct sender_track *t, const AVPacket *packet, const char **why)
-{
-	AVRational clock = { 1, t->clock_hz };
-	uint32_t timestamp = (uint32_t)av_rescale_q(packet->pts, t->time_base, clock) + t->offset;
-	struct rtp_packets counted = { 0 };
-
-	*why = sender_packetise(t, &counted, packet, timestamp);
-	if (*why || counted.n == 0)
-		return NULL;
-	struct rtp_unit_packets *unit = unit_new(counted.n, counted.bytes);
-	if (!unit)
-		return NULL;
-	struct rtp_packets written = { .block = unit->block, .offsets = unit->offsets };
-	(void)sender_packetise(t, &written, packet, timestamp);
-	assert(written.n == counted.n && written.bytes == counted.bytes);
-	unit->offsets[written.n] = (uint32_t)written.bytes;
-	unit->n = written.n;
-	unit->bytes = written.bytes;
-	unit->track = (unsigned)packet->stream_index;
-	unit->keyframe = packet->flags & AV_PKT_FLAG_KEY;
-	unit->timestamp = timestamp;
-	unit->utc_us = av_rescale_q(packet->pts, t->time_base, AV_TIME_BASE_Q);
-	t->packets += (uint32_t)unit->n;
-	t->octets += (uint32_t)(unit->bytes - unit->n * (RTP_INTERLEAVED_BYTES + RTP_HEADER_BYTES));
-	t->timestamp = timestamp;
-	t->utc_us = unit->utc_us;
-	return unit;
+	return rtp_track_packetise(&t->rtp, &unit);
 }
 
 /* --- the group of pictures --- */
@@ -174,7 +98,7 @@ static void sender_free(struct rtp_sender *s)
 	stream_unsubscribe(&s->reader);
 	sender_drop_cache(s);
 	for (size_t i = 0; i < s->n_tracks; i++)
-		free(s->tracks[i].sets);
+		rtp_track_fini(&s->tracks[i].rtp);
 	free(s);
 }
 
@@ -205,37 +129,6 @@ static void sender_end(struct rtp_sender *s)
 	sender_free(s);
 }
 
-static uint32_t sender_random(void)
-{
-	char hex[9];
-
-	auth_random_hex(hex, 4);
-	return (uint32_t)strtoul(hex, NULL, 16);
-}
-
-static void sender_start_track(struct sender_track *t, const struct stream_track *from, unsigned i)
-{
-	const AVCodecParameters *parameters = from->parameters;
-	const struct rtp_encoding *encoding = rtp_encoding_of(parameters);
-	uint8_t sets[SETS_BYTES];
-
-	if (!encoding)
-		return;
-	t->video = parameters->codec_type == AVMEDIA_TYPE_VIDEO;
-	t->packetiser.encoding = encoding;
-	t->packetiser.channels = (unsigned)parameters->ch_layout.nb_channels;
-	t->packetiser.payload_type = rtp_payload_type(encoding, parameters, i);
-	t->packetiser.channel = (uint8_t)(2 * i);
-	t->packetiser.ssrc = sender_random();
-	t->packetiser.next_sequence = (uint16_t)sender_random();
-	t->offset = sender_random();
-	t->time_base = from->time_base;
-	t->clock_hz = rtp_clock_hz(encoding, parameters);
-	t->sets_bytes = rtp_parameter_sets(parameters, sets, sizeof(sets));
-	t->sets = xmalloc(t->sets_bytes);
-	memcpy(t->sets, sets, t->sets_bytes);
-}
-
 static void sender_on_tracks(struct stream_reader *reader)
 {
 	struct rtp_sender *s = CONTAINER_OF(reader, struct rtp_sender, reader);
@@ -245,8 +138,12 @@ static void sender_on_tracks(struct stream_reader *reader)
 		return;
 	}
 	s->n_tracks = stream_tracks(s->stream);
-	for (unsigned i = 0; i < s->n_tracks; i++)
-		sender_start_track(&s->tracks[i], stream_track(s->stream, i), i);
+	for (unsigned i = 0; i < s->n_tracks; i++) {
+		const struct stream_track *from = stream_track(s->stream, i);
+		rtp_track_init(&s->tracks[i].rtp, from->parameters, i);
+		s->tracks[i].time_base = from->time_base;
+		s->tracks[i].video = from->parameters->codec_type == AVMEDIA_TYPE_VIDEO;
+	}
 }
 
 static void sender_on_packet(struct stream_reader *reader, AVPacket *packet)
@@ -255,15 +152,15 @@ static void sender_on_packet(struct stream_reader *reader, AVPacket *packet)
 	struct sender_track *t = &s->tracks[packet->stream_index];
 	struct rtp_unit_packets *unit;
 	struct rtp_reader *to;
-	const char *why = NULL;
 
-	if (!t->packetiser.encoding)
+	if (!t->rtp.packetiser.encoding)
 		return;
-	unit = sender_make_unit(t, packet, &why);
-	if (why && !t->refused)
+	unit = sender_make_unit(t, packet);
+	if (t->rtp.refused && !t->refused) {
 		log_warn(&s->log, "RTSP readers do not get %s: %s",
-			t->video ? "these pictures" : "this sound", why);
-	t->refused |= why != NULL;
+			t->video ? "these pictures" : "this sound", t->rtp.refused);
+		t->refused = true;
+	}
 	if (!unit)
 		return;
 	sender_cache(s, unit);
@@ -355,15 +252,13 @@ void rtp_sender_unsubscribe(struct rtp_reader *reader)
 
 uint32_t rtp_sender_time(const struct rtp_sender *s, unsigned track, int64_t utc_us)
 {
-	const struct sender_track *t = &s->tracks[track];
-
 	assert(track < s->n_tracks);
-	return (uint32_t)av_rescale(utc_us, t->clock_hz, 1000000) + t->offset;
+	return rtp_track_time(&s->tracks[track].rtp, utc_us);
 }
 
 bool rtp_sender_get_state(const struct rtp_sender *s, unsigned track, struct rtp_sender_state *ret)
 {
-	const struct sender_track *t = &s->tracks[track];
+	const struct rtp_track *t = &s->tracks[track].rtp;
 
 	if (track >= s->n_tracks || !t->packetiser.encoding)
 		return false;
@@ -372,8 +267,6 @@ bool rtp_sender_get_state(const struct rtp_sender *s, unsigned track, struct rtp
 		.ssrc = t->packetiser.ssrc,
 		.packets = t->packets,
 		.octets = t->octets,
-		.timestamp = t->timestamp,
-		.utc_us = t->utc_us,
 	};
 	return true;
 }
@@ -382,4 +275,18 @@ bool rtp_sender_takes_track(const struct stream *stream, unsigned track)
 {
 	return track < stream_tracks(stream) &&
 	       rtp_encoding_of(stream_track(stream, track)->parameters);
+}
+
+void rtp_sender_write_sdp(struct stream *stream, const char *address, struct evbuffer *out)
+{
+	struct rtp_sdp sdp = {
+		.name = stream_name(stream),
+		.address = address,
+		.version = stream_run(stream),
+		.attributes = "a=range:npt=now-\r\n",
+	};
+
+	for (unsigned i = 0; i < stream_tracks(stream); i++)
+		sdp.tracks[i] = stream_track(stream, i)->parameters;
+	rtp_sdp_write(&sdp, out);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "protocols/rtp_track.h"
 #include "server/base/attributes.h"
 #include "server/media/stream.h"
 
@@ -12,24 +13,8 @@ struct evbuffer;
 
 /*
  * One packetisation: the RTP packets of a stream are built once, while anyone reads them, and shared
- * by reference. A unit is one access unit as one block of bytes in which every packet stands behind
- * its 4-byte interleaved header (RFC 2326 section 10.12) with channel 2 * track, so that a TCP
- * reader of the usual channels takes the block as it is, and UDP sends the pieces of it.
+ * by reference.
  */
-struct rtp_unit_packets {
-	int refs;
-	unsigned track;
-	bool keyframe;
-	uint32_t timestamp; /* RTP */
-	int64_t utc_us;     /* presentation */
-	size_t bytes;       /* the block */
-	uint8_t *block;
-	size_t n;          /* packets in it */
-	uint32_t *offsets; /* n + 1: where each packet's interleaved header stands */
-};
-struct rtp_unit_packets *rtp_unit_packets_ref(struct rtp_unit_packets *unit);
-void rtp_unit_packets_unref(struct rtp_unit_packets **unit);
-
 struct rtp_sender;
 
 struct rtp_reader;
@@ -57,8 +42,6 @@ uint32_t rtp_sender_time(const struct rtp_sender *sender, unsigned track, int64_
 struct rtp_sender_state {
 	uint16_t next_sequence;
 	uint32_t ssrc, packets, octets;
-	uint32_t timestamp; /* of the newest unit, and its instant */
-	int64_t utc_us;
 };
 /* False when the track has no codec that is sent. */
 bool rtp_sender_get_state(
@@ -67,5 +50,5 @@ bool rtp_sender_get_state(
 /* Whether this track of a stream that is up is sent at all. */
 bool rtp_sender_takes_track(const struct stream *stream, unsigned track);
 
-/* The stream as SDP (RFC 8866, RFC 6184, 7798, 3640): tracks as "a=control:trackID=<n>". */
+/* The stream as SDP. */
 void rtp_sender_write_sdp(struct stream *stream, const char *address, struct evbuffer *out);

@@ -157,7 +157,6 @@ static void readers_share_and_late_ones_begin_at_the_keyframe(void **state)
 	assert_true(rtp_sender_get_state(late.reader.sender, 0, &sender));
 	assert_int_equal(sender.next_sequence, (uint16_t)(late.first_sequence[0] + 6));
 	assert_int_equal(sender.packets, 6);
-	assert_int_equal(sender.utc_us, 1040000);
 	/* Both tracks' first units are one second after 1970. */
 	assert_int_equal(rtp_sender_time(late.reader.sender, 0, 1000000), late.first_timestamp[0]);
 	assert_int_equal(rtp_sender_time(late.reader.sender, 1, 1000000), late.first_timestamp[1]);

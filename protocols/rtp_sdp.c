@@ -1,11 +1,10 @@
-/* A stream as SDP (RFC 8866) with the fmtp of RFC 6184 section 8.2, RFC 7798 section 7.2, RFC 3640, RFC 7587. */
+/* What is sent as SDP (RFC 8866) with the fmtp of RFC 6184 section 8.2, RFC 7798 section 7.2, RFC 3640, RFC 7587. */
 #include <string.h>
 
 #include <event2/buffer.h>
 
 #include "protocols/base64.h"
-#include "protocols/rtp_packetise.h"
-#include "protocols/rtp_sender.h"
+#include "protocols/rtp_track.h"
 #include "server/media/h265.h"
 
 enum {
@@ -122,16 +121,21 @@ static void sdp_add_track(struct evbuffer *out, const AVCodecParameters *paramet
 	evbuffer_add_printf(out, "\r\na=control:trackID=%u\r\n", i);
 }
 
-void rtp_sender_write_sdp(struct stream *stream, const char *address, struct evbuffer *out)
+void rtp_sdp_write(const struct rtp_sdp *sdp, struct evbuffer *out)
 {
-	const char *family = strchr(address, ':') ? "IP6" : "IP4";
+	const char *family = strchr(sdp->address, ':') ? "IP6" : "IP4";
 
 	evbuffer_add_printf(out,
 		"v=0\r\no=- %u 1 IN %s %s\r\ns=%s\r\nc=IN %s %s\r\nt=0 0\r\na=tool:nvrd\r\n"
-		"a=control:*\r\na=range:npt=now-\r\n",
-		stream_run(stream), family, address, stream_name(stream), family,
-		*family && family[2] == '6' ? "::" : "0.0.0.0");
-	for (unsigned i = 0; i < stream_tracks(stream); i++)
-		if (rtp_sender_takes_track(stream, i))
-			sdp_add_track(out, stream_track(stream, i)->parameters, i);
+		"a=control:*\r\n%s",
+		sdp->version, family, sdp->address, sdp->name, family,
+		family[2] == '6' ? "::" : "0.0.0.0", sdp->attributes);
+	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
+		const AVCodecParameters *parameters = sdp->tracks[i];
+		if (!parameters || !rtp_encoding_of(parameters))
+			continue;
+		sdp_add_track(out, parameters, i);
+		if (sdp->track_attributes[i])
+			evbuffer_add_printf(out, "%s", sdp->track_attributes[i]);
+	}
 }
