@@ -10,6 +10,13 @@
 
 #include "server/base/log.h"
 #include "server/base/memory.h"
+#include "server/base/reactor.h"
+
+enum {
+	AWAY_US = 60000000, /* how long readers wait for a source that was lost */
+	PLAUSIBLE_US =
+		1000000, /* between the length of an absence by the clock and by the units' times */
+};
 
 struct sender_track {
 	struct rtp_track rtp;
@@ -30,9 +37,16 @@ struct rtp_sender {
 	struct stream_reader reader;
 	struct sender_track tracks[STREAM_TRACKS];
 	size_t n_tracks;
+	unsigned description; /* of the stream, as the tracks are */
+	struct event *away;   /* the source has been lost: readers wait for it, not forever */
 	TAILQ_HEAD(, rtp_reader) readers;
 	struct rtp_reader *next; /* of the walk in progress; unsubscribing moves it on */
 	unsigned holds;          /* callbacks in progress: it is not freed */
+
+	/* RTP time goes on from one run to the next, whatever the clock and the camera do. */
+	int64_t correction_us;       /* of the run */
+	int64_t newest_us, taken_us; /* the newest unit's instant, and when it came; monotonic */
+	bool was_away;
 
 	/* The units since the keyframe; limit STREAM_CACHE_BYTES, then dropped until the next one. */
 	STAILQ_HEAD(, cached_unit) cache;
@@ -96,6 +110,7 @@ static void sender_cache(struct rtp_sender *s, struct rtp_unit_packets *unit)
 static void sender_free(struct rtp_sender *s)
 {
 	stream_unsubscribe(&s->reader);
+	reactor_timer_free(&s->away);
 	sender_drop_cache(s);
 	for (size_t i = 0; i < s->n_tracks; i++)
 		rtp_track_fini(&s->tracks[i].rtp);
@@ -129,14 +144,54 @@ static void sender_end(struct rtp_sender *s)
 	sender_free(s);
 }
 
+/* Units' instants are so much later than they were: RTP times shall not be. */
+static void sender_shift(struct rtp_sender *s, int64_t later_us)
+{
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		struct rtp_track *t = &s->tracks[i].rtp;
+		if (t->packetiser.encoding)
+			t->offset -= (uint32_t)av_rescale(later_us, t->clock_hz, 1000000);
+	}
+	s->newest_us += later_us;
+}
+
+/* The first unit after an absence: RTP time has gone on as long as that took, unless the unit's own says nearly so. */
+static void sender_come_back(struct rtp_sender *s, int64_t utc_us)
+{
+	int64_t expected_us = s->newest_us + reactor_monotonic_us() - s->taken_us;
+	int64_t later_us = utc_us - expected_us;
+
+	s->was_away = false;
+	if (later_us > PLAUSIBLE_US || later_us < -PLAUSIBLE_US || utc_us <= s->newest_us)
+		sender_shift(s, later_us);
+}
+
+/* The same tracks again, after an absence or with another clock: readers go on. */
+static void sender_go_on(struct rtp_sender *s)
+{
+	int64_t correction_us = stream_correction_us(s->stream);
+
+	reactor_timer_stop(s->away);
+	sender_drop_cache(s);
+	if (!s->was_away)
+		sender_shift(s, correction_us - s->correction_us);
+	s->correction_us = correction_us;
+}
+
 static void sender_on_tracks(struct stream_reader *reader)
 {
 	struct rtp_sender *s = CONTAINER_OF(reader, struct rtp_sender, reader);
 
+	if (s->n_tracks > 0 && s->description == stream_description(s->stream)) {
+		sender_go_on(s);
+		return;
+	}
 	if (s->n_tracks > 0) {
 		sender_end(s);
 		return;
 	}
+	s->description = stream_description(s->stream);
+	s->correction_us = stream_correction_us(s->stream);
 	s->n_tracks = stream_tracks(s->stream);
 	for (unsigned i = 0; i < s->n_tracks; i++) {
 		const struct stream_track *from = stream_track(s->stream, i);
@@ -155,6 +210,8 @@ static void sender_on_packet(struct stream_reader *reader, AVPacket *packet)
 
 	if (!t->rtp.packetiser.encoding)
 		return;
+	if (s->was_away)
+		sender_come_back(s, av_rescale_q(packet->pts, t->time_base, AV_TIME_BASE_Q));
 	unit = sender_make_unit(t, packet);
 	if (t->rtp.refused && !t->refused) {
 		log_warn(&s->log, "RTSP readers do not get %s: %s",
@@ -163,6 +220,9 @@ static void sender_on_packet(struct stream_reader *reader, AVPacket *packet)
 	}
 	if (!unit)
 		return;
+	if (unit->utc_us > s->newest_us)
+		s->newest_us = unit->utc_us;
+	s->taken_us = reactor_monotonic_us();
 	sender_cache(s, unit);
 	sender_hold(s);
 	s->next = TAILQ_FIRST(&s->readers);
@@ -176,7 +236,21 @@ static void sender_on_packet(struct stream_reader *reader, AVPacket *packet)
 
 static void sender_on_end(struct stream_reader *reader)
 {
-	sender_end(CONTAINER_OF(reader, struct rtp_sender, reader));
+	struct rtp_sender *s = CONTAINER_OF(reader, struct rtp_sender, reader);
+
+	if (stream_is_leaving(s->stream)) {
+		sender_end(s);
+		return;
+	}
+	s->was_away = true;
+	sender_drop_cache(s);
+	reactor_timer_start(s->away, AWAY_US);
+}
+
+static void sender_on_away(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	sender_end(arg);
 }
 
 static const struct stream_reader_events sender_events = {
@@ -200,6 +274,7 @@ static struct rtp_sender *sender_new(struct stream *stream)
 	struct rtp_sender *s = xcalloc(1, sizeof(*s));
 
 	s->stream = stream;
+	s->away = reactor_timer_new(sender_on_away, s);
 	s->log = (struct log_name){ .kind = "stream", .name = stream_name(stream) };
 	TAILQ_INIT(&s->readers);
 	STAILQ_INIT(&s->cache);

@@ -20,7 +20,10 @@ struct rtp_sender;
 struct rtp_reader;
 struct rtp_reader_events {
 	void (*on_unit)(struct rtp_reader *reader, struct rtp_unit_packets *unit);
-	/* The run ended or the tracks changed: what was described is over, the reader unsubscribed. */
+	/*
+	 * The tracks changed, or the source did not come back within a minute: what was described is over, the reader
+	 * unsubscribed. When it comes back in time, units go on with the same SSRC, sequence numbers and RTP time.
+	 */
 	void (*on_end)(struct rtp_reader *reader);
 };
 struct rtp_reader {

@@ -12,7 +12,9 @@
 
 #include "protocols/rtp_sender.h"
 #include "server/base/metrics.h"
+#include "server/base/reactor.h"
 #include "server/media/codec.h"
+#include "tests/fake_connection.h"
 
 static const uint8_t sps[] = { 0x67, 0x42, 0xc0, 0x0a, 0xd9, 0x04, 0x26, 0xc0, 0x44, 0x00, 0x00,
 	0x03, 0x00, 0x04, 0x00, 0x00, 0x03, 0x00, 0xc8, 0x3c, 0x48, 0x99, 0x20 };
@@ -102,6 +104,7 @@ struct test_reader {
 	uint16_t first_sequence[2];
 	uint32_t first_timestamp[2];
 	const uint8_t *last_block;
+	uint32_t last_timestamp;
 	bool leave; /* at the next unit */
 	bool has[2];
 };
@@ -120,6 +123,7 @@ static void test_on_unit(struct rtp_reader *reader, struct rtp_unit_packets *uni
 		t->first_timestamp[unit->track] = unit->timestamp;
 	}
 	t->last_block = unit->block;
+	t->last_timestamp = unit->timestamp;
 	if (t->leave)
 		rtp_sender_unsubscribe(reader);
 }
@@ -167,8 +171,99 @@ static void readers_share_and_late_ones_begin_at_the_keyframe(void **state)
 	assert_string_equal(early.text, "v5k a1 v1 v3k ");
 	assert_string_equal(late.text, "v5k a1 v1 v3k v1 ");
 	stream_end(stream);
+	stream_free(stream);
 	assert_string_equal(early.text, "v5k a1 v1 v3k ");
 	assert_string_equal(late.text, "v5k a1 v1 v3k v1 end");
+}
+
+/* What a unit of the video says of itself. */
+static uint16_t sequence_of(const struct test_reader *reader)
+{
+	return (uint16_t)(reader->last_block[6] << 8 | reader->last_block[7]);
+}
+
+static uint32_t time_of(const struct test_reader *reader)
+{
+	return reader->last_timestamp;
+}
+
+/* The source is lost, and comes back with its times anywhere: for the reader it was silent for that long. */
+static void check_return(int64_t pts)
+{
+	struct stream *stream = stream_new("porch");
+	struct test_reader reader = { 0 };
+
+	fake_clock_set(0);
+	begin(stream, h264_parameters());
+	publish(stream, 0, 90000 * 100, true, 10);
+	assert_int_equal(rtp_sender_subscribe(stream, &reader.reader, &test_events), 0);
+	publish(stream, 0, 90000 * 100 + 3600, false, 10);
+	assert_string_equal(reader.text, "v3k v1 ");
+	uint16_t sequence = sequence_of(&reader);
+	uint32_t timestamp = time_of(&reader);
+	stream_end(stream);
+	assert_string_equal(reader.text, "v3k v1 ");
+	assert_int_equal(stream_readers(stream), 1);
+	fake_clock_set(5000000);
+	begin(stream, h264_parameters());
+	publish(stream, 0, pts, true, 10);
+	assert_string_equal(reader.text, "v3k v1 v3k ");
+	assert_int_equal(sequence_of(&reader), (uint16_t)(sequence + 1));
+	int64_t gone = (int32_t)(time_of(&reader) - timestamp);
+	assert_in_range(gone, 90000 * 4, 90000 * 6);
+	/* a report of now says the same as the packets */
+	assert_int_equal(rtp_sender_time(reader.reader.sender, 0, av_rescale(pts, 1000000, 90000)),
+		time_of(&reader));
+	publish(stream, 0, pts + 3600, false, 10);
+	assert_int_equal(time_of(&reader), (uint32_t)(timestamp + gone + 3600));
+	stream_free(stream);
+	assert_string_equal(reader.text, "v3k v1 v3k v1 end");
+}
+
+static void readers_wait_for_a_source_that_comes_back(void **state)
+{
+	(void)state;
+	check_return(90000 * 105);
+	check_return(90000 * 105 + 45000);
+	check_return(90000 * 99);   /* the clock was set back meanwhile */
+	check_return(90000 * 3700); /* and forth */
+	check_return(0);
+}
+
+static void readers_do_not_wait_forever(void **state)
+{
+	struct stream *stream = stream_new("porch");
+	struct test_reader reader = { 0 };
+
+	(void)state;
+	begin(stream, h264_parameters());
+	publish(stream, 0, 0, true, 10);
+	assert_int_equal(rtp_sender_subscribe(stream, &reader.reader, &test_events), 0);
+	stream_end(stream);
+	fake_clock_set(fake_clock() + 59000000);
+	event_base_loop(reactor_base(), EVLOOP_NONBLOCK);
+	assert_string_equal(reader.text, "v3k ");
+	fake_clock_set(fake_clock() + 2000000);
+	event_base_loop(reactor_base(), EVLOOP_NONBLOCK);
+	assert_string_equal(reader.text, "v3k end");
+	assert_int_equal(stream_readers(stream), 0);
+	stream_free(stream);
+}
+
+static void a_run_that_begins_again_goes_on(void **state)
+{
+	struct stream *stream = stream_new("porch");
+	struct test_reader reader = { 0 };
+
+	(void)state;
+	begin(stream, h264_parameters());
+	publish(stream, 0, 90000, true, 10);
+	assert_int_equal(rtp_sender_subscribe(stream, &reader.reader, &test_events), 0);
+	uint32_t timestamp = time_of(&reader);
+	begin(stream, h264_parameters());
+	publish(stream, 0, 93600, true, 10);
+	assert_string_equal(reader.text, "v3k v3k ");
+	assert_int_equal(time_of(&reader), timestamp + 3600);
 	stream_free(stream);
 }
 
@@ -181,13 +276,13 @@ static void changed_tracks_end_the_readers(void **state)
 	begin(stream, h264_parameters());
 	publish(stream, 0, 0, true, 10);
 	assert_int_equal(rtp_sender_subscribe(stream, &reader.reader, &test_events), 0);
-	begin(stream, h264_parameters());
+	begin(stream, h265_parameters());
 	assert_string_equal(reader.text, "v3k end");
 	/* and may come again at once */
 	publish(stream, 0, 3600, true, 10);
 	assert_int_equal(rtp_sender_subscribe(stream, &reader.reader, &test_events), 0);
 	stream_free(stream);
-	assert_string_equal(reader.text, "v3k endv3k end");
+	assert_string_equal(reader.text, "v3k endv4k end");
 }
 
 static void a_reader_may_leave_in_its_first_unit(void **state)
@@ -298,9 +393,17 @@ static void the_sdp_names_sounds_as_the_standards_do(void **state)
 	}
 }
 
+static int set_up(void **state)
+{
+	(void)state;
+	reactor_init();
+	return 0;
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
+	reactor_fini();
 	metrics_fini();
 	return 0;
 }
@@ -309,11 +412,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(readers_share_and_late_ones_begin_at_the_keyframe),
+		cmocka_unit_test(readers_wait_for_a_source_that_comes_back),
+		cmocka_unit_test(readers_do_not_wait_forever),
+		cmocka_unit_test(a_run_that_begins_again_goes_on),
 		cmocka_unit_test(changed_tracks_end_the_readers),
 		cmocka_unit_test(a_reader_may_leave_in_its_first_unit),
 		cmocka_unit_test(the_sdp_says_what_is_sent),
 		cmocka_unit_test(the_sdp_names_sounds_as_the_standards_do),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, tear_down);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

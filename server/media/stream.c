@@ -37,8 +37,10 @@ enum stream_cache {
 struct stream {
 	TAILQ_ENTRY(stream) entry;
 	char *name;
-	unsigned run;
+	unsigned run, description;
+	bool leaving;
 	size_t tracks_count; /* 0 outside a run */
+	/* of the run, or of the last one; parameters NULL: no track */
 	struct stream_track tracks[STREAM_TRACKS];
 	int64_t correction_us;             /* of this run: from media time to UTC */
 	int64_t correction[STREAM_TRACKS]; /* the same in each track's time base */
@@ -193,9 +195,13 @@ struct stream *stream_new(const char *name)
 
 static void stream_forget_tracks(struct stream *stream)
 {
-	assert(!stream->walk); /* a run is never changed from a reader's callback */
-	for (size_t i = 0; i < stream->tracks_count; i++)
+	for (size_t i = 0; i < STREAM_TRACKS; i++)
 		avcodec_parameters_free(&stream->tracks[i].parameters);
+}
+
+static void stream_end_run(struct stream *stream)
+{
+	assert(!stream->walk); /* a run is never changed from a reader's callback */
 	stream->tracks_count = 0;
 	stream->cache_state = CACHE_WAITING;
 	stream_cache_drop(stream);
@@ -211,13 +217,15 @@ void stream_free(struct stream *stream)
 	assert(!stream->walk);
 	TAILQ_REMOVE(&streams, stream, entry);
 	stream->on_wanted = NULL;
-	stream_forget_tracks(stream);
+	stream->leaving = true;
+	stream_end_run(stream);
 	while ((reader = TAILQ_FIRST(&stream->readers))) {
 		stream_tell_end(reader, NULL);
 		if (reader == TAILQ_FIRST(&stream->readers))
 			stream_unsubscribe(reader);
 	}
 	metrics_forget("stream", stream->name);
+	stream_forget_tracks(stream);
 	free(stream->name);
 	free(stream);
 }
@@ -254,9 +262,25 @@ static AVCodecParameters *stream_copy_parameters(const AVCodecParameters *from)
 	return parameters;
 }
 
+static bool stream_track_is_like(const struct stream_track *a, const struct stream_track *b)
+{
+	const AVCodecParameters *p = a->parameters, *q = b->parameters;
+
+	if (!p || !q)
+		return p == q;
+	return p->codec_id == q->codec_id && !av_cmp_q(a->time_base, b->time_base) &&
+	       p->width == q->width && p->height == q->height && p->sample_rate == q->sample_rate &&
+	       p->ch_layout.nb_channels == q->ch_layout.nb_channels &&
+	       p->bits_per_coded_sample == q->bits_per_coded_sample &&
+	       p->extradata_size == q->extradata_size &&
+	       (p->extradata_size == 0 ||
+		       !memcmp(p->extradata, q->extradata, (size_t)p->extradata_size));
+}
+
 void stream_begin(struct stream *stream, const struct stream_track *tracks, size_t n)
 {
-	struct stream_track copies[STREAM_TRACKS];
+	struct stream_track copies[STREAM_TRACKS] = { 0 };
+	bool alike = true;
 
 	assert(n > 0 && n <= STREAM_TRACKS);
 	/* Copied first: the caller may hand us our own. */
@@ -266,10 +290,14 @@ void stream_begin(struct stream *stream, const struct stream_track *tracks, size
 		copies[i].rotation = stream->rotation == STREAM_ROTATION_AUTO ? tracks[i].rotation
 									      : stream->rotation;
 	}
+	for (size_t i = 0; i < STREAM_TRACKS; i++)
+		alike = alike && stream_track_is_like(&stream->tracks[i], &copies[i]);
+	stream_end_run(stream);
 	stream_forget_tracks(stream);
-	memcpy(stream->tracks, copies, n * sizeof(copies[0]));
+	memcpy(stream->tracks, copies, sizeof(copies));
 	stream->tracks_count = n;
 	stream->run++;
+	stream->description += !alike;
 	stream->correction_us = wall_clock_correction_us();
 	for (size_t i = 0; i < n; i++)
 		stream->correction[i] = av_rescale_q(
@@ -322,7 +350,7 @@ void stream_end(struct stream *stream)
 {
 	if (!stream->tracks_count)
 		return;
-	stream_forget_tracks(stream);
+	stream_end_run(stream);
 	stream_tell_all(stream, NULL, stream_tell_end);
 }
 
@@ -355,6 +383,16 @@ bool stream_is_up(const struct stream *stream)
 unsigned stream_run(const struct stream *stream)
 {
 	return stream->run;
+}
+
+unsigned stream_description(const struct stream *stream)
+{
+	return stream->description;
+}
+
+bool stream_is_leaving(const struct stream *stream)
+{
+	return stream->leaving;
 }
 
 int64_t stream_correction_us(const struct stream *stream)

@@ -90,6 +90,10 @@ int stream_find_track(const struct stream *stream, enum AVMediaType type);
 bool stream_is_up(const struct stream *stream);
 /* Counts runs; changes whenever on_tracks is called. */
 unsigned stream_run(const struct stream *stream);
+/* Changes when a run begins whose tracks are not those of the run before: whoever described them to others is wrong now. */
+unsigned stream_description(const struct stream *stream);
+/* In on_end: the stream is being freed. */
+bool stream_is_leaving(const struct stream *stream);
 /* What was added to media time in the current run, or in the last one: us. */
 int64_t stream_correction_us(const struct stream *stream);
 
