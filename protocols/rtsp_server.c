@@ -159,10 +159,13 @@ static void rtsp_on_close(void *arg, enum close_reason reason, const char *detai
 	log_debug(&c->log, "%s%s%s", close_reason_words(reason), detail ? ": " : "",
 		detail ? detail : "");
 	c->connection = NULL;
-	stream_wait_stop(&c->wait);
+	rtsp_source_free(c->source);
+	c->source = NULL;
 	authenticate_asker_fini(&c->asker);
 	for (session = LIST_FIRST(&c->server->sessions); session; session = next) {
 		next = LIST_NEXT(session, entry);
+		if (session->source->waiting == c)
+			session->source->waiting = NULL;
 		if (session->connection == c)
 			rtsp_session_connection_ended(session);
 	}

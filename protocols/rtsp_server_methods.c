@@ -1,4 +1,5 @@
 /* The RTSP server's methods (RFC 2326 section 10), as a table: what each needs, and what it does. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ enum {
 enum {
 	NEEDS_NOTHING = 0,
 	NEEDS_USER = 1 << 0,    /* credentials, when users are configured */
-	NEEDS_STREAM = 1 << 1,  /* a stream that is up and that the user may see */
+	NEEDS_SOURCE = 1 << 1,  /* something that can be played now and that the user may see */
 	NEEDS_SESSION = 1 << 2, /* a session, else 454 */
 };
 
@@ -27,13 +28,13 @@ struct rtsp_request {
 	const struct rtsp_method *method;
 	struct message_text body, cseq;
 	const struct auth_user *user;
-	char name[RTSP_NAME_BYTES]; /* the stream's; "" for "*" */
+	char name[RTSP_NAME_BYTES]; /* of what is to be played; "" for "*" */
 	int track;                  /* or TRACK_NONE */
 	char base[URL_BYTES];       /* rtsp://host:port/name/ */
-	struct stream *stream;
+	struct rtsp_source *source;
 	struct rtsp_session *session;
 	struct evbuffer *fields; /* of the answer, with CRLF */
-	bool answered, waits;    /* waits: for the stream, and is read again then */
+	bool answered, waits;    /* waits: for the source, and is read again then */
 };
 
 struct rtsp_method {
@@ -146,6 +147,16 @@ static void answer_unavailable(struct rtsp_request *r)
 	answer(r, 503);
 }
 
+/* --- waiting --- */
+
+/* The request is read again when the source can say more. */
+static void wait_for_source(struct rtsp_request *r, struct rtsp_source *source)
+{
+	r->waits = true;
+	connection_pause(r->c->connection, PAUSE_BUSY);
+	source->waiting = r->c;
+}
+
 /* --- OPTIONS, DESCRIBE --- */
 
 static void run_options(struct rtsp_request *r)
@@ -198,7 +209,7 @@ static void run_describe(struct rtsp_request *r)
 	char host[64];
 
 	local_host(r, host, sizeof(host));
-	rtp_sender_write_sdp(r->stream, host, body);
+	r->source->kind->write_sdp(r->source, host, body);
 	add_field(r, "Content-Base: %s", r->base);
 	add_field(r, "Content-Type: application/sdp");
 	add_field(r, "Cache-Control: no-cache");
@@ -209,12 +220,12 @@ static void run_describe(struct rtsp_request *r)
 /* --- SETUP --- */
 
 /* The only track that is sent, or TRACK_NONE. */
-static int only_track(const struct stream *stream)
+static int only_track(struct rtsp_source *source)
 {
 	int only = TRACK_NONE;
 
-	for (unsigned i = 0; i < stream_tracks(stream); i++) {
-		if (!rtp_sender_takes_track(stream, i))
+	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
+		if (!source->kind->takes_track(source, i))
 			continue;
 		if (only != TRACK_NONE)
 			return TRACK_NONE;
@@ -228,12 +239,12 @@ static bool check_setup(struct rtsp_request *r)
 	struct rtsp_session *s = r->session;
 
 	if (r->track == TRACK_NONE)
-		r->track = only_track(r->stream);
-	if (r->track == TRACK_NONE || (s && strcmp(s->name, r->name) != 0))
+		r->track = only_track(r->source);
+	if (r->track == TRACK_NONE || (s && s->source != r->source))
 		answer(r, 459);
-	else if (!rtp_sender_takes_track(r->stream, (unsigned)r->track))
+	else if (!r->source->kind->takes_track(r->source, (unsigned)r->track))
 		answer(r, 404);
-	else if (s && (s->state != RTSP_READY || s->run != stream_run(r->stream)))
+	else if (s && s->state != RTSP_READY)
 		answer_session(r, 455);
 	return !r->answered;
 }
@@ -257,7 +268,8 @@ static bool open_session(struct rtsp_request *r, const struct rtsp_transport *tr
 		answer(r, 453);
 		return false;
 	}
-	r->session = rtsp_session_new(r->c, r->name, stream_run(r->stream), transport->udp);
+	r->session = rtsp_session_new(r->c, r->source, transport->udp);
+	r->c->source = NULL;
 	return true;
 }
 
@@ -308,7 +320,7 @@ static bool check_aggregate(struct rtsp_request *r)
 {
 	const struct rtsp_session *s = r->session;
 
-	if (strcmp(s->name, r->name) != 0) {
+	if (strcmp(s->source->name, r->name) != 0) {
 		answer_session(r, 455);
 		return false;
 	}
@@ -322,15 +334,15 @@ static bool check_aggregate(struct rtsp_request *r)
 
 static void add_rtp_info(struct rtsp_request *r)
 {
+	const struct rtsp_session *s = r->session;
 	const char *before = "RTP-Info: ";
 
 	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
-		uint16_t sequence;
-		uint32_t timestamp;
-		if (!rtsp_session_get_start(r->session, i, &sequence, &timestamp))
+		struct rtsp_start start;
+		if (!s->tracks[i].set_up || !s->source->kind->get_start(s->source, i, &start))
 			continue;
 		evbuffer_add_printf(r->fields, "%surl=%strackID=%u;seq=%u;rtptime=%u", before,
-			r->base, i, sequence, timestamp);
+			r->base, i, start.sequence, start.timestamp);
 		before = ",";
 	}
 	if (*before == ',')
@@ -340,14 +352,18 @@ static void add_rtp_info(struct rtsp_request *r)
 static void run_play(struct rtsp_request *r)
 {
 	struct rtsp_session *s = r->session;
+	int result = rtsp_session_start(s, r->message, r->fields);
 
-	if (rtsp_session_start(s) < 0) {
+	if (result == -EINPROGRESS) {
+		wait_for_source(r, s->source);
+		return;
+	}
+	if (result < 0) {
 		answer_unavailable(r); /* it went, or changed, since SETUP */
 		rtsp_session_end(s);
 		return;
 	}
 	log_info(&s->log, "%s plays over %s", r->c->peer, s->udp ? "UDP" : "TCP");
-	add_field(r, "Range: npt=now-");
 	add_rtp_info(r);
 	answer_session(r, 200);
 	rtsp_session_flush(s);
@@ -378,8 +394,8 @@ static void run_parameter(struct rtsp_request *r)
 
 static const struct rtsp_method methods[] = {
 	{"OPTIONS",        NEEDS_NOTHING,              NULL,            run_options  },
-	{ "DESCRIBE",      NEEDS_USER | NEEDS_STREAM,  check_describe,  run_describe },
-	{ "SETUP",         NEEDS_USER | NEEDS_STREAM,  check_setup,     run_setup    },
+	{ "DESCRIBE",      NEEDS_USER | NEEDS_SOURCE,  check_describe,  run_describe },
+	{ "SETUP",         NEEDS_USER | NEEDS_SOURCE,  check_setup,     run_setup    },
 	{ "PLAY",          NEEDS_USER | NEEDS_SESSION, check_aggregate, run_play     },
 	{ "PAUSE",         NEEDS_USER | NEEDS_SESSION, check_aggregate, run_pause    },
 	{ "GET_PARAMETER", NEEDS_USER,                 NULL,            run_parameter},
@@ -469,7 +485,7 @@ static void write_base(struct rtsp_request *r, struct uri *uri)
 	(void)uri_write(r->base, sizeof(r->base), uri);
 }
 
-/* The stream's name and the track out of the request's target. */
+/* The name of what is to be played and the track out of the request's target. */
 static bool parse_target(struct rtsp_request *r)
 {
 	struct message_text target = r->message->target;
@@ -526,43 +542,56 @@ static bool check_user(struct rtsp_request *r)
 	return false;
 }
 
-static void on_stream_ready(void *arg)
-{
-	struct rtsp_connection *c = arg;
-
-	c->waited = true;
-	connection_resume(c->connection, PAUSE_BUSY);
-}
-
-static void wait_for_stream(struct rtsp_request *r)
-{
-	r->waits = true;
-	connection_pause(r->c->connection, PAUSE_BUSY);
-	stream_wait_start(&r->c->wait, r->stream, on_stream_ready, r->c);
-}
-
 /* A camera that the user may not see is as one that does not exist. */
-static bool check_stream(struct rtsp_request *r)
+static bool check_visible(struct rtsp_request *r)
 {
 	char camera[RTSP_NAME_BYTES];
 	size_t n = strcspn(r->name, "/");
 
 	memcpy(camera, r->name, n);
 	camera[n] = '\0';
-	if (n > 0 && !auth_may_see(r->user, camera)) {
-		answer(r, 404);
-		return false;
-	}
-	if (!(r->method->needs & NEEDS_STREAM))
+	if (n == 0 || auth_may_see(r->user, camera))
 		return true;
-	r->stream = stream_find(r->name);
-	if (!r->stream)
+	answer(r, 404);
+	return false;
+}
+
+/* The session's, or what the connection has of that name, or is to have. */
+static struct rtsp_source *find_source(struct rtsp_request *r)
+{
+	struct rtsp_connection *c = r->c;
+
+	if (r->session && !strcmp(r->session->source->name, r->name))
+		return r->session->source;
+	if (c->source && strcmp(c->source->name, r->name) != 0) {
+		rtsp_source_free(c->source);
+		c->source = NULL;
+	}
+	if (!c->source)
+		c->source = rtsp_live_new(r->name);
+	return c->source;
+}
+
+static bool check_source(struct rtsp_request *r)
+{
+	r->source = find_source(r);
+	switch (r->source->kind->check(r->source)) {
+	case 0:
+		return true;
+	case -EINPROGRESS:
+		wait_for_source(r, r->source);
+		break;
+	case -ENOENT:
 		answer(r, 404);
-	else if (stream_wait_is_needed(r->stream) && !r->c->waited)
-		wait_for_stream(r);
-	else if (!stream_is_up(r->stream))
+		break;
+	case -ESTALE:
+		answer_session(r, 455);
+		break;
+	default:
 		answer_unavailable(r);
-	return !r->answered && !r->waits;
+		break;
+	}
+	return false;
 }
 
 static bool check_session(struct rtsp_request *r)
@@ -592,9 +621,11 @@ static bool proceed(struct rtsp_request *r)
 {
 	if (!check_head(r) || !find_method(r) || !parse_target(r))
 		return false;
-	if (r->method->needs & NEEDS_USER && (!check_user(r) || !check_stream(r)))
+	if (r->method->needs & NEEDS_USER && (!check_user(r) || !check_visible(r)))
 		return false;
-	return check_session(r) && (!r->method->check || r->method->check(r));
+	if (!check_session(r) || (r->method->needs & NEEDS_SOURCE && !check_source(r)))
+		return false;
+	return !r->method->check || r->method->check(r);
 }
 
 bool rtsp_answer_request(
@@ -606,7 +637,5 @@ bool rtsp_answer_request(
 	if (proceed(&r))
 		r.method->run(&r);
 	evbuffer_free(r.fields);
-	if (!r.waits)
-		c->waited = false;
 	return !r.waits;
 }

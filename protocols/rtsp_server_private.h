@@ -8,6 +8,7 @@
 
 #include "protocols/authenticate.h"
 #include "protocols/message.h"
+#include "protocols/rtcp.h"
 #include "protocols/rtp_sender.h"
 #include "protocols/rtsp_server.h"
 #include "protocols/rtsp_transport.h"
@@ -18,7 +19,6 @@
 #include "server/base/log.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
-#include "server/media/stream_wait.h"
 
 /* What the parts of the RTSP server share: connections, requests, sessions. */
 
@@ -50,11 +50,60 @@ struct rtsp_connection {
 	struct authenticate_asker asker;
 	size_t seen; /* bytes of the input that hold no end of a head */
 	bool ending; /* the rest of the input is not read */
-	/* the request at the head of the input waits for its stream; then it is read again */
-	struct stream_wait wait;
-	bool waited;
+	/* What was asked for last and no session plays yet, or NULL; ours. */
+	struct rtsp_source *source;
 	struct reactor_dead dead;
 };
+
+/* --- what a session plays: rtsp_live.c --- */
+
+/*
+ * What a URL names. A connection has it while it is described; from SETUP on the session, which it sends its units to by
+ * rtsp_session_take() and tells by rtsp_session_source_ended().
+ */
+struct rtsp_source {
+	const struct rtsp_source_kind *kind;
+	char name[RTSP_NAME_BYTES];
+	struct rtsp_session *session; /* NULL: none yet */
+	/* Whose request waits for it: paused, and read again after rtsp_source_ready(). */
+	struct rtsp_connection *waiting;
+};
+
+/* Where a track's media begins, for RTP-Info: its first sequence number, and the RTP time of the start. */
+struct rtsp_start {
+	uint16_t sequence;
+	uint32_t timestamp;
+};
+
+struct rtsp_source_kind {
+	/*
+	 * Whether it can be described and set up: 0; -EINPROGRESS: rtsp_source_ready() comes; -ENOENT; -ENOTCONN: not now; -ESTALE: it is no
+	 * longer what its session set up.
+	 */
+	int (*check)(struct rtsp_source *source);
+	/* Of what can be set up: as SDP, and whether a track is sent at all. */
+	void (*write_sdp)(struct rtsp_source *source, const char *host, struct evbuffer *out);
+	bool (*takes_track)(struct rtsp_source *source, unsigned track);
+	/*
+	 * Starts: units come, which wait until the session has answered. Adds to the answer's fields. 0; -EINPROGRESS:
+	 * rtsp_source_ready() comes, and nothing was added; -ENOTCONN.
+	 */
+	int (*play)(
+		struct rtsp_source *source, const struct message *message, struct evbuffer *fields);
+	void (*stop)(
+		struct rtsp_source *source); /* no unit comes after this; fine when not playing */
+	/* While it plays; false when the track has nothing to say. */
+	bool (*get_start)(struct rtsp_source *source, unsigned track, struct rtsp_start *ret);
+	bool (*get_report)(struct rtsp_source *source, unsigned track, int64_t utc_us,
+		struct rtcp_sender_report *ret);
+	/* Stops and frees it. */
+	void (*free)(struct rtsp_source *source);
+};
+
+struct rtsp_source *rtsp_live_new(const char *name);
+void rtsp_source_free(struct rtsp_source *source); /* NULL is fine */
+/* What check() or play() said to wait for has happened: the request is read again. */
+void rtsp_source_ready(struct rtsp_source *source);
 
 /* --- rtsp_server_session.c --- */
 
@@ -94,16 +143,14 @@ struct rtsp_session {
 	struct rtsp_connection *connection; /* NULL once it ended; a UDP session lives on */
 	struct log_name log;
 	char id[RTSP_ID_BYTES];
-	char name[RTSP_NAME_BYTES]; /* the stream's */
+	struct rtsp_source *source; /* ours */
 	enum rtsp_state state;
 	bool udp;
-	unsigned run; /* of the stream, at SETUP */
 	struct rtsp_track tracks[STREAM_TRACKS];
 	struct sockaddr_storage peer;
 	socklen_t peer_bytes;
 	int64_t seen_us; /* the client was heard of; monotonic */
 	struct event *timer, *pace_timer;
-	struct rtp_reader reader;
 
 	/*
 	 * What waits to be sent: the queue for UDP, the connection's output for TCP. Limit limit_bytes
@@ -122,20 +169,25 @@ struct rtsp_session {
 	struct reactor_dead dead;
 };
 
+/* Takes the source over. */
 struct rtsp_session *rtsp_session_new(
-	struct rtsp_connection *connection, const char *name, unsigned run, bool udp);
+	struct rtsp_connection *connection, struct rtsp_source *source, bool udp);
 struct rtsp_session *rtsp_session_find(struct rtsp_server *server, struct message_text id);
 /* Sets a track up. Returns 0 or negative errno. */
 int rtsp_session_set_up(
 	struct rtsp_session *s, unsigned number, const struct rtsp_transport *transport);
-/* Subscribes; units wait until rtsp_session_flush(). Returns 0 or -ENOTCONN. */
-int rtsp_session_start(struct rtsp_session *session);
-/* Where a track's media begins: its first sequence number, and the RTP time of the session's start. */
-bool rtsp_session_get_start(const struct rtsp_session *session, unsigned track, uint16_t *sequence,
-	uint32_t *timestamp);
+/* Has the source play; units wait until rtsp_session_flush(). Returns what it says. */
+int rtsp_session_start(
+	struct rtsp_session *session, const struct message *message, struct evbuffer *fields);
+/* The instant where the session's media begins: the earliest of what waits, else now. */
+int64_t rtsp_session_start_us(const struct rtsp_session *session);
 /* Sends the first sender reports and what waits. */
 void rtsp_session_flush(struct rtsp_session *session);
 void rtsp_session_pause(struct rtsp_session *session);
+/* A unit of its source. */
+void rtsp_session_take(struct rtsp_session *session, struct rtp_unit_packets *unit);
+/* What was described is over. */
+void rtsp_session_source_ended(struct rtsp_session *session);
 /* Ends it without a word. */
 void rtsp_session_end(struct rtsp_session *session);
 /* The connection is gone or is about to go. */
@@ -154,7 +206,7 @@ void rtsp_connection_update_idle(struct rtsp_connection *connection);
 /* --- rtsp_server_methods.c --- */
 
 /*
- * Answers one request with its body. Returns false when it waits for its stream, or for who asks to be known:
+ * Answers one request with its body. Returns false when it waits for its source, or for who asks to be known:
  * then it stays at the head of the input, and comes again.
  */
 bool rtsp_answer_request(struct rtsp_connection *connection, const struct message *message,

@@ -35,15 +35,8 @@ enum {
 };
 #define RTSP_CNAME "nvrd"
 
-static void session_on_unit(struct rtp_reader *reader, struct rtp_unit_packets *unit);
-static void session_on_end(struct rtp_reader *reader);
 static void session_on_tick(evutil_socket_t fd, short what, void *arg);
 static void session_on_pace(evutil_socket_t fd, short what, void *arg);
-
-static const struct rtp_reader_events session_reader_events = {
-	.on_unit = session_on_unit,
-	.on_end = session_on_end,
-};
 
 /* --- hosts --- */
 
@@ -67,19 +60,36 @@ size_t rtsp_sessions_of_host(const struct rtsp_server *server, const struct sock
 
 /* --- life --- */
 
+void rtsp_source_free(struct rtsp_source *source)
+{
+	if (source)
+		source->kind->free(source);
+}
+
+void rtsp_source_ready(struct rtsp_source *source)
+{
+	struct rtsp_connection *c = source->waiting;
+
+	source->waiting = NULL;
+	if (c)
+		connection_resume(c->connection, PAUSE_BUSY);
+}
+
 struct rtsp_session *rtsp_session_new(
-	struct rtsp_connection *c, const char *name, unsigned run, bool udp)
+	struct rtsp_connection *c, struct rtsp_source *source, bool udp)
 {
 	struct rtsp_session *s = xcalloc(1, sizeof(*s));
 	const struct sockaddr *peer = connection_peer_address(c->connection);
 
 	s->server = c->server;
 	s->connection = c;
-	s->log = (struct log_name){ .parent = &c->server->log, .kind = "session", .name = s->name };
+	s->log = (struct log_name){
+		.parent = &c->server->log, .kind = "session", .name = source->name
+	};
 	auth_random_hex(s->id, (RTSP_ID_BYTES - 1) / 2);
-	(void)strncpy(s->name, name, sizeof(s->name) - 1);
+	s->source = source;
+	source->session = s;
 	s->udp = udp;
-	s->run = run;
 	s->peer_bytes = peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
 						    : sizeof(struct sockaddr_in);
 	memcpy(&s->peer, peer, s->peer_bytes);
@@ -126,6 +136,7 @@ static void session_fini(void *object)
 
 	reactor_timer_free(&s->timer);
 	reactor_timer_free(&s->pace_timer);
+	rtsp_source_free(s->source);
 	free(s);
 }
 
@@ -135,7 +146,8 @@ void rtsp_session_end(struct rtsp_session *s)
 		return;
 	s->state = RTSP_ENDED;
 	log_info(&s->log, "ended");
-	rtp_sender_unsubscribe(&s->reader);
+	s->source->kind->stop(s->source);
+	rtsp_source_ready(s->source);
 	session_drop_queue(s);
 	reactor_timer_stop(s->timer);
 	reactor_timer_stop(s->pace_timer);
@@ -273,22 +285,16 @@ static void session_send_rtcp(struct rtsp_session *s, unsigned number, uint8_t *
 }
 
 /* Reports what RTP time `utc_us` is on every track. */
-static void session_send_reports(
-	struct rtsp_session *s, const struct rtp_sender *sender, int64_t utc_us)
+static void session_send_reports(struct rtsp_session *s, int64_t utc_us)
 {
 	uint8_t bytes[REPORT_BYTES];
 
 	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
-		struct rtp_sender_state state;
-		if (!s->tracks[i].set_up || !rtp_sender_get_state(sender, i, &state))
+		struct rtcp_sender_report report;
+		if (!s->tracks[i].set_up ||
+			!s->source->kind->get_report(s->source, i, utc_us, &report))
 			continue;
-		const struct rtcp_sender_report report = {
-			.ssrc = state.ssrc,
-			.ntp = rtcp_ntp_of_us(utc_us),
-			.timestamp = rtp_sender_time(sender, i, utc_us),
-			.packets = state.packets,
-			.octets = state.octets,
-		};
+		s->tracks[i].ssrc = report.ssrc;
 		size_t n = rtcp_write_sender_report(bytes, sizeof(bytes), &report, RTSP_CNAME);
 		if (n > 0)
 			session_send_rtcp(s, i, bytes, n);
@@ -424,10 +430,8 @@ static bool session_skips(
 	return s->skipping;
 }
 
-static void session_on_unit(struct rtp_reader *reader, struct rtp_unit_packets *unit)
+void rtsp_session_take(struct rtsp_session *s, struct rtp_unit_packets *unit)
 {
-	struct rtsp_session *s = CONTAINER_OF(reader, struct rtsp_session, reader);
-
 	if (!s->tracks[unit->track].set_up)
 		return;
 	if (s->state == RTSP_STARTING) {
@@ -449,30 +453,18 @@ static void session_on_unit(struct rtp_reader *reader, struct rtp_unit_packets *
 
 /* --- start and end --- */
 
-int rtsp_session_start(struct rtsp_session *s)
+int rtsp_session_start(
+	struct rtsp_session *s, const struct message *message, struct evbuffer *fields)
 {
-	struct stream *stream = stream_find(s->name);
-
-	if (s->state == RTSP_PLAYING)
-		return 0;
-	if (!stream || !stream_is_up(stream) || stream_run(stream) != s->run)
-		return -ENOTCONN;
-	s->state = RTSP_STARTING;
-	int result = rtp_sender_subscribe(stream, &s->reader, &session_reader_events);
-	if (result < 0) {
+	if (s->state == RTSP_READY)
+		s->state = RTSP_STARTING;
+	int result = s->source->kind->play(s->source, message, fields);
+	if (result < 0)
 		s->state = RTSP_READY;
-		return result;
-	}
-	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
-		struct rtp_sender_state state;
-		if (rtp_sender_get_state(s->reader.sender, i, &state))
-			s->tracks[i].ssrc = state.ssrc;
-	}
-	return 0;
+	return result;
 }
 
-/* The instant where the session's media begins: the earliest of what waits, else now. */
-static int64_t session_start_us(const struct rtsp_session *s)
+int64_t rtsp_session_start_us(const struct rtsp_session *s)
 {
 	const struct rtsp_queued *queued;
 	int64_t start_us = INT64_MAX;
@@ -481,27 +473,6 @@ static int64_t session_start_us(const struct rtsp_session *s)
 		if (queued->unit->utc_us < start_us)
 			start_us = queued->unit->utc_us;
 	return start_us == INT64_MAX ? reactor_now_us() : start_us;
-}
-
-bool rtsp_session_get_start(
-	const struct rtsp_session *s, unsigned track, uint16_t *sequence, uint32_t *timestamp)
-{
-	const struct rtsp_queued *queued;
-	struct rtp_sender_state state;
-
-	if (!s->tracks[track].set_up || !s->reader.sender ||
-		!rtp_sender_get_state(s->reader.sender, track, &state))
-		return false;
-	*timestamp = rtp_sender_time(s->reader.sender, track, session_start_us(s));
-	*sequence = state.next_sequence;
-	STAILQ_FOREACH (queued, &s->queue, entry) {
-		const uint8_t *rtp = queued->unit->block + RTP_INTERLEAVED_BYTES;
-		if (queued->unit->track != track)
-			continue;
-		*sequence = (uint16_t)(rtp[2] << 8 | rtp[3]);
-		break;
-	}
-	return true;
 }
 
 void rtsp_session_flush(struct rtsp_session *s)
@@ -515,8 +486,8 @@ void rtsp_session_flush(struct rtsp_session *s)
 	s->limit_bytes = BEHIND_BYTES + s->queued_bytes;
 	s->progress_us = reactor_monotonic_us();
 	s->pace_start_us = s->progress_us;
-	s->pace_media_us = session_start_us(s);
-	session_send_reports(s, s->reader.sender, s->pace_media_us);
+	s->pace_media_us = rtsp_session_start_us(s);
+	session_send_reports(s, s->pace_media_us);
 	if (s->udp) {
 		session_pace(s);
 		return;
@@ -531,7 +502,7 @@ void rtsp_session_pause(struct rtsp_session *s)
 {
 	if (s->state != RTSP_PLAYING)
 		return;
-	rtp_sender_unsubscribe(&s->reader);
+	s->source->kind->stop(s->source);
 	reactor_timer_stop(s->pace_timer);
 	session_drop_queue(s);
 	s->n_marks = 0;
@@ -551,10 +522,9 @@ static void session_send_byes(struct rtsp_session *s)
 	}
 }
 
-/* The camera went or changed: what was described is over. Players connect anew. */
-static void session_on_end(struct rtp_reader *reader)
+/* Players connect anew. */
+void rtsp_session_source_ended(struct rtsp_session *s)
 {
-	struct rtsp_session *s = CONTAINER_OF(reader, struct rtsp_session, reader);
 	struct rtsp_connection *c = s->connection;
 
 	log_info(&s->log, "the stream ended");
@@ -584,6 +554,6 @@ static void session_on_tick(evutil_socket_t fd, short what, void *arg)
 		}
 	}
 	if (s->state == RTSP_PLAYING)
-		session_send_reports(s, s->reader.sender, reactor_now_us());
+		session_send_reports(s, reactor_now_us());
 	reactor_timer_start(s->timer, TICK_US);
 }
