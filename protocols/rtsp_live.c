@@ -14,7 +14,7 @@ struct rtsp_live {
 	struct rtsp_source source;
 	struct stream_wait wait;
 	bool waited;
-	unsigned run; /* of the stream, at SETUP */
+	unsigned description; /* of the stream, at SETUP */
 	struct rtp_reader reader;
 };
 
@@ -47,8 +47,8 @@ static int live_check(struct rtsp_source *source)
 	if (!stream_is_up(stream))
 		return -ENOTCONN;
 	if (source->session)
-		return live->run == stream_run(stream) ? 0 : -ESTALE;
-	live->run = stream_run(stream);
+		return live->description == stream_description(stream) ? 0 : -ESTALE;
+	live->description = stream_description(stream);
 	return 0;
 }
 
@@ -67,7 +67,7 @@ static void live_on_unit(struct rtp_reader *reader, struct rtp_unit_packets *uni
 	rtsp_session_take(CONTAINER_OF(reader, struct rtsp_live, reader)->source.session, unit);
 }
 
-/* The camera went or changed. */
+/* The camera changed, or did not come back. */
 static void live_on_end(struct rtp_reader *reader)
 {
 	rtsp_session_source_ended(CONTAINER_OF(reader, struct rtsp_live, reader)->source.session);
@@ -85,7 +85,7 @@ static int live_play(
 	struct stream *stream = stream_find(source->name);
 
 	(void)message;
-	if (!stream || !stream_is_up(stream) || stream_run(stream) != live->run)
+	if (!stream || !stream_is_up(stream) || stream_description(stream) != live->description)
 		return -ENOTCONN;
 	evbuffer_add_printf(fields, "Range: npt=now-\r\n");
 	/* It plays: then it goes on. */
