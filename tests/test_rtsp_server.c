@@ -738,7 +738,7 @@ static void tracks_that_changed_before_play_are_not_played(void **state)
 
 	(void)state;
 	expect(c, "SETUP porch/trackID=0|" TCP01, "200 OK*");
-	begin(porch, 2);
+	begin(porch, 1);
 	expect(c, "PLAY porch|" SESSION, "503 Service Unavailable|Retry-After: 5");
 	expect(c, "PLAY porch|" SESSION, "454 Session Not Found");
 	client_free(c);
