@@ -17,6 +17,7 @@
 #include <event2/buffer.h>
 
 #include "server/base/config_private.h"
+#include "server/base/file.h"
 #include "server/base/memory.h"
 
 #define SECOND INT64_C(1000000)
@@ -491,7 +492,7 @@ static const struct {
 	{ "log: {}\nx: \xff\n", "nvrd.yaml:2: invalid leading UTF-8 octet (while reading YAML)\n" },
 	{ "log: {level: \"info\\0\"}\n", "nvrd.yaml:1: a value may not hold a NUL\n" },
 	{ "a: [[[[[[[[1]]]]]]]]\n", "nvrd.yaml:1: nested deeper than 8 levels\n" },
-	{ "log: {level: !vault x}\n", "nvrd.yaml:1: log.level: unknown tag !vault (only !env and !file)\n" },
+	{ "log: {level: !vault x}\n", "nvrd.yaml:1: log.level: !vault is for secrets only\n" },
 	/* more than one thing */
 	{ "log: {level: x, format: y}\nfoo: 1\n",
 		"nvrd.yaml:1: log.level: expected error, warn, info or debug, not \"x\"\n"
@@ -924,7 +925,7 @@ static char *read_source(const char *name, size_t *n)
 	const char *folder = getenv("srcdir");
 	char *path = xasprintf("%s/%s", folder ? folder : ".", name);
 	char *why = NULL;
-	char *text = config_read_file(path, CONFIG_FILE_BYTES, n, &why);
+	char *text = file_read(path, CONFIG_FILE_BYTES, 0, NULL, n, &why);
 
 	if (!text)
 		fail_msg("%s %s", path, why);

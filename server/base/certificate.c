@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -18,6 +17,7 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "server/base/file.h"
 #include "server/base/memory.h"
 #include "server/base/tls.h"
 
@@ -172,55 +172,6 @@ char *certificate_make(size_t *ret_bytes)
 
 /* --- the file --- */
 
-static int certificate_write_all(int fd, const char *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t written = write(fd, p, n);
-
-		if (written < 0 && errno != EINTR)
-			return -errno;
-		if (written > 0) {
-			p += written;
-			n -= (size_t)written;
-		}
-	}
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
-/* So that the name is on the disk, too. */
-static void certificate_sync_folder(const char *file)
-{
-	const char *slash = strrchr(file, '/');
-	char *folder = slash ? xstrndup(file, (size_t)(slash - file + 1)) : xstrdup(".");
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		(void)fsync(fd);
-		(void)close(fd);
-	}
-	free(folder);
-}
-
-static int certificate_write(const char *file, const char *text, size_t n)
-{
-	char *new = xasprintf("%s.new", file);
-	int error, fd;
-
-	(void)unlink(new); /* of a process that was killed here */
-	fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	error = fd < 0 ? -errno : certificate_write_all(fd, text, n);
-	if (fd >= 0 && close(fd) < 0 && !error)
-		error = -errno;
-	if (!error && rename(new, file) < 0)
-		error = -errno;
-	if (error && fd >= 0)
-		(void)unlink(new);
-	if (!error)
-		certificate_sync_folder(file);
-	free(new);
-	return error;
-}
-
 struct tls_server *certificate_open(const char *file, char **why)
 {
 	struct stat st;
@@ -228,7 +179,7 @@ struct tls_server *certificate_open(const char *file, char **why)
 	if (stat(file, &st) < 0 && errno == ENOENT) {
 		size_t n;
 		char *text = certificate_make(&n);
-		int error = certificate_write(file, text, n);
+		int error = file_write(file, text, n, NULL, true);
 
 		memory_free_secret(text);
 		if (error) {

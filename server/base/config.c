@@ -104,7 +104,7 @@ const char *config_check_user_name(const char *name)
 	return NULL;
 }
 
-static struct config *config_new(const char *file)
+struct config *config_new(const char *file)
 {
 	struct config *config = xcalloc(1, sizeof(*config));
 
@@ -210,30 +210,8 @@ void config_free(struct config *config)
 	free(config);
 }
 
-struct config *config_parse_text(
-	const char *file, const char *text, size_t n, bool may_resolve, char **errors)
-{
-	struct config *config = config_new(file);
-	struct config_errors found = { .file = file };
-	struct config_node *root = config_node_parse(text, n, &found);
-
-	if (root)
-		config_read(config, root, may_resolve, &found);
-	config_node_free(root);
-	if (found.count == 0)
-		return config;
-	config_free(config);
-	*errors = found.text;
-	return NULL;
-}
-
-struct config *config_parse(const char *file, const char *text, size_t n, char **errors)
-{
-	return config_parse_text(file, text, n, true, errors);
-}
-
 /* Whatever the clock says, it was not earlier than this. */
-static void set_written(struct config *config)
+void config_set_written(struct config *config)
 {
 	struct auth_app_password *app;
 	struct auth_user *user;
@@ -245,25 +223,6 @@ static void set_written(struct config *config)
 		TAILQ_FOREACH (app, &user->app_passwords, entry)
 			app->written_us = (int64_t)st.st_mtim.tv_sec * 1000000;
 	}
-}
-
-struct config *config_load(const char *file, char **errors)
-{
-	char *why = NULL;
-	size_t n = 0;
-	char *text = config_read_file(file, CONFIG_FILE_BYTES, &n, &why);
-
-	if (!text) {
-		*errors = xasprintf("%s: %s\n", file, why);
-		free(why);
-		return NULL;
-	}
-	struct config *config = config_parse(file, text, n, errors);
-	explicit_bzero(text, n);
-	free(text);
-	if (config)
-		set_written(config);
-	return config;
 }
 
 struct config *config_demo(const char *store)

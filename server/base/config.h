@@ -13,9 +13,12 @@ struct evbuffer;
 struct tls_server;
 
 /*
- * The configuration: one YAML file read through one table of options (config_options.c), which
- * also gives the defaults, --check, the manual's option list and what a reload restarts.
+ * The configuration: a YAML file, and one for each camera in the folder "cameras" beside it, read through one table of
+ * options (config_options.c), which also gives the defaults, --check, the manual's option list and what a reload restarts.
  */
+
+/* What !vault values were sealed with is in this file of the configuration's folder. */
+#define CONFIG_KEY_FILE "vault.key"
 
 enum config_transport {
 	TRANSPORT_AUTO,
@@ -139,12 +142,12 @@ struct config {
 };
 
 /*
- * Reads and checks the file. Returns the configuration, which the caller frees, or NULL with all
+ * Reads and checks the file, and those of the cameras. Returns the configuration, which the caller frees, or NULL with all
  * messages (lines `nvrd.yaml:12: cameras.porch.segmnt: unknown key (did you mean segment?)`, at
  * most 20) in *errors, which the caller frees. Blocks: for start-up, tests, and a worker.
  */
 struct config *config_load(const char *file, char **errors) MUST_CHECK;
-/* The same from memory; `file` is only for messages and for !file paths. Nothing but !file reads. */
+/* The same from memory; `file` is only for messages and for what is beside it: !file, the vault's key, certificates. */
 struct config *config_parse(const char *file, const char *text, size_t n, char **errors) MUST_CHECK;
 void config_free(struct config *config);
 

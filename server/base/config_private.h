@@ -31,6 +31,9 @@ struct config_errors {
 void config_fail(struct config_errors *errors, int line, const char *path, const char *format, ...)
 	PRINTF(4, 5);
 
+struct config_option;
+struct vault;
+
 /* One node of the file. Root and mappings hold children with keys, lists hold them without. */
 enum config_node_kind {
 	NODE_SCALAR,
@@ -46,7 +49,9 @@ struct config_node {
 	char *tag;   /* "!env"; NULL when there is none */
 	char *value; /* of a scalar, NUL-ended; may be secret */
 	size_t value_bytes;
-	bool plain; /* a scalar without quotes: an empty one is no value at all */
+	bool plain;        /* a scalar without quotes: an empty one is no value at all */
+	size_t begin, end; /* of a scalar in the text, with its tag and quotes */
+	const struct config_option *option; /* that it was read as; NULL: none */
 	struct config_nodes children;
 };
 
@@ -109,13 +114,13 @@ bool config_option_has_prefix(const struct config_option *option, const char *pr
 
 /*
  * Parses the text into the option's field of object and frees what was there. Returns NULL, or what
- * is wrong (static, or in buf); the value is shown in it unless it is secret.
+ * is wrong (static, or in buf); the value is shown in it when it may be and the option is no secret.
  */
 enum {
 	CONFIG_WHY_BYTES = 320
 };
 const char *config_option_set(const struct config_option *option, void *object, const char *text,
-	char buf[CONFIG_WHY_BYTES]);
+	bool may_show, char buf[CONFIG_WHY_BYTES]);
 /* Sets all fields of the rows with this prefix to their defaults. */
 void config_options_set_defaults(const char *prefix, void *object);
 /* Frees what the rows with this prefix own inside of object. */
@@ -150,16 +155,31 @@ void *config_add_user(struct config *config, const char *name, int line);
 void *config_add_camera(struct config *config, const char *name, int line);
 void *config_add_volume(struct config *config, int line);
 
-/* Puts the tree into the configuration, which holds its defaults. */
-void config_read(struct config *config, const struct config_node *root, bool may_resolve,
-	struct config_errors *errors);
+struct config *config_new(const char *file);
+/* Passwords that expire were written when the file was. Blocks. */
+void config_set_written(struct config *config);
 
-/*
- * The whole of a regular file of at most `limit` bytes, NUL-ended, which the caller frees; or NULL
- * and what is wrong in *why, which the caller frees then. Blocks.
- */
-char *config_read_file(const char *path, size_t limit, size_t *ret_bytes, char **why) MUST_CHECK;
+/* One reading of a configuration, perhaps of several files. */
+struct config_loading {
+	struct config *config; /* which holds its defaults */
+	struct config_errors *errors;
+	bool may_resolve; /* else !env and !file are errors, and so is !vault without this: */
+	const struct vault *vault; /* NULL: that of the configuration's folder */
+	struct vault *opened;      /* which is freed by whoever began */
+};
+/* Puts a tree into the configuration: that of its own file; that of a camera; then checks the whole. */
+void config_read(struct config_loading *l, struct config_node *root);
+void config_read_camera(struct config_loading *l, const char *name, struct config_node *root);
+void config_read_end(struct config_loading *l, const struct config_node *root);
 
-/* What config_parse() does; !env and !file are errors unless may_resolve. */
+bool config_node_is_empty(const struct config_node *node);
+/* Whether the node has no tag but the one of strings. */
+bool config_node_is_untagged(const struct config_node *node);
+/* Whether the text of a secret option would give something away. */
+bool config_is_secret(const struct config_option *option, const char *text);
+/* The path of a file whose name is relative to the configuration's folder; the caller frees it. */
+char *config_beside(const char *file, const char *name);
+
+/* What config_parse() does; !env, !file and !vault are errors unless may_resolve. */
 struct config *config_parse_text(
 	const char *file, const char *text, size_t n, bool may_resolve, char **errors) MUST_CHECK;

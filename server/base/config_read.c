@@ -2,27 +2,19 @@
  * Walks the YAML tree along the table of options, collects what is wrong with file and line, and
  * checks what the rows cannot: names and references.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "server/base/config_private.h"
+#include "server/base/file.h"
 #include "server/base/memory.h"
 #include "server/base/tls.h"
+#include "server/base/vault.h"
 
 enum {
 	PATH_BYTES = 3 * CONFIG_SHOWN_BYTES
-};
-
-/* One reading of a configuration. */
-struct loading {
-	struct config *config;
-	struct config_errors *errors;
-	bool may_resolve;
 };
 
 /* The path of a child for messages. */
@@ -36,48 +28,8 @@ static const char *join(char ret[PATH_BYTES], const char *path, const char *key)
 	return ret;
 }
 
-char *config_read_file(const char *path, size_t limit, size_t *ret_bytes, char **why)
+char *config_beside(const char *file, const char *name)
 {
-	struct stat st;
-	char *text = NULL;
-	size_t n = 0;
-	ssize_t got = -1;
-	int fd =
-		open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hang */
-
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		*why = xasprintf("cannot be read: %m");
-		goto out;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		*why = xstrdup("is not a regular file");
-		goto out;
-	}
-	text = xmalloc(limit + 1);
-	while (n <= limit && (got = read(fd, text + n, limit + 1 - n)) > 0)
-		n += (size_t)got;
-	if (got < 0)
-		*why = xasprintf("cannot be read: %m");
-	else if (n > limit)
-		*why = xasprintf("is larger than %zu bytes", limit);
-	if (*why) {
-		explicit_bzero(text, n);
-		free(text);
-		text = NULL;
-	} else {
-		text[n] = '\0';
-		*ret_bytes = n;
-	}
-out:
-	if (fd >= 0)
-		(void)close(fd);
-	return text;
-}
-
-/* The path of a file whose name is relative to the configuration's folder; the caller frees it. */
-static char *beside(const struct loading *l, const char *name)
-{
-	const char *file = l->config->file;
 	const char *slash = strrchr(file, '/');
 	int folder_bytes = name[0] == '/' || !slash ? 0 : (int)(slash + 1 - file);
 
@@ -85,16 +37,19 @@ static char *beside(const struct loading *l, const char *name)
 }
 
 /* The content of a !file, which stands beside the configuration. */
-static char *resolve_file(struct loading *l, const struct config_node *node, const char *path)
+static char *resolve_file(
+	struct config_loading *l, const struct config_node *node, const char *path)
 {
-	char *name = beside(l, node->value);
+	char *name = config_beside(l->config->file, node->value);
 	char shown[CONFIG_SHOWN_BYTES];
 	char *why = NULL;
 	size_t n = 0;
-	char *text = config_read_file(name, CONFIG_VALUE_BYTES, &n, &why);
+	char *text = file_read(name, CONFIG_VALUE_BYTES, 0, NULL, &n, &why);
 
 	if (!why && strlen(text) != n)
 		why = xstrdup("holds a NUL");
+	if (!why && vault_is_key(text))
+		why = xstrdup("is the key of a vault");
 	if (why) {
 		config_fail(l->errors, node->line, path, "the file %s %s",
 			config_show(shown, node->value), why);
@@ -110,7 +65,7 @@ static char *resolve_file(struct loading *l, const struct config_node *node, con
 	return text;
 }
 
-static char *resolve_env(struct loading *l, const struct config_node *node, const char *path)
+static char *resolve_env(struct config_loading *l, const struct config_node *node, const char *path)
 {
 	char shown[CONFIG_SHOWN_BYTES];
 	/* Nothing in the process changes the environment. */
@@ -123,42 +78,89 @@ static char *resolve_env(struct loading *l, const struct config_node *node, cons
 	return NULL;
 }
 
-static bool is_plain_tag(const struct config_node *node)
+/* The vault of the configuration's folder; NULL with a message. */
+static const struct vault *find_vault(
+	struct config_loading *l, const struct config_node *node, const char *path)
+{
+	char *file, *why = NULL;
+
+	if (l->vault)
+		return l->vault;
+	file = config_beside(l->config->file, CONFIG_KEY_FILE);
+	l->opened = vault_open(file, false, &why);
+	l->vault = l->opened;
+	if (!l->vault)
+		config_fail(l->errors, node->line, path, "the key %s %s", file, why);
+	free(why);
+	free(file);
+	return l->vault;
+}
+
+static char *resolve_vault(struct config_loading *l, const struct config_option *option,
+	const struct config_node *node, const char *path)
+{
+	const struct vault *vault;
+	const char *why = NULL;
+	char *secret;
+	size_t n;
+
+	if (option->type != OPTION_SECRET) { /* others are shown */
+		config_fail(l->errors, node->line, path, "!vault is for secrets only");
+		return NULL;
+	}
+	vault = find_vault(l, node, path);
+	if (!vault)
+		return NULL;
+	secret = vault_unseal(vault, option->key, node->value, &n, &why);
+	if (secret && strlen(secret) == n)
+		return secret;
+	config_fail(l->errors, node->line, path, "the !vault value %s", why ? why : "holds a NUL");
+	memory_free_secret(secret);
+	return NULL;
+}
+
+bool config_node_is_untagged(const struct config_node *node)
 {
 	return !node->tag || strcmp(node->tag, "!") == 0 ||
 	       strcmp(node->tag, "tag:yaml.org,2002:str") == 0;
 }
 
-/* The text of a scalar, with !env and !file followed; the caller frees it. NULL with a message. */
-static char *resolve(struct loading *l, const struct config_node *node, const char *path)
+/* The text of a scalar, with its tag followed; the caller frees it. NULL with a message. */
+static char *resolve(struct config_loading *l, const struct config_option *option,
+	const struct config_node *node, const char *path)
 {
 	char shown[CONFIG_SHOWN_BYTES];
+	bool is_env, is_vault;
 
-	if (is_plain_tag(node))
+	if (config_node_is_untagged(node))
 		return xstrdup(node->value);
-	bool is_env = strcmp(node->tag, "!env") == 0;
-	if (!is_env && strcmp(node->tag, "!file") != 0)
-		config_fail(l->errors, node->line, path, "unknown tag %s (only !env and !file)",
+	is_env = strcmp(node->tag, "!env") == 0;
+	is_vault = strcmp(node->tag, "!vault") == 0;
+	if (!is_env && !is_vault && strcmp(node->tag, "!file") != 0)
+		config_fail(l->errors, node->line, path,
+			"unknown tag %s (only !env, !file and !vault)",
 			config_show(shown, node->tag));
-	else if (!l->may_resolve)
+	else if (!l->may_resolve && !(is_vault && l->vault))
 		config_fail(l->errors, node->line, path, "%s is not allowed here", node->tag);
+	else if (is_vault)
+		return resolve_vault(l, option, node, path);
 	else
 		return is_env ? resolve_env(l, node, path) : resolve_file(l, node, path);
 	return NULL;
 }
 
-static bool is_empty(const struct config_node *node)
+bool config_node_is_empty(const struct config_node *node)
 {
 	return node->kind == NODE_SCALAR && node->plain && !node->tag &&
 	       (!*node->value || strcmp(node->value, "~") == 0 || strcmp(node->value, "null") == 0);
 }
 
 /* A section: a mapping, or nothing at all when everything in it is commented out. */
-static bool check_map(struct loading *l, const struct config_node *node, const char *path)
+static bool check_map(struct config_loading *l, const struct config_node *node, const char *path)
 {
-	if (node->kind == NODE_MAP && is_plain_tag(node))
+	if (node->kind == NODE_MAP && config_node_is_untagged(node))
 		return true;
-	if (!is_empty(node))
+	if (!config_node_is_empty(node))
 		config_fail(l->errors, node->line, path, "expected 'key: value' lines below it");
 	return false;
 }
@@ -173,7 +175,8 @@ static int by_key_and_line(const void *a, const void *b)
 }
 
 /* Sorts, because a hostile file may hold tens of thousands of keys. */
-static void check_duplicates(struct loading *l, const struct config_node *map, const char *path)
+static void check_duplicates(
+	struct config_loading *l, const struct config_node *map, const char *path)
 {
 	const struct config_node **sorted;
 	const struct config_node *child;
@@ -221,8 +224,8 @@ static const char *suggest(const char *prefix, const char *key, char buf[CONFIG_
 	return elsewhere;
 }
 
-static void fail_unknown(
-	struct loading *l, const struct config_node *node, const char *path, const char *meant)
+static void fail_unknown(struct config_loading *l, const struct config_node *node, const char *path,
+	const char *meant)
 {
 	if (meant)
 		config_fail(l->errors, node->line, path, "unknown key (did you mean %s?)", meant);
@@ -231,13 +234,14 @@ static void fail_unknown(
 }
 
 /* One name of a list, which is checked by the option. NULL: it is wrong, and that was said. */
-static char *read_name(struct loading *l, const struct config_option *option,
-	const struct config_node *item, const char *path)
+static char *read_name(struct config_loading *l, const struct config_option *option,
+	struct config_node *item, const char *path)
 {
 	char shown[CONFIG_SHOWN_BYTES];
 	const char *why;
 
-	if (item->kind != NODE_SCALAR || !is_plain_tag(item)) {
+	item->option = option;
+	if (item->kind != NODE_SCALAR || !config_node_is_untagged(item)) {
 		config_fail(l->errors, item->line, path, "expected names only");
 		return NULL;
 	}
@@ -249,11 +253,11 @@ static char *read_name(struct loading *l, const struct config_option *option,
 }
 
 /* A list of names into its field. */
-static void read_names(struct loading *l, const struct config_option *option, void *object,
-	const struct config_node *node, const char *path)
+static void read_names(struct config_loading *l, const struct config_option *option, void *object,
+	struct config_node *node, const char *path)
 {
 	char ***field = (char ***)(void *)((char *)object + option->offset);
-	const struct config_node *item;
+	struct config_node *item;
 	size_t count = 0;
 
 	TAILQ_FOREACH (item, &node->children, entry)
@@ -269,20 +273,31 @@ static void read_names(struct loading *l, const struct config_option *option, vo
 	*field = names;
 }
 
-/* Whether the text of a secret would give something away. */
-static bool is_secret(const char *text)
+/* Cameras take passwords before an '@', or as parameters of the path; av: takes them anywhere but in a file's name. */
+bool config_is_secret(const struct config_option *option, const char *text)
 {
-	/* Cameras take passwords before an '@', or as parameters of the path. */
-	if (strncasecmp(text, "rtsp:", 5) == 0)
-		return strpbrk(text, "@=") != NULL;
-	return strcmp(text, "test:") != 0 && strcmp(text, CONFIG_SOURCE_UPLOAD) != 0;
+	static const char *const networks[] = {
+		"rtsp:", "rtsps:", "rtsp+http:", "rtsp+https:", "http:", "https:"
+	};
+
+	if (strncmp(option->key, "cameras.", strlen("cameras.")) != 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_LENGTH(networks); i++) {
+		if (strncasecmp(text, networks[i], strlen(networks[i])) == 0)
+			return strpbrk(text, "@=") != NULL;
+	}
+	return strncasecmp(text, "av:/", strlen("av:/")) != 0 && strcmp(text, "test:") != 0 &&
+	       strcmp(text, CONFIG_SOURCE_UPLOAD) != 0;
 }
 
-static void read_option(struct loading *l, const struct config_option *option, void *object,
-	const struct config_node *node, const char *path)
+static void read_option(struct config_loading *l, const struct config_option *option, void *object,
+	struct config_node *node, const char *path)
 {
 	char buf[CONFIG_WHY_BYTES];
+	bool is_written = config_node_is_untagged(node); /* else it may come from anywhere */
 	char *text;
+
+	node->option = option;
 
 	if (option->type == OPTION_NAMES && node->kind == NODE_LIST) {
 		read_names(l, option, object, node, path);
@@ -292,24 +307,24 @@ static void read_option(struct loading *l, const struct config_option *option, v
 		config_fail(l->errors, node->line, path, "expected one value");
 		return;
 	}
-	if (is_empty(node)) {
+	if (config_node_is_empty(node)) {
 		config_fail(l->errors, node->line, path, "the value is missing");
 		return;
 	}
-	text = resolve(l, node, path);
+	text = resolve(l, option, node, path);
 	if (!text)
 		return;
-	const char *why = config_option_set(option, object, text, buf);
+	const char *why = config_option_set(option, object, text, is_written, buf);
 	if (why)
 		config_fail(l->errors, node->line, path, "%s", why);
-	if (option->type == OPTION_SECRET && is_plain_tag(node) && is_secret(text))
+	if (option->type == OPTION_SECRET && is_written && config_is_secret(option, text))
 		l->config->has_secrets = true;
 	memory_free_secret(text);
 }
 
 /* Of a section's own options; those below it are asked for where they begin. */
-static void check_required(
-	struct loading *l, const char *prefix, const struct config_node *node, const char *path)
+static void check_required(struct config_loading *l, const char *prefix,
+	const struct config_node *node, const char *path)
 {
 	char shown[PATH_BYTES];
 
@@ -336,16 +351,16 @@ static bool find_subsection(char ret[CONFIG_KEY_BYTES], const char *prefix, cons
 	return false;
 }
 
-static void read_options(struct loading *l, const char *prefix, void *object,
-	const struct config_node *map, const char *path);
+static void read_options(struct config_loading *l, const char *prefix, void *object,
+	struct config_node *map, const char *path);
 
-static void *add_volume(struct loading *l, void *object, int line)
+static void *add_volume(struct config_loading *l, void *object, int line)
 {
 	(void)object;
 	return config_add_volume(l->config, line);
 }
 
-static void *add_app_password(struct loading *l, void *object, int line)
+static void *add_app_password(struct config_loading *l, void *object, int line)
 {
 	(void)l;
 	return config_add_app_password(object, line);
@@ -357,7 +372,7 @@ static const struct list {
 	const char *prefix; /* of the rows of what is in them */
 	size_t limit;
 	const char *items, *example;
-	void *(*add)(struct loading *l, void *object, int line);
+	void *(*add)(struct config_loading *l, void *object, int line);
 } lists[] = {
 	{"storage.volumes",        "storage.volumes[].",       CONFIG_VOLUMES,     "volumes",
          "[{path: /mnt/warm, keep: 90d}]",                    add_volume      },
@@ -376,14 +391,14 @@ static const struct list *find_list(const char *prefix, const char *name)
 	return NULL;
 }
 
-static void read_list(struct loading *l, const struct list *list, void *object,
-	const struct config_node *node, const char *path)
+static void read_list(struct config_loading *l, const struct list *list, void *object,
+	struct config_node *node, const char *path)
 {
-	const struct config_node *item;
+	struct config_node *item;
 	size_t n = 0;
 
 	if (node->kind != NODE_LIST) {
-		if (!is_empty(node))
+		if (!config_node_is_empty(node))
 			config_fail(l->errors, node->line, path, "expected a list such as %s",
 				list->example);
 		return;
@@ -402,10 +417,10 @@ static void read_list(struct loading *l, const struct list *list, void *object,
 }
 
 /* Reads a mapping's options, the rows `prefix`*, into object. */
-static void read_options(struct loading *l, const char *prefix, void *object,
-	const struct config_node *map, const char *path)
+static void read_options(struct config_loading *l, const char *prefix, void *object,
+	struct config_node *map, const char *path)
 {
-	const struct config_node *child;
+	struct config_node *child;
 	char shown[PATH_BYTES], below[CONFIG_KEY_BYTES], meant[CONFIG_KEY_BYTES];
 
 	check_duplicates(l, map, path);
@@ -440,24 +455,29 @@ static const struct collection {
 	{ "cameras", "cameras.*.", config_check_camera_name, config_add_camera},
 };
 
-static void read_collection(
-	struct loading *l, const struct collection *c, const struct config_node *map)
+static void read_member(struct config_loading *l, const struct collection *c, const char *name,
+	struct config_node *node)
 {
-	const struct config_node *child;
+	const char *why = c->check_name(name);
 	char path[PATH_BYTES];
 
-	check_duplicates(l, map, c->section);
-	TAILQ_FOREACH (child, &map->children, entry) {
-		const char *why = c->check_name(child->key);
+	join(path, c->section, name);
+	if (why)
+		config_fail(l->errors, node->line, path, "%s", why);
+	void *object = c->new (l->config, name, node->line);
+	if (check_map(l, node, path))
+		read_options(l, c->prefix, object, node, path);
+	check_required(l, c->prefix, node, path);
+}
 
-		join(path, c->section, child->key);
-		if (why)
-			config_fail(l->errors, child->line, path, "%s", why);
-		void *object = c->new (l->config, child->key, child->line);
-		if (check_map(l, child, path))
-			read_options(l, c->prefix, object, child, path);
-		check_required(l, c->prefix, child, path);
-	}
+static void read_collection(
+	struct config_loading *l, const struct collection *c, struct config_node *map)
+{
+	struct config_node *child;
+
+	check_duplicates(l, map, c->section);
+	TAILQ_FOREACH (child, &map->children, entry)
+		read_member(l, c, child->key, child);
 }
 
 /* A listener that a given section leaves out is off. */
@@ -467,7 +487,7 @@ static void switch_off_listeners(struct config *config)
 
 	for (const struct config_option *o = config_options; o->key; o++) {
 		if (o->type == OPTION_ADDRESS)
-			(void)config_option_set(o, config, "off", buf);
+			(void)config_option_set(o, config, "off", true, buf);
 	}
 }
 
@@ -497,9 +517,9 @@ static const char *find_section(const char *key, bool *is_exact, char buf[CONFIG
 	return near ? near : suggest("-", key, buf);
 }
 
-static void read_root(struct loading *l, const struct config_node *root)
+void config_read(struct config_loading *l, struct config_node *root)
 {
-	const struct config_node *child;
+	struct config_node *child;
 
 	check_duplicates(l, root, "");
 	TAILQ_FOREACH (child, &root->children, entry) {
@@ -526,7 +546,20 @@ static void read_root(struct loading *l, const struct config_node *root)
 	}
 }
 
-static void check_user_cameras(struct loading *l, const struct auth_user *user)
+void config_read_camera(struct config_loading *l, const char *name, struct config_node *root)
+{
+	const struct config_camera *other = config_find_camera(l->config, name);
+	char path[PATH_BYTES];
+
+	if (other)
+		config_fail(l->errors, root->line, join(path, "cameras", name),
+			"is given twice, first in line %d of %s", other->line,
+			basename(l->config->file));
+	else
+		read_member(l, find_collection("cameras"), name, root);
+}
+
+static void check_user_cameras(struct config_loading *l, const struct auth_user *user)
 {
 	char path[PATH_BYTES];
 	char shown[CONFIG_SHOWN_BYTES];
@@ -551,7 +584,7 @@ static void check_user_cameras(struct loading *l, const struct auth_user *user)
 }
 
 /* The words of a scope, and names that are given twice. */
-static void check_app_passwords(struct loading *l, const struct auth_user *user)
+static void check_app_passwords(struct config_loading *l, const struct auth_user *user)
 {
 	struct auth_app_password *app, *other;
 	char path[PATH_BYTES], shown[CONFIG_SHOWN_BYTES];
@@ -587,7 +620,7 @@ static void cut_slashes(char *path)
 }
 
 /* The same folder twice, or the first one elsewhere than first. */
-static void check_volumes(struct loading *l)
+static void check_volumes(struct config_loading *l)
 {
 	struct config_volume *volume, *other;
 
@@ -609,8 +642,16 @@ static void check_volumes(struct loading *l)
 	}
 }
 
+/* Whether the name of a file may be shown: it is not read from somewhere else. */
+static bool is_written_in(const struct config_node *section, const char *key)
+{
+	const struct config_node *node = config_node_find(section, key);
+
+	return node && config_node_is_untagged(node);
+}
+
 /* Reads the certificate, so that it is known to be right. */
-static void check_tls(struct loading *l, const struct config_node *root)
+static void check_tls(struct config_loading *l, const struct config_node *root)
 {
 	const struct config_node *section = config_node_find(root, "tls");
 	struct config *config = l->config;
@@ -622,28 +663,28 @@ static void check_tls(struct loading *l, const struct config_node *root)
 			"must be given, too");
 	if (!config->tls.certificate || !config->tls.key || !l->may_resolve)
 		return;
-	char *certificate = beside(l, config->tls.certificate), *key = beside(l, config->tls.key);
+	char *certificate = config_beside(config->file, config->tls.certificate);
+	char *key = config_beside(config->file, config->tls.key);
+	bool may_show = is_written_in(section, "certificate") && is_written_in(section, "key");
 	config->tls.server = tls_server_load(certificate, key, &why);
 	if (!config->tls.server)
-		config_fail(l->errors, line, "tls", "%s", why);
+		config_fail(l->errors, line, "tls", "%s",
+			may_show ? why : "the certificate or its key cannot be used");
 	free(why);
 	free(certificate);
 	free(key);
 }
 
-void config_read(struct config *config, const struct config_node *root, bool may_resolve,
-	struct config_errors *errors)
+void config_read_end(struct config_loading *l, const struct config_node *root)
 {
-	struct loading l = { .config = config, .errors = errors, .may_resolve = may_resolve };
 	const struct auth_user *user;
 
-	read_root(&l, root);
-	check_volumes(&l);
-	check_tls(&l, root);
-	TAILQ_FOREACH (user, &config->users, entry) {
-		if (errors->count < CONFIG_ERRORS)
-			check_user_cameras(&l, user);
-		if (errors->count < CONFIG_ERRORS)
-			check_app_passwords(&l, user);
+	check_volumes(l);
+	check_tls(l, root);
+	TAILQ_FOREACH (user, &l->config->users, entry) {
+		if (l->errors->count < CONFIG_ERRORS)
+			check_user_cameras(l, user);
+		if (l->errors->count < CONFIG_ERRORS)
+			check_app_passwords(l, user);
 	}
 }

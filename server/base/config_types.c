@@ -157,13 +157,9 @@ static bool is_off(const char *text)
 	return config_parse_bool(text, &value) == 0 && !value;
 }
 
-/* Writes "expected <what>, not "<text>"", without the text of a secret. */
-static const char *expected(char buf[CONFIG_WHY_BYTES], const char *what, const char *text)
+static const char *expected(char buf[CONFIG_WHY_BYTES], const char *what)
 {
-	char shown[CONFIG_SHOWN_BYTES];
-
-	(void)snprintf(
-		buf, CONFIG_WHY_BYTES, "expected %s, not \"%s\"", what, config_show(shown, text));
+	(void)snprintf(buf, CONFIG_WHY_BYTES, "expected %s", what);
 	return buf;
 }
 
@@ -175,7 +171,7 @@ static const char *set_string(
 	if (o->type == OPTION_ADDRESS) {
 		if (!is_off(text) && !is_address(text))
 			return expected(
-				buf, "an address such as 0.0.0.0:8080 or [::]:8080, or off", text);
+				buf, "an address such as 0.0.0.0:8080 or [::]:8080, or off");
 		if (!is_off(text))
 			value = xstrdup(text);
 	} else {
@@ -193,14 +189,14 @@ static const char *set_duration(
 	int64_t limit;
 
 	if (config_parse_duration(text, &value) < 0)
-		return expected(buf, "a duration such as 500ms, 10s, 5m, 2h or 1d", text);
+		return expected(buf, "a duration such as 500ms, 10s, 5m, 2h or 1d");
 	bool is_low = o->min && config_parse_duration(o->min, &limit) == 0 && value < limit;
 	bool is_high = o->max && config_parse_duration(o->max, &limit) == 0 && value > limit;
 	if (is_low || is_high) {
 		char range[64];
 
 		(void)snprintf(range, sizeof(range), "a duration from %s to %s", o->min, o->max);
-		return expected(buf, range, text);
+		return expected(buf, range);
 	}
 	*(int64_t *)field = value;
 	return NULL;
@@ -211,9 +207,9 @@ static const char *set_keep(void *field, const char *text, char buf[CONFIG_WHY_B
 	int64_t value = CONFIG_KEEP_FOREVER;
 
 	if (strcmp(text, "forever") != 0 && config_parse_duration(text, &value) < 0)
-		return expected(buf, "a duration such as 12h or 30d, or forever", text);
+		return expected(buf, "a duration such as 12h or 30d, or forever");
 	if (value == 0)
-		return expected(buf, "a duration that is not 0, or forever", text);
+		return expected(buf, "a duration that is not 0, or forever");
 	*(int64_t *)field = value;
 	return NULL;
 }
@@ -227,10 +223,10 @@ static const char *set_size(
 
 	if (!o->min || config_parse_size(o->min, &min) < 0 || config_parse_size(o->max, &max) < 0) {
 		if (strcmp(text, "none") != 0 && config_parse_size(text, &value) < 0)
-			return expected(buf, "a size such as 500GB or 2TiB, or none", text);
+			return expected(buf, "a size such as 500GB or 2TiB, or none");
 	} else if (config_parse_size(text, &value) < 0 || value < min || value > max) {
 		(void)snprintf(range, sizeof(range), "a size from %s to %s", o->min, o->max);
-		return expected(buf, range, text);
+		return expected(buf, range);
 	}
 	*(uint64_t *)field = value;
 	return NULL;
@@ -246,9 +242,9 @@ static const char *set_share(
 		for (size_t i = 0; i < digits; i++)
 			value.percent = value.percent * 10 + (unsigned)(text[i] - '0');
 		if (value.percent > RESERVE_PERCENT)
-			return expected(buf, "at most 90%", text);
+			return expected(buf, "at most 90%");
 	} else if (config_parse_size(text, &value.bytes) < 0) {
-		return expected(buf, "a share such as 5%, or a size such as 50GB", text);
+		return expected(buf, "a share such as 5%, or a size such as 50GB");
 	}
 	*field = value;
 	return NULL;
@@ -266,11 +262,11 @@ static const char *set_ports(
 	if (dash && dash - text < (ptrdiff_t)sizeof(first))
 		memcpy(first, text, (size_t)(dash - text));
 	if (!is_port(dash ? first : text) || !is_port(last))
-		return expected(buf, "ports such as 50000-50100", text);
+		return expected(buf, "ports such as 50000-50100");
 	value.last = (uint16_t)strtoul(last, NULL, 10);
 	value.first = dash ? (uint16_t)strtoul(first, NULL, 10) : value.last;
 	if (value.first == 0 || value.first > value.last)
-		return expected(buf, "ports such as 50000-50100", text);
+		return expected(buf, "ports such as 50000-50100");
 	*field = value;
 	return NULL;
 }
@@ -292,7 +288,7 @@ static const char *set_enum(
 					 : " or ",
 			word->name);
 	}
-	return expected(buf, words, text);
+	return expected(buf, words);
 }
 
 static const char *set_day(void *field, const char *text, char buf[CONFIG_WHY_BYTES])
@@ -300,7 +296,7 @@ static const char *set_day(void *field, const char *text, char buf[CONFIG_WHY_BY
 	int64_t value = 0;
 
 	if (strcmp(text, "never") != 0 && config_parse_day(text, &value) < 0)
-		return expected(buf, "a day such as 2027-01-31, or never", text);
+		return expected(buf, "a day such as 2027-01-31, or never");
 	*(int64_t *)field = value;
 	return NULL;
 }
@@ -310,25 +306,14 @@ static const char *set_bool(void *field, const char *text, char buf[CONFIG_WHY_B
 	bool value;
 
 	if (config_parse_bool(text, &value) < 0)
-		return expected(buf, "yes or no", text);
+		return expected(buf, "yes or no");
 	*(bool *)field = value;
 	return NULL;
 }
 
-const char *config_option_set(const struct config_option *option, void *object, const char *text,
+static const char *set_value(const struct config_option *option, void *field, const char *text,
 	char buf[CONFIG_WHY_BYTES])
 {
-	void *field = (char *)object + option->offset;
-	const char *why = option->check ? option->check(text) : NULL;
-
-	if (why && option->type == OPTION_SECRET)
-		return why;
-	if (why) {
-		char shown[CONFIG_SHOWN_BYTES];
-
-		(void)snprintf(buf, CONFIG_WHY_BYTES, "\"%s\" %s", config_show(shown, text), why);
-		return buf;
-	}
 	switch (option->type) {
 	case OPTION_STRING:
 	case OPTION_SECRET:
@@ -349,13 +334,39 @@ const char *config_option_set(const struct config_option *option, void *object, 
 	case OPTION_BOOL:
 		return set_bool(field, text, buf);
 	case OPTION_NAMES:
-		(void)snprintf(
-			buf, CONFIG_WHY_BYTES, "expected a list such as %s", option->example);
-		return buf;
+		break; /* read_names() does this */
 	case OPTION_DAY:
 		return set_day(field, text, buf);
 	}
 	abort();
+}
+
+const char *config_option_set(const struct config_option *option, void *object, const char *text,
+	bool may_show, char buf[CONFIG_WHY_BYTES])
+{
+	const char *why = option->check ? option->check(text) : NULL;
+	char shown[CONFIG_SHOWN_BYTES];
+	size_t n;
+
+	if (option->type == OPTION_NAMES) {
+		(void)snprintf(
+			buf, CONFIG_WHY_BYTES, "expected a list such as %s", option->example);
+		return buf;
+	}
+	may_show = may_show && option->type != OPTION_SECRET;
+	if (why && may_show) {
+		(void)snprintf(buf, CONFIG_WHY_BYTES, "\"%s\" %s", config_show(shown, text), why);
+		return buf;
+	}
+	if (why)
+		return why;
+	why = set_value(option, (char *)object + option->offset, text, buf);
+	if (why && may_show) {
+		n = strlen(buf);
+		(void)snprintf(
+			buf + n, CONFIG_WHY_BYTES - n, ", not \"%s\"", config_show(shown, text));
+	}
+	return why;
 }
 
 void config_options_set_defaults(const char *prefix, void *object)
@@ -365,7 +376,7 @@ void config_options_set_defaults(const char *prefix, void *object)
 	for (const struct config_option *o = config_options; o->key; o++) {
 		if (!o->standard || !config_option_has_prefix(o, prefix))
 			continue;
-		if (config_option_set(o, object, o->standard, buf))
+		if (config_option_set(o, object, o->standard, true, buf))
 			abort(); /* a wrong row of the table */
 	}
 }

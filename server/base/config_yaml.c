@@ -15,6 +15,7 @@ struct reading {
 	struct config_errors *errors;
 	const char *text;
 	size_t n;
+	size_t characters, bytes; /* of the text, up to the last offset() */
 	unsigned nodes;
 };
 
@@ -97,6 +98,28 @@ const struct config_node *config_node_find(const struct config_node *map, const 
 	return NULL;
 }
 
+/* Where in the text a mark is: libyaml counts characters. Marks are asked for in their order. */
+static size_t offset(struct reading *r, const yaml_mark_t *mark)
+{
+	for (; r->bytes < r->n; r->bytes++) {
+		bool is_first = ((unsigned char)r->text[r->bytes] & 0xc0) != 0x80;
+
+		if (is_first && r->characters == mark->index)
+			break;
+		r->characters += is_first;
+	}
+	return r->bytes;
+}
+
+/* What of the text is the value; a block's line break is not. */
+static void set_place(struct reading *r, struct config_node *node, const yaml_event_t *event)
+{
+	node->begin = offset(r, &event->start_mark);
+	node->end = offset(r, &event->end_mark);
+	while (node->end > node->begin && strchr(" \t\r\n", r->text[node->end - 1]))
+		node->end--;
+}
+
 static struct config_node *read_scalar(struct reading *r, const yaml_event_t *event)
 {
 	const char *value = (const char *)event->data.scalar.value;
@@ -111,6 +134,7 @@ static struct config_node *read_scalar(struct reading *r, const yaml_event_t *ev
 	node->value_bytes = n;
 	node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 	node->tag = copy_text(event->data.scalar.tag);
+	set_place(r, node, event);
 	return node;
 }
 
@@ -238,6 +262,14 @@ static struct config_node *read_root(struct reading *r, const yaml_event_t *even
 	return is_empty ? node_new(NODE_MAP, 1) : NULL;
 }
 
+/* What could make the tags mean something else. */
+static bool has_directives(const yaml_event_t *event)
+{
+	return event->data.document_start.version_directive ||
+	       event->data.document_start.tag_directives.start !=
+		       event->data.document_start.tag_directives.end;
+}
+
 /* Walks the stream of documents, of which there may be one. */
 static struct config_node *read_stream(struct reading *r)
 {
@@ -249,8 +281,13 @@ static struct config_node *read_stream(struct reading *r)
 	while (ok && !is_end && (ok = next_event(r, &event))) {
 		switch ((int)event.type) {
 		case YAML_STREAM_START_EVENT:
-		case YAML_DOCUMENT_START_EVENT:
 		case YAML_DOCUMENT_END_EVENT:
+			break;
+		case YAML_DOCUMENT_START_EVENT:
+			ok = !has_directives(&event);
+			if (!ok)
+				config_fail(r->errors, line_of(&event), NULL,
+					"directives are not supported");
 			break;
 		case YAML_STREAM_END_EVENT:
 			is_end = true;
@@ -280,6 +317,7 @@ struct config_node *config_node_parse(const char *text, size_t n, struct config_
 	}
 	if (!yaml_parser_initialize(&r.parser))
 		abort(); /* out of memory */
+	yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, n);
 	root = read_stream(&r);
 	yaml_parser_delete(&r.parser);
