@@ -9,6 +9,7 @@
 #include <event2/buffer.h>
 
 #include "protocols/dav_private.h"
+#include "protocols/dav_properties.h"
 #include "protocols/http_condition.h"
 #include "protocols/http_date.h"
 #include "protocols/http_host.h"
@@ -52,28 +53,65 @@ void dav_answer_condition(
 	evbuffer_free(body);
 }
 
+/* Text of several lines. */
+static void add_lines(struct evbuffer *body, const char *text)
+{
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+		char *line = xstrndup(text, n);
+
+		markup_add_text(body, line);
+		free(line);
+		text += n + (text[n] == '\n');
+		if (*text)
+			markup_add(body, "\n");
+	}
+}
+
+/* The element is ours; in it are the messages about the configuration. */
+static void answer_problem(struct http_request *request)
+{
+	struct evbuffer *body = evbuffer_new();
+
+	if (!body)
+		abort();
+	markup_add(body, DAV_XML_HEAD "<D:error xmlns:D=\"DAV:\"><N:valid-configuration "
+				      "xmlns:N=\"" DAV_NVRD_SPACE "\">");
+	add_lines(body, tree_problem(dav_get_tree()));
+	markup_add(body, "</N:valid-configuration></D:error>\n");
+	http_answer(request, 422, DAV_CONTENT_TYPE, body);
+	evbuffer_free(body);
+}
+
 void dav_answer_error(struct http_request *request, int error)
 {
 	static const struct {
 		int error, status;
 		const char *words;
 	} rows[] = {
-		{EACCES,        403, "this user's role does not allow it"                                    },
+		{EACCES,        403, "this user's role does not allow it"                                                },
 		{ EPERM,        403,
-                 "recordings are as the camera made them: they can be read, locked and deleted, nothing else"},
-		{ EINVAL,       403, "a file cannot have this name"                                          },
-		{ ENAMETOOLONG, 403, "a file cannot have a name as long as this"                             },
-		{ EXDEV,        403, "recordings and uploads cannot be copied into each other"               },
-		{ ELOOP,        403, "a collection cannot be put into itself"                                },
-		{ EISDIR,       405, "this is a collection"                                                  },
-		{ ENOTDIR,      409, "the collection that it is to be in does not exist"                     },
-		{ EBUSY,        409, "it is being read or written"                                           },
-		{ EEXIST,       412, "there is something of this name"                                       },
-		{ ESTALE,       412, "it is not what it was"                                                 },
+                 "recordings are as the camera made them: they can be read, locked and deleted, nothing else"            },
+		{ EINVAL,       403, "a file cannot have this name"                                                      },
+		{ ENAMETOOLONG, 403, "a file cannot have a name as long as this"                                         },
+		{ ENOTSUP,      403,
+                 "the configuration's own file and those of cameras can be written, and the latter deleted, nothing else"},
+		{ EXDEV,        403,
+                 "recordings, uploads and the configuration cannot be copied into each other"                            },
+		{ ELOOP,        403, "a collection cannot be put into itself"                                            },
+		{ EISDIR,       405, "this is a collection"							      },
+		{ ENOTDIR,      409, "the collection that it is to be in does not exist"                                 },
+		{ EBUSY,        409, "it is being read or written"                                                       },
+		{ EEXIST,       412, "there is something of this name"                                                   },
+		{ ESTALE,       412, "it is not what it was"							     },
 	};
 
 	if (error == -ENOSPC || error == -EDQUOT) {
 		dav_answer_condition(request, 507, "sufficient-disk-space", NULL);
+		return;
+	}
+	if (error == -EBADMSG) {
+		answer_problem(request);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {

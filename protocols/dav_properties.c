@@ -246,7 +246,8 @@ void dav_select(struct dav_selection *ret, const struct dav_query *query, const 
 /* "/uploads" itself always stays. */
 static bool dav_is_writable(const struct tree_entry *e)
 {
-	return strncmp(e->path, "/uploads/", strlen("/uploads/")) == 0;
+	return strncmp(e->path, "/uploads/", strlen("/uploads/")) == 0 ||
+	       (e->kind == TREE_FILE && strncmp(e->path, "/config/", strlen("/config/")) == 0);
 }
 
 /* What SEARCH can be asked of. */

@@ -24,6 +24,13 @@ static void put_on_gone(void *context)
 	free(p);
 }
 
+static uint64_t put_limit(const struct dav_put *p)
+{
+	uint64_t limit = tree_put_limit(p->check.path);
+
+	return limit < dav_get_put_limit() ? limit : dav_get_put_limit();
+}
+
 /* What the target must be in the end, too. */
 static const char *put_expected_etag(const struct dav_put *p)
 {
@@ -61,7 +68,7 @@ static void put_on_begun(void *arg)
 {
 	struct dav_put *p = arg;
 
-	http_receive(p->check.request, dav_get_put_limit(), put_on_body);
+	http_receive(p->check.request, put_limit(p), put_on_body);
 }
 
 static void put_on_drained(void *arg)
@@ -81,7 +88,8 @@ static void put_on_end(void *arg, int error, bool created, const struct tree_ent
 		dav_answer_error(request, error);
 		return;
 	}
-	http_add_field(request, "ETag", "%s", entry->etag);
+	if (*entry->etag)
+		http_add_field(request, "ETag", "%s", entry->etag);
 	http_answer(request, created ? 201 : 204, NULL, NULL);
 }
 
@@ -124,9 +132,9 @@ void dav_put(struct http_request *request)
 		dav_answer_error(request, error);
 	else if (http_field(request, "Content-Range").p)
 		http_answer_error(request, 400, "files are written as a whole");
-	else if (bytes != HTTP_UNKNOWN && bytes > dav_get_put_limit())
+	else if (bytes != HTTP_UNKNOWN && bytes > put_limit(p))
 		http_answer_error(request, 413, "files may have %llu bytes here",
-			(unsigned long long)dav_get_put_limit());
+			(unsigned long long)put_limit(p));
 	else if (http_tree_wants_collection(request))
 		http_answer_error(request, 409, "this is the name of a collection");
 	else

@@ -548,11 +548,12 @@ static void on_modified(void *arg, int error, bool created)
 static void run_mfmt(struct ftp_session *s, const char *argument)
 {
 	const char *path;
+	int error;
 
 	if (ftp_argument_time(&s->time_us, argument, &path) < 0 || *path++ != ' ' || !*path) {
 		ftp_finish(s, 501, "A time such as 20261120143000, and a name.");
-	} else if (ftp_path_resolve(s->path, s->home, s->cwd, path) < 0) {
-		ftp_finish_error(s, -ENAMETOOLONG);
+	} else if ((error = ftp_path_resolve(s->path, s->home, s->cwd, path)) < 0) {
+		ftp_finish_error(s, error);
 	} else if (!is_locked(s, s->path, LOCK_SELF)) {
 		started(s, tree_set_modified(
 				   s->server->tree, s->path, s->time_us, s->user, on_modified, s));
@@ -794,6 +795,8 @@ static const char *pass_options(const char *argument)
 
 static void run(struct ftp_session *s, const struct ftp_method *method, const char *argument)
 {
+	int error = 0;
+
 	if (method->needs & HAS_OPTIONS)
 		argument = pass_options(argument);
 	if (method->needs & NEEDS_LOGIN && s->state != FTP_READY)
@@ -801,8 +804,8 @@ static void run(struct ftp_session *s, const struct ftp_method *method, const ch
 	else if (method->needs & NEEDS_ARGUMENT && !*argument)
 		ftp_reply(s, 501, "Something is missing behind it.");
 	else if (method->needs & NEEDS_PATH &&
-		 ftp_path_resolve(s->path, s->home, s->cwd, argument) < 0)
-		ftp_reply(s, 553, "A file cannot have a name as long as this.");
+		 (error = ftp_path_resolve(s->path, s->home, s->cwd, argument)) < 0)
+		ftp_finish_error(s, error);
 	else
 		method->run(s, argument);
 }

@@ -29,6 +29,11 @@ static int path_add(char ret[FTP_PATH_BYTES], const char *path)
 	return 0;
 }
 
+bool ftp_path_is_hidden(const char *path)
+{
+	return tree_name_is_within(path, "/config");
+}
+
 int ftp_path_resolve(
 	char ret[FTP_PATH_BYTES], const char *home, const char *cwd, const char *argument)
 {
@@ -47,7 +52,7 @@ int ftp_path_resolve(
 		error = path_add(ret, path);
 	if (!error && !*ret)
 		memcpy(ret, "/", 2);
-	return error;
+	return !error && ftp_path_is_hidden(ret) ? -ENOENT : error;
 }
 
 bool ftp_path_matches(const char *pattern, const char *name)

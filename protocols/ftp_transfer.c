@@ -346,8 +346,10 @@ static void list_on_page(
 		transfer_cut(s, 451, "The storage has failed, or is busy.");
 		return;
 	}
-	for (size_t i = 0; i < n; i++)
-		list_add(s, out, &entries[i], now_us);
+	for (size_t i = 0; i < n; i++) {
+		if (!ftp_path_is_hidden(entries[i].path))
+			list_add(s, out, &entries[i], now_us);
+	}
 	if (n)
 		(void)snprintf(t->after, sizeof(t->after), "%s", entries[n - 1].name);
 	t->last = !more || !n;

@@ -304,6 +304,10 @@ static void http_file_refuse(struct http_file *f, int error, const struct tree_e
 {
 	if (error == -EMEDIUMTYPE)
 		http_tree_answer_mismatch(f->request, entry);
+	else if (error == -EBADMSG)
+		http_answer_error(f->request, 409,
+			"the file cannot be shown, since what of it is secret cannot be told: %s",
+			tree_problem(http_files_tree));
 	else
 		http_tree_answer_error(f->request, error);
 }

@@ -24,7 +24,6 @@
 #include "protocols/prometheus.h"
 #include "protocols/rtsp_server.h"
 #include "protocols/web.h"
-#include "server/base/audit.h"
 #include "server/base/auth.h"
 #include "server/base/certificate.h"
 #include "server/base/config.h"
@@ -36,8 +35,8 @@
 #include "server/base/scrypt.h"
 #include "server/base/tls.h"
 #include "server/base/wall_clock.h"
-#include "server/base/worker.h"
 #include "server/cameras.h"
+#include "server/configuration.h"
 #include "server/rescan.h"
 #include "server/retention_plan.h"
 #include "storage/catalogue.h"
@@ -81,6 +80,13 @@ static const struct http_route routes[] = {
 	{ "/uploads/",    HTTP_MOVE,      ROLE_VIEWER, dav_move        },
 	{ "/uploads/",    HTTP_LOCK,      ROLE_VIEWER, dav_lock        },
 	{ "/uploads/",    HTTP_UNLOCK,    ROLE_VIEWER, dav_unlock      },
+	{ "/config/",     HTTP_GET,       ROLE_ADMIN,  http_files_get  },
+	{ "/config/",     HTTP_PROPFIND,  ROLE_ADMIN,  dav_propfind    },
+	{ "/config/",     HTTP_PUT,       ROLE_ADMIN,  dav_put         },
+	{ "/config/",     HTTP_DELETE,    ROLE_ADMIN,  dav_delete      },
+	{ "/config/",     HTTP_COPY,      ROLE_ADMIN,  dav_copy        },
+	{ "/config/",     HTTP_LOCK,      ROLE_ADMIN,  dav_lock        },
+	{ "/config/",     HTTP_UNLOCK,    ROLE_ADMIN,  dav_unlock      },
 	{ "/",            HTTP_PROPFIND,  ROLE_VIEWER, dav_propfind    },
 	{ "/",            HTTP_SEARCH,    ROLE_VIEWER, dav_search      },
 	{ "/",            HTTP_GET,       ROLE_VIEWER, web_get         },
@@ -104,7 +110,7 @@ struct nvrd {
 	struct http_server *http, *https;
 	struct rtsp_server *rtsp;
 	struct ftp_server *ftp;
-	struct worker *loader; /* reads the configuration again */
+	struct configuration *configuration; /* NULL in the demo */
 	struct event *signals[4];
 	struct event *stop_timer;
 	bool stopping;
@@ -181,46 +187,7 @@ static void nvrd_replace_tls(struct nvrd *nvrd, struct tls_server **tls, const c
 	*tls = NULL;
 }
 
-/* --- reload --- */
-
-struct reload_job {
-	struct worker_job job;
-	struct nvrd *nvrd;
-	char *file;
-	char *own_certificate; /* that is used when none is named; or NULL */
-	struct config *config; /* the result, or NULL and errors */
-	char *errors;
-	struct tls_server *own; /* or NULL */
-	char *why_not;
-};
-
-static void reload_run(struct worker_job *job)
-{
-	struct reload_job *reload = CONTAINER_OF(job, struct reload_job, job);
-
-	reload->config = config_load(reload->file, &reload->errors);
-	if (reload->config && !reload->config->tls.server && reload->own_certificate)
-		reload->own = certificate_open(reload->own_certificate, &reload->why_not);
-}
-
-static void reload_free(struct reload_job *reload)
-{
-	tls_server_free(reload->own);
-	free(reload->why_not);
-	free(reload->own_certificate);
-	free(reload->errors);
-	free(reload->file);
-	free(reload);
-}
-
-/* Logs each line of a message of several lines. */
-static void log_lines(enum log_level level, char *text)
-{
-	char *save = NULL;
-
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		log_write(level, NULL, "%s", line);
-}
+/* --- the configuration in force --- */
 
 static void nvrd_apply_to_http(const struct nvrd *nvrd)
 {
@@ -238,11 +205,26 @@ static void nvrd_apply_to_tree(struct nvrd *nvrd)
 	dav_set_put_limit(nvrd->config->storage.max_upload_bytes);
 }
 
-static void nvrd_apply(struct nvrd *nvrd, struct config *config)
+static void nvrd_apply_tls(struct nvrd *nvrd)
 {
-	struct config *before = nvrd->config;
-	char *fixed = config_needs_restart(before, config);
+	struct config *config = nvrd->config;
+	char *own = config->tls.certificate ? NULL : nvrd_own_certificate(nvrd);
 
+	nvrd_replace_tls(nvrd, &config->tls.server, own ? own : config->tls.certificate);
+	free(own);
+}
+
+static void nvrd_apply(void *arg, struct config *config)
+{
+	struct nvrd *nvrd = arg;
+	struct config *before = nvrd->config;
+	char *fixed;
+
+	if (nvrd->stopping) {
+		config_free(config);
+		return;
+	}
+	fixed = config_needs_restart(before, config);
 	if (fixed)
 		log_warn(NULL, "%s: changes of %s need a restart", config->file, fixed);
 	free(fixed);
@@ -256,64 +238,26 @@ static void nvrd_apply(struct nvrd *nvrd, struct config *config)
 	uploads_apply(nvrd->uploads, config);
 	nvrd_apply_to_tree(nvrd);
 	nvrd_apply_to_http(nvrd);
-	nvrd_replace_tls(nvrd, &config->tls.server, config->tls.certificate);
+	nvrd_apply_tls(nvrd);
 	ftp_server_apply(nvrd->ftp, &before->users, &config->users);
 	config_free(before);
-	audit(&(struct audit_actor){ .protocol = "signal" }, "configuration", "%s: applied",
-		config->file);
 }
 
-/* Without users only loopback is safe; a reload cannot move the listeners there. */
-static bool reload_is_safe(const struct nvrd *nvrd, const struct config *config)
+/* NULL while nobody listens by TLS. */
+static char *nvrd_on_certificate(void *arg)
 {
-	return !TAILQ_EMPTY(&config->users) || TAILQ_EMPTY(&nvrd->config->users);
-}
+	const struct nvrd *nvrd = arg;
 
-static void reload_done(struct worker_job *job)
-{
-	struct reload_job *reload = CONTAINER_OF(job, struct reload_job, job);
-	struct nvrd *nvrd = reload->nvrd;
-	bool applied = false;
-
-	if (!reload->config) {
-		log_lines(LOG_ERROR, reload->errors);
-		log_error(NULL, "%s: not applied, the former configuration stays", reload->file);
-	} else if (nvrd->stopping) {
-		config_free(reload->config);
-	} else if (!reload_is_safe(nvrd, reload->config)) {
-		log_error(
-			NULL, "%s: not applied: removing all users needs a restart", reload->file);
-		config_free(reload->config);
-	} else {
-		nvrd_apply(nvrd, reload->config);
-		nvrd_replace_tls(nvrd, &reload->own, reload->own_certificate);
-		if (reload->why_not)
-			log_error(NULL, "TLS: %s: the former certificate stays", reload->why_not);
-		applied = true;
-	}
-	metric_add(metric_get(METRIC_CONFIG_RELOADS, applied ? "applied" : "refused"), 1);
-	reload_free(reload);
+	return nvrd->tls ? nvrd_own_certificate(nvrd) : NULL;
 }
 
 static void nvrd_on_hangup(evutil_socket_t fd, short what, void *arg)
 {
 	struct nvrd *nvrd = arg;
-	struct reload_job *reload;
 
 	(void)fd, (void)what;
-	if (!nvrd->file || nvrd->stopping)
-		return;
-	reload = xcalloc(1, sizeof(*reload));
-	reload->job.run = reload_run;
-	reload->job.done = reload_done;
-	reload->nvrd = nvrd;
-	reload->file = xstrdup(nvrd->file);
-	if (nvrd->tls)
-		reload->own_certificate = nvrd_own_certificate(nvrd);
-	if (worker_post(nvrd->loader, &reload->job) < 0) {
-		log_warn(NULL, "%s: a reload is under way already", nvrd->file);
-		reload_free(reload);
-	}
+	if (nvrd->configuration && !nvrd->stopping)
+		configuration_reload(nvrd->configuration);
 }
 
 /* --- the end --- */
@@ -456,6 +400,9 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	http_files_set_tree(nvrd->tree);
 	hls_recorded_set_tree(nvrd->tree);
 	dav_set_tree(nvrd->tree);
+	if (nvrd->file)
+		nvrd->configuration = configuration_new(nvrd->config, nvrd->tree,
+			&(struct configuration_owner){ nvrd_apply, nvrd_on_certificate, nvrd });
 	return 0;
 }
 
@@ -561,10 +508,10 @@ static void nvrd_fini(struct nvrd *nvrd)
 	redate_free(nvrd->redate);
 	retention_free(nvrd->retention);
 	recovery_free(nvrd->recovery);
+	configuration_free(nvrd->configuration);
 	tree_free(nvrd->tree);
 	volume_close(nvrd->volume);
 	catalogue_close(nvrd->catalogue);
-	worker_free(nvrd->loader);
 	for (size_t i = 0; i < ARRAY_LENGTH(nvrd->signals); i++)
 		reactor_timer_free(&nvrd->signals[i]);
 	reactor_timer_free(&nvrd->stop_timer);
@@ -585,7 +532,6 @@ static int nvrd_run(struct nvrd *nvrd)
 	reactor_init();
 	metric_set(metric_get(METRIC_BUILD_INFO, NVRD_VERSION), 1);
 	nvrd->stop_timer = reactor_timer_new(nvrd_on_stop_timer, nvrd);
-	nvrd->loader = worker_new("config", 1, 1 << 20);
 	failed = nvrd_open_storage(nvrd) < 0 || nvrd_listen(nvrd) < 0;
 	if (!failed) {
 		nvrd_watch_signals(nvrd);

@@ -11,14 +11,9 @@
 #include "storage/tree_private.h"
 
 enum {
-	BATCH = 500
+	BATCH = 500,
+	TREE_CONFIG_DEPTH = 2
 };
-struct tree_file {
-	struct volume_reader *reader;
-	struct clip_file *clip; /* or this */
-	uint64_t bytes;
-};
-
 static void tree_on_created(void *arg, const char *path)
 {
 	const struct tree *tree = arg;
@@ -59,6 +54,17 @@ struct locks *tree_locks(struct tree *tree)
 void tree_set_reserve(struct tree *tree, const struct config_share *reserve)
 {
 	tree_folder_set_reserve(tree->uploads, reserve);
+}
+
+void tree_set_config(struct tree *tree, tree_config_post_fn *post, void *arg)
+{
+	tree->config_post = post;
+	tree->config_arg = arg;
+}
+
+const char *tree_problem(const struct tree *tree)
+{
+	return tree->problem ? tree->problem : "";
 }
 
 /* --- paths --- */
@@ -134,13 +140,15 @@ static bool tree_parse_view(struct clip_wish *ret, const char *query)
 	return clip_time_parse(&ret->origin_us, &query) && !*query;
 }
 
-static bool tree_is_upload(const char *text)
+/* Whether it is that folder at the root, or may be something in it. */
+static bool tree_is_in(const char *text, const char *folder, size_t depth)
 {
-	static const char uploads[] = "/" TREE_UPLOADS;
+	size_t n = strlen(folder);
 
-	return !strcmp(text, uploads) ||
-	       (tree_name_is_within(text, uploads) &&
-		       tree_name_path_is_fine(text + sizeof(uploads), TREE_FOLDER_DEPTH));
+	if (text[0] != '/' || strncmp(text + 1, folder, n) != 0)
+		return false;
+	text += 1 + n;
+	return !*text || (*text == '/' && tree_name_path_is_fine(text + 1, depth));
 }
 
 struct tree_path tree_parse(const char *text)
@@ -150,10 +158,10 @@ struct tree_path tree_parse(const char *text)
 	const char *at, *slash, *end = text + path.bytes;
 	size_t n;
 
-	if (tree_is_upload(text)) {
+	if (tree_is_in(text, TREE_UPLOADS, TREE_FOLDER_DEPTH))
 		path.place = PLACE_UPLOADS;
-		return path;
-	}
+	else if (tree_is_in(text, TREE_CONFIG, TREE_CONFIG_DEPTH))
+		path.place = PLACE_CONFIG;
 
 	if (!strcmp(text, "/"))
 		path.place = PLACE_ROOT;
@@ -198,6 +206,8 @@ bool tree_may_see(const struct tree_path *path, const char *text, const struct a
 	char name[TREE_NAME_BYTES + 1];
 	const char *top;
 
+	if (path->place == PLACE_CONFIG)
+		return auth_may_configure(user);
 	if (path->place != PLACE_UPLOADS)
 		return !path->camera[0] || auth_may_see(user, path->camera);
 	if (!strcmp(text, "/" TREE_UPLOADS))
@@ -290,6 +300,7 @@ void tree_cancel(struct tree_request *request)
 	tree_folder_cancel(request->folder);
 	catalogue_resource_cancel(request->resource);
 	clip_cancel(request->clip);
+	tree_config_cancel(request->config);
 	volume_reader_free(request->reader);
 	tree_request_end(request);
 }
@@ -345,7 +356,8 @@ struct tree_request *tree_request_new(
 /* The query may have been refused because the catalogue's queue is full. */
 struct tree_request *tree_request_started(struct tree_request *request)
 {
-	if (!request->query && !request->folder && !request->clip && !request->answer_timer)
+	if (!request->query && !request->folder && !request->clip && !request->config &&
+		!request->answer_timer)
 		tree_request_fail_soon(request);
 	return request;
 }
@@ -537,6 +549,9 @@ struct tree_request *tree_find(struct tree *tree, const char *path, const struct
 		request->folder =
 			tree_folder_find(tree->uploads, path, uploads_on_entries, request);
 		break;
+	case PLACE_CONFIG:
+		tree_config_find(request);
+		break;
 	case PLACE_CLIP:
 	case PLACE_VIEW:
 		request_make_clip(request);
@@ -547,7 +562,7 @@ struct tree_request *tree_find(struct tree *tree, const char *path, const struct
 
 /* --- list --- */
 
-static void list_tell(
+void tree_request_tell_list(
 	struct tree_request *request, const struct tree_entry *entries, size_t n, bool more)
 {
 	tree_request_end(request);
@@ -566,7 +581,7 @@ static void list_on_segments(void *arg, int error, const struct catalogue_segmen
 	entries = xcalloc(n, sizeof(*entries));
 	for (size_t i = 0; i < n; i++)
 		entry_of_segment(&entries[i], &rows[i]);
-	list_tell(request, entries, n, n == BATCH);
+	tree_request_tell_list(request, entries, n, n == BATCH);
 	free(entries);
 }
 
@@ -591,23 +606,24 @@ static void list_on_names(void *arg, int error, const char *const *names, size_t
 		if (!more)
 			entry_of_collection(&entries[used++], request->text, names[i]);
 	}
-	list_tell(request, entries, used, more);
+	tree_request_tell_list(request, entries, used, more);
 	free(entries);
 }
 
 static void list_on_root(evutil_socket_t fd, short what, void *arg)
 {
-	static const char *const names[] = { "recordings", TREE_UPLOADS };
+	static const char *const names[] = { TREE_CONFIG, "recordings", TREE_UPLOADS };
 	struct tree_entry entries[ARRAY_LENGTH(names)];
 	struct tree_request *request = arg;
+	bool configures = request->tree->config_post && auth_may_configure(request->user);
 	size_t n = 0;
 
 	(void)fd, (void)what;
-	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+	for (size_t i = configures ? 0 : 1; i < ARRAY_LENGTH(names); i++) {
 		if (!request->after || strcmp(names[i], request->after) > 0)
 			entry_of_collection(&entries[n++], "/", names[i]);
 	}
-	list_tell(request, entries, n, false);
+	tree_request_tell_list(request, entries, n, false);
 }
 
 static void list_on_file(void *arg, int error, const struct catalogue_segment *rows, size_t n)
@@ -649,6 +665,9 @@ struct tree_request *tree_list(struct tree *tree, const char *path, const char *
 	case PLACE_UPLOADS:
 		request->folder = tree_folder_list(
 			tree->uploads, path, after, BATCH, user, uploads_on_entries, request);
+		break;
+	case PLACE_CONFIG:
+		tree_config_list(request);
 		break;
 	case PLACE_CLIP:
 	case PLACE_VIEW:
@@ -790,6 +809,8 @@ struct tree_request *tree_open(struct tree *tree, const char *path, const struct
 			open_on_segments, request);
 	else if (request->path.place == PLACE_UPLOADS)
 		request->folder = tree_folder_find(tree->uploads, path, open_on_upload, request);
+	else if (request->path.place == PLACE_CONFIG)
+		tree_config_open(request);
 	else if (request->path.place == PLACE_CLIP || request->path.place == PLACE_VIEW)
 		request_make_clip(request);
 	else
@@ -804,6 +825,10 @@ int tree_file_read(struct tree_file *file, uint64_t offset, size_t n,
 		n = 0;
 	else if (n > file->bytes - offset)
 		n = (size_t)(file->bytes - offset);
+	if (file->config) {
+		tree_config_file_read(file->config, offset, n, on_data, arg);
+		return 0;
+	}
 	if (file->clip) {
 		clip_file_read(file->clip, offset, n, on_data, arg);
 		return 0;
@@ -817,6 +842,7 @@ void tree_file_close(struct tree_file *file)
 		return;
 	volume_reader_free(file->reader);
 	clip_file_close(file->clip);
+	tree_config_file_close(file->config);
 	free(file);
 }
 

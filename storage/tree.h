@@ -16,7 +16,7 @@ struct evbuffer;
 
 /*
  * The one tree of names (DESIGN section 5) under every protocol that names things: look-up, listing,
- * reading, changing. Recordings and uploads are in it. Paths are decoded, start with '/', have no dot segments and no
+ * reading, changing. Recordings, uploads and the configuration are in it. Paths are decoded, start with '/', have no dot segments and no
  * trailing '/' but for the root. Asynchronous: callbacks on the reactor, never before the call returned.
  * What a user may not see does not exist for him.
  *
@@ -112,8 +112,11 @@ int tree_may_clear(
  * error: as tree_may_change() says; -ENOENT: what is to be changed is not there; -ENOTDIR: the collection that it
  * shall be put into is not there; -EEXIST; -ENOSPC; -EBUSY: somebody reads or writes it; -EXDEV: recordings and
  * uploads do not mix; -ELOOP: a collection into itself, or too deep; -EAGAIN; -EIO. `created`: there was nothing before.
+ * Of the configuration also -ENOTSUP: this of it cannot be changed; -EBADMSG: it would not be valid, tree_problem().
  */
 typedef void tree_changed_fn(void *arg, int error, bool created);
+/* What is wrong with the configuration, or with showing it, lines such as "nvrd.yaml:3: …": during a callback with -EBADMSG. */
+const char *tree_problem(const struct tree *tree);
 struct tree_request *tree_make_collection(struct tree *tree, const char *path,
 	const struct auth_user *user, tree_changed_fn *done, void *arg) MUST_CHECK;
 /* With all that is in it, at once or not at all. */
@@ -148,11 +151,16 @@ struct tree_put_events {
 	void (*on_begun)(void *arg);   /* nothing speaks against it: it may be written */
 	void (*on_drained)(void *arg); /* tree_put_write() said no, and may be called again */
 	/*
-	 * It is whole, synced and there; or error < 0 at any moment, as of a change, and -EISDIR, -ESTALE: the target
+	 * It is whole, synced and there (a configuration: and applied; its entry has no ETag when it is not what was written); or error < 0 at any moment, as of a change, and -EISDIR, -ESTALE: the target
 	 * is not what it had to be; -ERANGE: it has not so many bytes to keep. The put is gone after this.
 	 */
 	void (*on_end)(void *arg, int error, bool created, const struct tree_entry *entry);
 };
+enum {
+	TREE_CONFIG_BYTES = 1 << 20 /* the largest file of a configuration */
+};
+/* How many bytes a file may have there at most, whoever writes it. */
+uint64_t tree_put_limit(const char *path);
 #define TREE_KEEP_ALL UINT64_MAX
 /*
  * Begins, with so many bytes announced (0: unknown); before them come the first `keep` of what is there, or all of it, be it

@@ -5,6 +5,7 @@
 
 #include "server/base/memory.h"
 #include "storage/tree_private.h"
+#include "storage/tree_put.h"
 
 /* Whether the path is something that can be changed by this user, as recordings can but for being deleted. */
 static int tree_may(const char *text, const struct auth_user *user, bool delete)
@@ -17,10 +18,13 @@ static int tree_may(const char *text, const struct auth_user *user, bool delete)
 		return delete ? -ENOENT : -EACCES;
 	if (path.place == PLACE_NONE && delete)
 		return -ENOENT;
-	if (path.place == PLACE_NONE && tree_name_is_within(text, "/" TREE_UPLOADS))
+	if (path.place == PLACE_NONE && (tree_name_is_within(text, "/" TREE_UPLOADS) ||
+						tree_name_is_within(text, "/" TREE_CONFIG)))
 		return -EINVAL;
 	if (path.place == PLACE_UPLOADS)
 		return strcmp(text, "/" TREE_UPLOADS) ? 0 : -EPERM;
+	if (path.place == PLACE_CONFIG) /* the keeper knows more */
+		return strcmp(text, "/" TREE_CONFIG) ? 0 : -ENOTSUP;
 	return path.place == PLACE_FILE && delete ? 0 : -EPERM;
 }
 
@@ -28,6 +32,14 @@ int tree_may_change(const struct tree *tree, const char *path, const struct auth
 {
 	(void)tree;
 	return tree_may(path, user, false);
+}
+
+/* What a configuration has nothing of. */
+static int tree_may_in_uploads(const char *path, const struct auth_user *user)
+{
+	int error = tree_may(path, user, false);
+
+	return !error && tree_parse(path).place == PLACE_CONFIG ? -ENOTSUP : error;
 }
 
 int tree_may_delete(const struct tree *tree, const char *path, const struct auth_user *user)
@@ -87,7 +99,7 @@ struct tree_request *tree_make_collection(struct tree *tree, const char *path,
 	const struct auth_user *user, tree_changed_fn *done, void *arg)
 {
 	struct tree_request *request =
-		change_new(tree, path, user, tree_may(path, user, false), done, arg);
+		change_new(tree, path, user, tree_may_in_uploads(path, user), done, arg);
 
 	if (!request->error)
 		request->folder = tree_folder_make(tree->uploads, path, change_on_folder, request);
@@ -145,6 +157,8 @@ struct tree_request *tree_delete(struct tree *tree, const char *path, const stru
 	if (!request->error && request->path.place == PLACE_FILE)
 		request->query = catalogue_find(tree->catalogue, tree_request_volume_path(request),
 			delete_on_segments, request);
+	else if (!request->error && request->path.place == PLACE_CONFIG)
+		tree_config_remove(request);
 	else if (!request->error)
 		request->folder =
 			tree_folder_delete(tree->uploads, path, change_on_folder, request);
@@ -155,7 +169,7 @@ struct tree_request *tree_remove_collection(struct tree *tree, const char *path,
 	const struct auth_user *user, tree_changed_fn *done, void *arg)
 {
 	struct tree_request *request =
-		change_new(tree, path, user, tree_may(path, user, false), done, arg);
+		change_new(tree, path, user, tree_may_in_uploads(path, user), done, arg);
 
 	if (!request->error)
 		request->folder =
@@ -176,7 +190,7 @@ struct tree_request *tree_set_modified(struct tree *tree, const char *path, int6
 	const struct auth_user *user, tree_changed_fn *done, void *arg)
 {
 	struct tree_request *request =
-		change_new(tree, path, user, tree_may(path, user, false), done, arg);
+		change_new(tree, path, user, tree_may_in_uploads(path, user), done, arg);
 
 	if (!request->error)
 		request->folder = tree_folder_set_modified(
@@ -192,6 +206,11 @@ int tree_may_copy(const struct tree *tree, const char *from, const char *to, uns
 
 	if (!tree_may_see(&source, from, user) || source.place == PLACE_NONE)
 		return error == -EACCES ? error : -ENOENT;
+	if ((source.place == PLACE_CONFIG || target.place == PLACE_CONFIG) && !error) {
+		if (source.place != target.place)
+			return -EXDEV;
+		return flags & TREE_MOVE ? -ENOTSUP : strcmp(from, to) ? 0 : -ELOOP;
+	}
 	if (source.place != PLACE_UPLOADS && error != -EACCES)
 		return flags & TREE_MOVE || target.place != PLACE_UPLOADS ? -EPERM : -EXDEV;
 	if (!error && flags & TREE_MOVE)
@@ -209,7 +228,9 @@ struct tree_request *tree_copy(struct tree *tree, const char *from, const char *
 
 	request->to = xstrdup(to);
 	request->flags = flags;
-	if (!request->error)
+	if (!request->error && request->path.place == PLACE_CONFIG)
+		tree_config_copy(request);
+	else if (!request->error)
 		request->folder =
 			tree_folder_copy(tree->uploads, from, to, flags, change_on_folder, request);
 	return tree_request_started(request);
@@ -231,8 +252,42 @@ struct tree_put *tree_put(struct tree *tree, const char *path, uint64_t bytes, u
 		*error = refused;
 		return NULL;
 	}
-	put = tree_folder_put(tree->uploads, path, bytes, keep, events, arg);
+	if (tree_parse(path).place != PLACE_CONFIG)
+		put = tree_folder_put(tree->uploads, path, bytes, keep, events, arg);
+	else
+		put = keep ? NULL : tree_config_put(tree, path, user, events, arg);
 	if (!put)
 		*error = -EAGAIN;
 	return put;
+}
+
+bool tree_put_write(struct tree_put *put, struct evbuffer *data)
+{
+	return put->methods->write(put, data);
+}
+
+void tree_put_commit(struct tree_put *put, const char *etag)
+{
+	put->methods->commit(put, etag, false);
+}
+
+void tree_put_commit_part(struct tree_put *put, const char *etag)
+{
+	put->methods->commit(put, etag, true);
+}
+
+void tree_put_abort(struct tree_put *put)
+{
+	if (put)
+		put->methods->abort(put);
+}
+
+void tree_put_leave(struct tree_put *put)
+{
+	put->methods->leave(put);
+}
+
+uint64_t tree_put_limit(const char *path)
+{
+	return tree_parse(path).place == PLACE_CONFIG ? TREE_CONFIG_BYTES : UINT64_MAX;
 }

@@ -11,6 +11,7 @@
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
 #include "storage/tree_folder_private.h"
+#include "storage/tree_put.h"
 
 enum {
 	PUT_WAITING_BYTES = 256 << 10, /* beyond it the writer is to wait */
@@ -18,7 +19,8 @@ enum {
 };
 #define PUT_RETRY_US (INT64_C(50) * 1000)
 
-struct tree_put {
+struct folder_put {
+	struct tree_put put;   /* first */
 	struct worker_job job; /* the one that is under way */
 	struct tree_folder *folder;
 	/* reactor */
@@ -46,16 +48,16 @@ struct tree_put {
 	struct tree_entry entry;
 };
 
-static void put_go_on(struct tree_put *put);
+static void put_go_on(struct folder_put *put);
 
 /* --- on the thread --- */
 
-static const char *put_name(const struct tree_put *put)
+static const char *put_name(const struct folder_put *put)
 {
 	return strrchr(put->path, '/') + 1;
 }
 
-static int put_check_target(const struct tree_put *put)
+static int put_check_target(const struct folder_put *put)
 {
 	struct tree_entry target;
 	int error = tree_folder_look(&target, put->parent, put_name(put), put->path);
@@ -72,7 +74,7 @@ static int put_check_target(const struct tree_put *put)
 }
 
 /* Finds out how much there is to be kept. */
-static int put_open_source(struct tree_put *put)
+static int put_open_source(struct folder_put *put)
 {
 	struct stat st;
 
@@ -87,7 +89,7 @@ static int put_open_source(struct tree_put *put)
 	return put->keep > (uint64_t)st.st_size ? -ERANGE : 0;
 }
 
-static int put_open(struct tree_put *put)
+static int put_open(struct folder_put *put)
 {
 	const char *name;
 	int error = tree_folder_check_space(put->folder, put->bytes);
@@ -110,7 +112,7 @@ static int put_open(struct tree_put *put)
 
 static void put_open_run(struct worker_job *job)
 {
-	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+	struct folder_put *put = CONTAINER_OF(job, struct folder_put, job);
 
 	put->error = put_open(put);
 	put->bytes = 0;
@@ -119,7 +121,7 @@ static void put_open_run(struct worker_job *job)
 /* What is kept may be much: on the thread for what takes long. */
 static void put_keep_run(struct worker_job *job)
 {
-	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+	struct folder_put *put = CONTAINER_OF(job, struct folder_put, job);
 
 	put->error =
 		tree_folder_copy_content(put->folder, put->source, put->fd, put->keep, &put->stop);
@@ -129,7 +131,7 @@ static void put_keep_run(struct worker_job *job)
 	put->source = -1;
 }
 
-static int put_write(struct tree_put *put)
+static int put_write(struct folder_put *put)
 {
 	size_t n = evbuffer_get_length(put->data);
 	int error = tree_folder_check_space(put->folder, n);
@@ -149,7 +151,7 @@ static int put_write(struct tree_put *put)
 
 static void put_write_run(struct worker_job *job)
 {
-	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+	struct folder_put *put = CONTAINER_OF(job, struct folder_put, job);
 
 	put->error = put_write(put);
 	if (put->error && put->error != -ENOSPC)
@@ -157,7 +159,7 @@ static void put_write_run(struct worker_job *job)
 }
 
 /* Whoever looks for finished files shall know. */
-static int put_mark_part(const struct tree_put *put)
+static int put_mark_part(const struct folder_put *put)
 {
 	struct stat st;
 
@@ -167,7 +169,7 @@ static int put_mark_part(const struct tree_put *put)
 	return 0;
 }
 
-static int put_commit(struct tree_put *put)
+static int put_commit(struct folder_put *put)
 {
 	int error = put_check_target(put);
 
@@ -189,7 +191,7 @@ static int put_commit(struct tree_put *put)
 
 static void put_commit_run(struct worker_job *job)
 {
-	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+	struct folder_put *put = CONTAINER_OF(job, struct folder_put, job);
 
 	put->error = put_commit(put);
 }
@@ -197,7 +199,7 @@ static void put_commit_run(struct worker_job *job)
 /* The end of any: what did not become a file goes. */
 static void put_close_run(struct worker_job *job)
 {
-	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+	struct folder_put *put = CONTAINER_OF(job, struct folder_put, job);
 
 	if (put->fd >= 0)
 		close(put->fd);
@@ -213,7 +215,7 @@ static void put_close_run(struct worker_job *job)
 
 static void put_fini(void *object)
 {
-	struct tree_put *put = object;
+	struct folder_put *put = object;
 
 	evbuffer_free(put->waiting);
 	evbuffer_free(put->data);
@@ -225,7 +227,7 @@ static void put_fini(void *object)
 
 static void put_close_done(struct worker_job *job)
 {
-	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+	struct folder_put *put = CONTAINER_OF(job, struct folder_put, job);
 
 	if (put->aside)
 		tree_folder_reap(put->folder, put->aside);
@@ -234,7 +236,7 @@ static void put_close_done(struct worker_job *job)
 }
 
 /* Nobody is told anything any more. The queue keeps room for this. */
-static void put_close(struct tree_put *put)
+static void put_close(struct folder_put *put)
 {
 	reactor_timer_free(&put->retry_timer);
 	put->job = (struct worker_job){ .run = put_close_run, .done = put_close_done };
@@ -246,7 +248,7 @@ static void put_close(struct tree_put *put)
 
 static void put_done(struct worker_job *job)
 {
-	struct tree_put *put = CONTAINER_OF(job, struct tree_put, job);
+	struct folder_put *put = CONTAINER_OF(job, struct folder_put, job);
 	const struct tree_put_events *events = put->events;
 	void *arg = put->arg;
 	bool whole = put->committing && job->run == put_commit_run;
@@ -267,8 +269,8 @@ static void put_done(struct worker_job *job)
 	}
 }
 
-static void put_post(
-	struct tree_put *put, struct worker *worker, void (*run)(struct worker_job *), size_t bytes)
+static void put_post(struct folder_put *put, struct worker *worker,
+	void (*run)(struct worker_job *), size_t bytes)
 {
 	put->job.run = run;
 	put->job.done = put_done;
@@ -279,7 +281,7 @@ static void put_post(
 }
 
 /* Copies what is kept; writes what waits; then commits, if that is wanted; then the writer may go on. */
-static void put_go_on(struct tree_put *put)
+static void put_go_on(struct folder_put *put)
 {
 	struct worker *quick = put->folder->quick;
 	size_t n;
@@ -308,11 +310,68 @@ static void put_on_retry(evutil_socket_t fd, short what, void *arg)
 	put_go_on(arg);
 }
 
+static struct folder_put *put_of(struct tree_put *put)
+{
+	return CONTAINER_OF(put, struct folder_put, put);
+}
+
+static bool folder_put_write(struct tree_put *tree_put, struct evbuffer *data)
+{
+	struct folder_put *put = put_of(tree_put);
+	size_t held;
+
+	(void)evbuffer_add_buffer(put->waiting, data);
+	put_go_on(put);
+	held = evbuffer_get_length(put->waiting);
+	if (!put->busy) /* the thread's queue is full */
+		held += evbuffer_get_length(put->data);
+	put->full = held >= PUT_WAITING_BYTES;
+	return !put->full;
+}
+
+static void folder_put_commit(struct tree_put *tree_put, const char *etag, bool part)
+{
+	struct folder_put *put = put_of(tree_put);
+
+	put->part = part;
+	put->etag = etag ? xstrdup(etag) : NULL;
+	put->committing = true;
+	put_go_on(put);
+}
+
+static void folder_put_abort(struct tree_put *tree_put)
+{
+	struct folder_put *put = put_of(tree_put);
+
+	put->aborted = true;
+	put->stop = true;
+	if (!put->busy)
+		put_close(put);
+}
+
+static void folder_put_leave(struct tree_put *tree_put)
+{
+	struct folder_put *put = put_of(tree_put);
+
+	if (put->committing)
+		put->left = true;
+	else
+		folder_put_abort(tree_put);
+}
+
+static const struct tree_put_methods put_methods = {
+	.write = folder_put_write,
+	.commit = folder_put_commit,
+	.abort = folder_put_abort,
+	.leave = folder_put_leave,
+};
+
 struct tree_put *tree_folder_put(struct tree_folder *folder, const char *path, uint64_t bytes,
 	uint64_t keep, const struct tree_put_events *events, void *arg)
 {
-	struct tree_put *put = xcalloc(1, sizeof(*put));
+	struct folder_put *put = xcalloc(1, sizeof(*put));
 
+	put->put.methods = &put_methods;
 	put->folder = folder;
 	put->path = xstrdup(path + 1);
 	put->events = events;
@@ -327,52 +386,8 @@ struct tree_put *tree_folder_put(struct tree_folder *folder, const char *path, u
 	put->retry_timer = reactor_timer_new(put_on_retry, put);
 	put_post(put, folder->quick, put_open_run, 0);
 	if (put->busy)
-		return put;
+		return &put->put;
 	reactor_timer_free(&put->retry_timer);
 	put_fini(put);
 	return NULL;
-}
-
-bool tree_put_write(struct tree_put *put, struct evbuffer *data)
-{
-	size_t held;
-
-	(void)evbuffer_add_buffer(put->waiting, data);
-	put_go_on(put);
-	held = evbuffer_get_length(put->waiting);
-	if (!put->busy) /* the thread's queue is full */
-		held += evbuffer_get_length(put->data);
-	put->full = held >= PUT_WAITING_BYTES;
-	return !put->full;
-}
-
-void tree_put_commit(struct tree_put *put, const char *etag)
-{
-	put->etag = etag ? xstrdup(etag) : NULL;
-	put->committing = true;
-	put_go_on(put);
-}
-
-void tree_put_commit_part(struct tree_put *put, const char *etag)
-{
-	put->part = true;
-	tree_put_commit(put, etag);
-}
-
-void tree_put_leave(struct tree_put *put)
-{
-	if (put->committing)
-		put->left = true;
-	else
-		tree_put_abort(put);
-}
-
-void tree_put_abort(struct tree_put *put)
-{
-	if (!put)
-		return;
-	put->aborted = true;
-	put->stop = true;
-	if (!put->busy)
-		put_close(put);
 }

@@ -9,10 +9,12 @@
 #include "storage/clip_name.h"
 #include "storage/locks.h"
 #include "storage/tree.h"
+#include "storage/tree_config.h"
 #include "storage/tree_folder.h"
 #include "storage/tree_name.h"
 
 #define TREE_UPLOADS "uploads"
+#define TREE_CONFIG "config"
 
 enum {
 	CAMERA_BYTES = 64,
@@ -25,6 +27,9 @@ struct tree {
 	struct tree_folder *uploads;
 	struct locks *locks;
 	struct clips *clips;
+	tree_config_post_fn *config_post; /* NULL: there is no configuration */
+	void *config_arg;
+	const char *problem; /* that is being told of */
 	struct log_name log;
 	size_t removing; /* recordings, by the volume */
 	bool freed;      /* waits for these */
@@ -39,8 +44,9 @@ enum tree_place {
 	PLACE_DAY,
 	PLACE_FILE,
 	PLACE_CLIP,
-	PLACE_VIEW,   /* of a file, with other decode times */
-	PLACE_UPLOADS /* or anything in it */
+	PLACE_VIEW,    /* of a file, with other decode times */
+	PLACE_UPLOADS, /* or anything in it */
+	PLACE_CONFIG   /* likewise */
 };
 
 struct tree_path {
@@ -66,6 +72,7 @@ struct tree_request {
 	struct catalogue_query *query;
 	struct tree_folder_request *folder;
 	struct clip_request *clip;
+	struct tree_config_job *config;
 	int error;                /* what is answered without asking anybody; 0: busy */
 	bool changing, cancelled; /* a change goes on without its caller */
 	struct volume_reader *reader;
@@ -82,6 +89,13 @@ struct tree_request {
 	struct reactor_dead dead;
 };
 
+struct tree_file {
+	struct volume_reader *reader;
+	struct clip_file *clip;          /* or this */
+	struct tree_config_file *config; /* or this */
+	uint64_t bytes;
+};
+
 struct tree_path tree_parse(const char *text);
 /* Whether the user may see what is in that part of the tree, be it there or not. */
 bool tree_may_see(const struct tree_path *path, const char *text, const struct auth_user *user);
@@ -93,6 +107,9 @@ struct tree_request *tree_request_new(
 struct tree_request *tree_request_started(struct tree_request *request);
 /* The path on the volume. */
 const char *tree_request_volume_path(const struct tree_request *request);
+/* Tells of the entries, and whether there are more behind them. */
+void tree_request_tell_list(
+	struct tree_request *request, const struct tree_entry *entries, size_t n, bool more);
 /* It is over, and freed later. */
 void tree_request_end(struct tree_request *request);
 void tree_request_fail(struct tree_request *request, int error);

@@ -84,6 +84,12 @@ struct locks *tree_locks(struct tree *tree)
 	return NULL; /* nothing is locked */
 }
 
+const char *tree_problem(const struct tree *tree)
+{
+	(void)tree;
+	return ""; /* there is no configuration */
+}
+
 char fake_tree_byte(uint64_t offset)
 {
 	return (char)(offset * 31 + (offset >> 8) * 7);

@@ -291,6 +291,11 @@ bool auth_may_see(const struct auth_user *user, const char *camera)
 	return false;
 }
 
+bool auth_may_configure(const struct auth_user *user)
+{
+	return !user || (user->role == ROLE_ADMIN && !user->cameras);
+}
+
 void auth_random_hex(char *ret, size_t n)
 {
 	unsigned char bytes[32];

@@ -123,6 +123,9 @@ bool auth_equal(const char *a, const char *b);
 /* Whether the user may see this camera; a NULL user (no users configured) may see all. */
 bool auth_may_see(const struct auth_user *user, const char *camera);
 
+/* Whether the user may see and change the configuration: an admin who may see all cameras; also NULL. */
+bool auth_may_configure(const struct auth_user *user);
+
 /* n random bytes as 2n hex digits and NUL. */
 void auth_random_hex(char *ret, size_t n);
 
