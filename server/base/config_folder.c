@@ -481,13 +481,13 @@ static int check_target(const struct config_folder *folder,
 	bool is_link = lstat(path, &st) == 0 && !S_ISREG(st.st_mode);
 
 	free(path);
+	if (kind == KIND_MAIN ? !change->text : kind != KIND_CAMERA)
+		return kind == KIND_NONE ? -EINVAL : -ENOTSUP;
 	if (is_link) {
 		*why = xasprintf(
 			"%s: is not a regular file: change what it leads to\n", change->name);
 		return -EBADMSG;
 	}
-	if (kind == KIND_MAIN ? !change->text : kind != KIND_CAMERA)
-		return kind == KIND_NONE ? -EINVAL : -ENOTSUP;
 	if (!look)
 		return change->etag && *change->etag ? -ESTALE : change->text ? 0 : -ENOENT;
 	if (change->etag && !*change->etag)

@@ -17,23 +17,24 @@ USERS = {"adam": ("admin", False), "olga": ("operator", False), "vera": ("viewer
 LOCKINFO = '<lockinfo xmlns="DAV:"><lockscope><shared/></lockscope><locktype><write/></locktype></lockinfo>'
 PROPPATCH = '<propertyupdate xmlns="DAV:"><set><prop><note xmlns="urn:test">x</note></prop></set></propertyupdate>'
 SEARCH = '<searchrequest xmlns="DAV:"><basicsearch><select><allprop/></select><from><scope><href></href><depth>0</depth></scope></from></basicsearch></searchrequest>'
-# Method: headers, body, and the status in recordings and in uploads: for a viewer, for who may write. A hidden camera is 404.
+# Method: headers, body, and the status in recordings and in uploads: for a viewer, for who may write; and in the configuration: for others, for an
+# admin. A hidden camera is 404.
 TABLE = {
-    "GET": ({}, "", (200, 200), (200, 200)),
-    "HEAD": ({}, "", (200, 200), (200, 200)),
-    "OPTIONS": ({}, "", (200, 200), (200, 200)),
-    "PROPFIND": ({"Depth": "0"}, "", (207, 207), (207, 207)),
-    "SEARCH": ({}, SEARCH, (207, 207), (405, 405)),
-    "PROPPATCH": ({}, PROPPATCH, (403, 403), (403, 207)),
-    "MKCOL": ({}, "", (403, 403), (403, 201)),
-    "PUT": ({}, "hello", (403, 403), (403, 201)),
-    "PATCH": ({}, "hello", (403, 403), (403, 405)),
-    "COPY": ({"Destination": "{}.copy"}, "", (403, 403), (403, 201)),
-    "MOVE": ({"Destination": "{}.moved"}, "", (403, 403), (403, 201)),
-    "LOCK": ({"Timeout": "Second-60"}, LOCKINFO, (403, 200), (403, 200)),
-    "UNLOCK": ({"Lock-Token": "<urn:uuid:nothing>"}, "", (403, 409), (403, 409)),
-    "DELETE": ({}, "", (403, 204), (403, 204)),
-    "POST": ({}, "hello", (405, 405), (405, 405)),
+    "GET": ({}, "", (200, 200), (200, 200), (403, 200)),
+    "HEAD": ({}, "", (200, 200), (200, 200), (403, 200)),
+    "OPTIONS": ({}, "", (200, 200), (200, 200), (200, 200)),
+    "PROPFIND": ({"Depth": "0"}, "", (207, 207), (207, 207), (403, 207)),
+    "SEARCH": ({}, SEARCH, (207, 207), (405, 405), (405, 405)),
+    "PROPPATCH": ({}, PROPPATCH, (403, 403), (403, 207), (405, 405)),
+    "MKCOL": ({}, "", (403, 403), (403, 201), (405, 405)),
+    "PUT": ({}, "hello", (403, 403), (403, 201), (403, 201)),
+    "PATCH": ({}, "hello", (403, 403), (403, 405), (405, 405)),
+    "COPY": ({"Destination": "{}.yaml"}, "", (403, 403), (403, 201), (403, 201)),
+    "MOVE": ({"Destination": "{}.yaml"}, "", (403, 403), (403, 201), (405, 405)),
+    "LOCK": ({"Timeout": "Second-60"}, LOCKINFO, (403, 200), (403, 200), (403, 200)),
+    "UNLOCK": ({"Lock-Token": "<urn:uuid:nothing>"}, "", (403, 409), (403, 409), (403, 409)),
+    "DELETE": ({}, "", (403, 204), (403, 204), (403, 204)),
+    "POST": ({}, "hello", (405, 405), (405, 405), (405, 405)),
 }
 NEW = ("MKCOL", "PUT")  # methods whose target is not there yet
 
@@ -85,26 +86,39 @@ def recordings_for_all(nvrd):
 
 def check_matrix(nvrd, recordings):
     wrong, n = [], 0
+    cameras = nvrd.folder / "cameras"
+    cameras.mkdir()
+
+    def check(user, method, target, path, body, expected, is_new, becomes):
+        """One combination; `path` is where the target is on the disk."""
+        nonlocal n
+        headers = TABLE[method][0]
+        status, answer, _ = ask(nvrd, user, method, target, {k: v.format(becomes) for k, v in headers.items()}, body)
+        n += 1
+        if status != expected:
+            wrong.append(f"{user} ({USERS[user][0]}) {method} {target}: {status}, expected {expected}: {answer[:100]}")
+        if path.exists() != (status == 201 if is_new else method not in ("DELETE", "MOVE") or status >= 300):
+            wrong.append(f"{user} {method} {target}: {status}, and afterwards it is {'there' if path.exists() else 'not there'}")
+
     for user, camera, method in itertools.product(USERS, ("porch", "garden"), TABLE):
         role, is_bound = USERS[user]
-        headers, body, in_recordings, in_uploads = TABLE[method]
-        for area, rows in (("recordings", in_recordings), ("uploads", in_uploads)):
-            folder = nvrd.store / "uploads" / camera
-            if area == "uploads":
-                target = f"/uploads/{camera}/{user}-{method.lower()}.txt"
-                if method not in NEW:
-                    (folder / target.rpartition("/")[2]).write_text("x")
-            else:
-                target = recordings[camera].pop()
-            expected = 404 if is_bound and camera == "garden" else rows[role != "viewer"]
-            status, answer, _ = ask(nvrd, user, method, target, {k: v.format(target) for k, v in headers.items()}, body)
-            n += 1
-            if status != expected:
-                wrong.append(f"{user} ({role}) {method} {target}: {status}, expected {expected}: {answer[:100]}")
-            there = (nvrd.store / target.lstrip("/")).exists()
-            is_new = method in NEW and area == "uploads"
-            if there != (status == 201 if is_new else method not in ("DELETE", "MOVE") or status >= 300):
-                wrong.append(f"{user} {method} {target}: {status}, and afterwards it is {'there' if there else 'not there'}")
+        _, body, in_recordings, in_uploads, _ = TABLE[method]
+        hidden = is_bound and camera == "garden"
+        target = recordings[camera].pop()
+        check(user, method, target, nvrd.store / target.lstrip("/"), body, 404 if hidden else in_recordings[role != "viewer"], False, target)
+        target = f"/uploads/{camera}/{user}-{method.lower()}.txt"
+        if method not in NEW:
+            (nvrd.store / target.lstrip("/")).write_text("x")
+        check(user, method, target, nvrd.store / target.lstrip("/"), body, 404 if hidden else in_uploads[role != "viewer"], method in NEW, target)
+    for user, method in itertools.product(USERS, TABLE):
+        name = f"{user}-{method.lower()}"
+        path = cameras / f"{name}.yaml"
+        if method not in NEW:
+            path.write_text("source: 'upload:'\n")
+        body = "source: 'upload:'\n" if method == "PUT" else TABLE[method][1]
+        check(user, method, f"/config/cameras/{name}.yaml", path, body, TABLE[method][4][USERS[user][0] == "admin"], method in NEW, f"/config/cameras/{name}-2")
+        for left in cameras.iterdir():
+            left.unlink()
     report(not wrong, f"{n} combinations of method, role, area and camera are as the table says", "\n".join(wrong))
     crossings = [("oskar", "/uploads/porch/a.txt", "/uploads/garden/a.txt", 403), ("oskar", "/uploads/porch/a.txt", "/uploads/new/a.txt", 403),
                  ("oskar", "/uploads/porch/a.txt", "/recordings/garden/2020-01-01/23-00-00+0000.mp4", 403),
