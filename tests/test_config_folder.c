@@ -85,6 +85,8 @@ static void secrets_alone_are_sealed(void **state)
                  "\xef\xbb\xbf# \xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\nusers: {b: {password: <users.*.password=\xc3\xb6>}} # \xc3\xbc\n"                                                                                                                         },
 		{ "nvrd.yaml",      "users:\n  b:\n    password: |-\n      p\n\n    role: admin\n",
                  "users:\n  b:\n    password: <users.*.password=p>\n\n    role: admin\n"																					},
+		{ "nvrd.yaml",      "users:\n  b:\n    password:\n    |-\n     p\n    role: admin\n",
+                 "users:\n  b:\n    password:\n     <users.*.password=p>\n    role: admin\n"																				    },
 		{ "nvrd.yaml",      "users:\n  b:\n    password:\n      p\n      q # c\n    role: admin",
                  "users:\n  b:\n    password:\n      <users.*.password=p q> # c\n    role: admin"																			       },
 		{ "nvrd.yaml",      "users: {b: {\"password\":\"p\",role: admin}}",

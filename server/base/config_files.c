@@ -329,6 +329,18 @@ static bool is_to_be_sealed(const struct config_node *node)
 	       (!config_node_is_untagged(node) || config_is_secret(option, node->value));
 }
 
+/* A block may begin in the column of its key, with nothing before it in its line; another scalar may not. */
+static bool needs_blank(const struct sealing *s, const struct config_node *node)
+{
+	size_t at = node->begin;
+
+	if (!strchr("|>", s->text[at]))
+		return false;
+	while (at > 0 && s->text[at - 1] == ' ')
+		at--;
+	return at == 0 || strchr("\r\n", s->text[at - 1]);
+}
+
 static void seal_node(struct sealing *s, const struct config_node *node)
 {
 	static const char tag[] = "!vault ";
@@ -339,6 +351,7 @@ static void seal_node(struct sealing *s, const struct config_node *node)
 			node->value, node->value_bytes);
 
 		sealing_add(s, s->text + s->at, node->begin - s->at);
+		sealing_add(s, " ", needs_blank(s, node));
 		sealing_add(s, tag, strlen(tag));
 		sealing_add(s, value, strlen(value));
 		s->at = node->end;
