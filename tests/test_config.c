@@ -493,6 +493,7 @@ static const struct {
 	{ "log: {level: \"info\\0\"}\n", "nvrd.yaml:1: a value may not hold a NUL\n" },
 	{ "a: [[[[[[[[1]]]]]]]]\n", "nvrd.yaml:1: nested deeper than 8 levels\n" },
 	{ "log: {level: !vault x}\n", "nvrd.yaml:1: log.level: !vault is for secrets only\n" },
+	{ "%YAML 1.1\n---\nlog: {level: info}\n", "nvrd.yaml:1: directives are not supported\n" },
 	/* more than one thing */
 	{ "log: {level: x, format: y}\nfoo: 1\n",
 		"nvrd.yaml:1: log.level: expected error, warn, info or debug, not \"x\"\n"
@@ -813,6 +814,28 @@ static void missing_env_and_file_are_named(void **state)
 	assert_int_equal(rmdir(folder), 0);
 }
 
+static void what_comes_from_elsewhere_is_not_shown(void **state)
+{
+	static const char text[] =
+		"listen: {ftp_passive: !env NVRD_TEST_SECRET}\n"
+		"storage: {segment: !env NVRD_TEST_SECRET, reserve: !env NVRD_TEST_SECRET}\n"
+		"log: {level: !env NVRD_TEST_SECRET}\n"
+		"tls: {certificate: !env NVRD_TEST_SECRET, key: k}\n"
+		"http: {base_path: !env NVRD_TEST_SECRET}\n"
+		"users: {a: {password: x, role: !env NVRD_TEST_SECRET}}\n"
+		"cameras: {b: {source: !env NVRD_TEST_SECRET, schedule: !env NVRD_TEST_SECRET}}\n";
+	char *errors = NULL;
+
+	(void)state;
+	assert_int_equal(setenv("NVRD_TEST_SECRET", "hunter2", 1), 0);
+	assert_null(config_parse("f", text, strlen(text), &errors));
+	assert_null(strstr(errors, "hunter2"));
+	assert_non_null(strstr(errors, "f:3: log.level: expected error, warn, info or debug\n"));
+	assert_non_null(strstr(errors, "f:4: tls: the certificate or its key cannot be used\n"));
+	assert_non_null(strstr(errors, "f:5: http.base_path: must begin with /"));
+	free(errors);
+}
+
 static void without_resolving_env_and_file_are_errors(void **state)
 {
 	static const char text[] = "users: {a: {password: !env HOME}}";
@@ -1024,6 +1047,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(near_words_are_suggested),
 		cmocka_unit_test(env_and_file_give_values),
 		cmocka_unit_test(missing_env_and_file_are_named),
+		cmocka_unit_test(what_comes_from_elsewhere_is_not_shown),
 		cmocka_unit_test(without_resolving_env_and_file_are_errors),
 		cmocka_unit_test(a_missing_file_is_named),
 		cmocka_unit_test(secrets_in_the_file_are_noticed),

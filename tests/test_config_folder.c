@@ -384,6 +384,34 @@ static void the_files_are_checked_together(void **state)
 	place_fini(&place);
 }
 
+static void all_files_together_have_a_limit(void **state)
+{
+	size_t n = 1 << 20;
+	char *text = xmalloc(n), *errors = NULL;
+	struct config_files *files;
+	struct place place;
+
+	(void)state;
+	memset(text, '#', n);
+	place_init(&place, MAIN);
+	files = config_files_read(place.file, &errors);
+	assert_non_null(files);
+	for (size_t i = 0; i < CONFIG_FILES_BYTES / n; i++) {
+		char *name = xasprintf("cameras/x%zu.yaml", i);
+
+		config_files_set(files, name, text, n);
+		config_files_set(files, name, text, n); /* counts once */
+		free(name);
+	}
+	assert_null(config_files_parse(files, "", &errors));
+	assert_string_equal(
+		errors, "nvrd.yaml: with the files of cameras larger than 16777216 bytes\n");
+	config_files_free(files);
+	free(errors);
+	free(text);
+	place_fini(&place);
+}
+
 static void who_may_be_changed_to_what(void **state)
 {
 	static const char camera[] = "source: 'test:'\n";
@@ -486,6 +514,7 @@ int main(void)
 		cmocka_unit_test(a_change_keeps_what_was_and_seals_what_is_new),
 		cmocka_unit_test(what_is_not_valid_changes_nothing),
 		cmocka_unit_test(the_files_are_checked_together),
+		cmocka_unit_test(all_files_together_have_a_limit),
 		cmocka_unit_test(who_may_be_changed_to_what),
 		cmocka_unit_test(so_many_versions_are_kept),
 		cmocka_unit_test(without_its_key_nothing_is_made_new),

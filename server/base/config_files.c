@@ -56,8 +56,11 @@ static struct config_file *file_new(const char *name, char *text, size_t n)
 	return file;
 }
 
-static void file_free(struct config_file *file)
+/* Takes it out of the list. */
+static void file_free(struct config_files *files, struct config_file *file)
 {
+	TAILQ_REMOVE(&files->list, file, entry);
+	files->bytes -= file->bytes;
 	explicit_bzero(file->text, file->bytes);
 	free(file->text);
 	free(file->name);
@@ -79,10 +82,8 @@ void config_files_free(struct config_files *files)
 
 	if (!files)
 		return;
-	while ((file = TAILQ_FIRST(&files->list))) {
-		TAILQ_REMOVE(&files->list, file, entry);
-		file_free(file);
-	}
+	while ((file = TAILQ_FIRST(&files->list)))
+		file_free(files, file);
 	free(files->file);
 	free(files);
 }
@@ -104,12 +105,11 @@ void config_files_set(struct config_files *files, const char *name, const char *
 	}
 	if (file && new)
 		TAILQ_INSERT_BEFORE(file, new, entry);
-	if (file) {
-		TAILQ_REMOVE(&files->list, file, entry);
-		file_free(file);
-		return;
-	}
-	if (!new)
+	if (new)
+		files->bytes += n;
+	if (file)
+		file_free(files, file);
+	if (file || !new)
 		return;
 	at = TAILQ_FIRST(&files->list); /* the configuration's own stays first */
 	while (at && TAILQ_NEXT(at, entry) && strcmp(TAILQ_NEXT(at, entry)->name, name) < 0)
@@ -140,7 +140,7 @@ int config_files_list(const char *file, char ***ret, size_t *n)
 	if (!folder)
 		return errno == ENOENT ? 0 : -errno;
 	// NOLINTNEXTLINE(concurrency-mt-unsafe): of a folder that nobody else has
-	while (*n < CONFIG_CAMERA_FILES && (entry = readdir(folder))) {
+	while ((entry = readdir(folder))) {
 		if (!has_suffix(entry->d_name))
 			continue;
 		if ((*n & (*n - 1)) == 0) /* a power of two: it is full */
@@ -162,10 +162,12 @@ static bool files_add(
 	char *text = file_read(path, CONFIG_FILE_BYTES, flags, NULL, &n, &why);
 	struct config_file *file = text ? file_new(name, text, n) : NULL;
 
-	if (file)
+	if (file) {
 		TAILQ_INSERT_TAIL(&files->list, file, entry);
-	else
+		files->bytes += n;
+	} else {
 		*errors = xasprintf("%s: %s\n", path, why);
+	}
 	free(why);
 	return file;
 }
@@ -185,7 +187,9 @@ static bool files_add_cameras(struct config_files *files, char **errors)
 	for (size_t i = 0; i < n; i++) {
 		char *path = config_beside(files->file, names[i]);
 
-		ok = ok && files_add(files, path, names[i], O_NOFOLLOW, errors);
+		/* what is too much is said by parse() */
+		if (ok && files->bytes <= CONFIG_FILES_BYTES)
+			ok = files_add(files, path, names[i], O_NOFOLLOW, errors);
 		free(path);
 		free(names[i]);
 	}
@@ -238,9 +242,14 @@ static struct config *parse(
 	struct config_loading l = {
 		.config = config_new(files->file), .errors = &found, .may_resolve = may_resolve
 	};
-	struct config_node *root = read_file(&l, file, folder);
+	struct config_node *root = NULL;
 
-	while ((file = TAILQ_NEXT(file, entry)))
+	if (files->bytes > CONFIG_FILES_BYTES)
+		config_fail(&found, 0, NULL, "with the files of cameras larger than %d bytes",
+			CONFIG_FILES_BYTES);
+	else
+		root = read_file(&l, file, folder);
+	while (root && (file = TAILQ_NEXT(file, entry)))
 		config_node_free(read_file(&l, file, folder));
 	if (root)
 		config_read_end(&l, root);

@@ -22,12 +22,13 @@ struct config_file {
 struct config_files {
 	char *file; /* as given */
 	TAILQ_HEAD(, config_file) list;
+	size_t bytes; /* of all texts */
 };
 
 #define CONFIG_CAMERAS "cameras"
 
 enum {
-	CONFIG_CAMERA_FILES = 4096, /* at most */
+	CONFIG_FILES_BYTES = 16 << 20, /* of all texts, at most */
 	CONFIG_FILE_NAME_BYTES = 256
 };
 

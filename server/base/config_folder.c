@@ -363,8 +363,10 @@ static struct names list_versions(const struct config_folder *folder)
 static struct names list_cameras(const struct config_folder *folder)
 {
 	struct names names = { 0 };
+	int error = config_files_list(folder->file, &names.names, &names.n);
 
-	if (config_files_list(folder->file, &names.names, &names.n) < 0)
+	errno = -error;
+	if (error)
 		log_error(&folder->log, "the folder " CONFIG_CAMERAS " cannot be read: %m");
 	return names;
 }
