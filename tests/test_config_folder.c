@@ -31,10 +31,12 @@ static char *seal(const char *name, const char *text)
 	size_t n = 0;
 	char *sealed = config_seal(vault, name, text, strlen(text), &n, &errors);
 
-	if (!sealed)
-		fail_msg("%s", errors);
-	assert_int_equal(strlen(sealed), n);
 	vault_free(vault);
+	if (!sealed) {
+		fail_msg("%s", errors);
+		return xstrdup("");
+	}
+	assert_int_equal(strlen(sealed), n);
 	return sealed;
 }
 
