@@ -13,6 +13,7 @@
 #include "protocols/dav_body.h"
 #include "protocols/dav_private.h"
 #include "protocols/dav_properties.h"
+#include "protocols/hls_recorded.h"
 #include "protocols/uri.h"
 #include "server/base/memory.h"
 
@@ -24,6 +25,7 @@ struct dav_propfind {
 	bool with_self;
 	bool started;
 	struct tree_request *pending;
+	struct hls_recorded_look *look;
 	struct evbuffer *out;
 };
 
@@ -55,6 +57,7 @@ static void dav_on_gone(void *context)
 	struct dav_propfind *d = context;
 
 	tree_cancel(d->pending);
+	hls_recorded_cancel(d->look);
 	http_walk_fini(&d->walk);
 	evbuffer_free(d->out);
 	free(d);
@@ -144,6 +147,7 @@ static void dav_on_found(void *arg, int error, const struct tree_entry *entry)
 	struct dav_propfind *d = arg;
 
 	d->pending = NULL;
+	d->look = NULL;
 	if (error == -EMEDIUMTYPE) {
 		http_tree_answer_mismatch(d->walk.request, entry);
 		return;
@@ -169,6 +173,16 @@ static void dav_on_found(void *arg, int error, const struct tree_entry *entry)
 	http_answer(d->walk.request, 207, DAV_CONTENT_TYPE, d->out);
 }
 
+/* A playlist, which is none of the tree's: it has no members. */
+static void dav_find_playlist(struct dav_propfind *d)
+{
+	int error;
+
+	d->look = hls_recorded_find(d->walk.request, dav_on_found, d, &error);
+	if (!d->look)
+		http_tree_answer_error(d->walk.request, error);
+}
+
 void dav_propfind(struct http_request *request)
 {
 	struct dav_propfind *d = xcalloc(1, sizeof(*d));
@@ -181,6 +195,10 @@ void dav_propfind(struct http_request *request)
 	http_set_context(request, d, dav_on_gone);
 	if (!dav_parse_depth(d) || !dav_parse_query(d))
 		return;
+	if (hls_recorded_is_named(request)) {
+		dav_find_playlist(d);
+		return;
+	}
 	if (!http_tree_path(request, path)) {
 		http_tree_answer_error(request, -ENOENT);
 		return;

@@ -26,6 +26,7 @@ enum {
 	DAV_SPACE = 1 << 5,
 	DAV_LOCKABLE = 1 << 6,
 	DAV_SEARCHED = 1 << 7,
+	DAV_TAGGED = 1 << 8,
 };
 
 static void dav_add_timestamp(struct evbuffer *out, int64_t utc_us)
@@ -203,7 +204,7 @@ static const struct dav_row {
 	{ "displayname",      dav_write_displayname,     DAV_ANY,      false, false },
 	{ "getcontentlength", dav_write_contentlength,   DAV_FILE,     false, false },
 	{ "getcontenttype",   dav_write_contenttype,     DAV_FILE,     false, false },
-	{ "getetag",          dav_write_etag,            DAV_FILE,     false, false },
+	{ "getetag",          dav_write_etag,            DAV_TAGGED,   false, false },
 	{ "getlastmodified",  dav_write_lastmodified,    DAV_MODIFIED, false, false },
 	{ "creationdate",     dav_write_creationdate,    DAV_CREATED,  false, false },
 	{ "supportedlock",    dav_write_supportedlock,   DAV_LOCKABLE, false, false },
@@ -263,6 +264,8 @@ static unsigned dav_entry_has(const struct tree_entry *e)
 
 	if (e->kind == TREE_FILE)
 		has |= DAV_FILE;
+	if (e->etag[0])
+		has |= DAV_TAGGED;
 	if (e->modified_us > 0)
 		has |= DAV_MODIFIED;
 	if (e->created_us > 0)

@@ -38,6 +38,7 @@ enum {
 };
 #define DAY_US (INT64_C(86400) * 1000000)
 #define HLS_TYPE "application/vnd.apple.mpegurl"
+#define ROOT "/recordings/"
 
 /* What a path asks for. */
 struct vod_name {
@@ -90,7 +91,17 @@ void hls_recorded_set_tree(struct tree *tree)
 	vod_tree = tree;
 }
 
-static void vod_on_gone(void *context)
+static struct vod *vod_new(void)
+{
+	struct vod *vod = xcalloc(1, sizeof(*vod));
+
+	vod->out = evbuffer_new();
+	if (!vod->out)
+		abort();
+	return vod;
+}
+
+static void vod_free(void *context)
 {
 	struct vod *vod = context;
 
@@ -115,10 +126,9 @@ static bool vod_is_date(const char *p, size_t n)
 /* False when it names no playlist. */
 static bool vod_parse(struct vod_name *ret, const char *path)
 {
-	static const char root[] = "/recordings/";
-	const char *camera = path + strlen(root), *slash, *after;
+	const char *camera = path + strlen(ROOT), *slash, *after;
 
-	if (strncmp(path, root, strlen(root)) != 0)
+	if (strncmp(path, ROOT, strlen(ROOT)) != 0)
 		return false;
 	slash = strchr(camera, '/');
 	if (!slash || slash == camera || slash - camera >= CAMERA_BYTES)
@@ -168,6 +178,26 @@ static bool vod_has(const struct vod *vod, const struct catalogue_segment *row)
 	return !vod->name.date[0] ||
 	       (file && file - row->path >= DATE_BYTES - 1 &&
 		       !memcmp(file - (DATE_BYTES - 1), vod->name.date, DATE_BYTES - 1));
+}
+
+/* From when to when there is something in it. False: there is nothing. */
+static bool vod_span(const struct vod *vod, int64_t *start_us, int64_t *end_us)
+{
+	const struct clip_range *range = &vod->name.range;
+	bool any = false;
+
+	for (size_t i = 0; i < recordings_count(vod->recordings); i++) {
+		const struct catalogue_segment *row = recordings_row(vod->recordings, i);
+
+		if (!vod_has(vod, row))
+			continue;
+		if (!any)
+			*start_us = row->start_us > range->from_us ? row->start_us : range->from_us;
+		if (!any || row->end_us > *end_us)
+			*end_us = row->end_us < range->to_us ? row->end_us : range->to_us;
+		any = true;
+	}
+	return any;
 }
 
 /* Whether more may come. */
@@ -501,7 +531,7 @@ static void vod_count(struct vod_totals *totals, const struct catalogue_segment 
 	}
 }
 
-static void vod_answer_variants(struct vod *vod)
+static void vod_write_variants(struct vod *vod)
 {
 	struct vod_totals totals = { .bits = 1 };
 	const char *file = vod->name.file, *gaps = vod->close_gaps ? "&gaps=close" : "";
@@ -523,7 +553,6 @@ static void vod_answer_variants(struct vod *vod)
 			",CODECS=\"%.*s\",RESOLUTION=%dx%d,URI=\"%s?iframes%s\"\n",
 			totals.bits, (int)strcspn(totals.codecs, ","), totals.codecs, totals.width,
 			totals.height, file, gaps);
-	http_answer(vod->request, 200, HLS_TYPE, vod->out);
 }
 
 /* --- requests --- */
@@ -557,56 +586,129 @@ static void vod_start(struct vod *vod)
 static void vod_on_list(void *arg, int error)
 {
 	struct vod *vod = arg;
-	bool any = false;
+	int64_t start_us, end_us;
 
-	for (size_t i = 0; !error && i < recordings_count(vod->recordings); i++)
-		any = any || vod_has(vod, recordings_row(vod->recordings, i));
-	if (error || !any) {
-		http_tree_answer_error(vod->request, error ? error : -ENOENT);
+	if (!error && !vod_span(vod, &start_us, &end_us))
+		error = -ENOENT;
+	if (error) {
+		http_tree_answer_error(vod->request, error);
 		return;
 	}
 	http_add_field(vod->request, "Cache-Control", "private, no-cache");
-	if (vod->kind == VOD_VARIANTS)
-		vod_answer_variants(vod);
-	else
+	if (vod->kind == VOD_VARIANTS) {
+		vod_write_variants(vod);
+		http_answer(vod->request, 200, HLS_TYPE, vod->out);
+	} else {
 		vod_start(vod);
+	}
 }
 
-static void vod_get(struct http_request *request, const char *path)
+/* What the request says, and asks for the recordings. 0, -ENOENT, -EAGAIN. */
+static int vod_begin(
+	struct vod *vod, struct http_request *request, recordings_list_fn *done, void *arg)
 {
-	struct vod *vod = xcalloc(1, sizeof(*vod));
 	char value[NAME_BYTES];
 
 	vod->request = request;
-	vod->out = evbuffer_new();
-	if (!vod->out)
-		abort();
-	http_set_context(request, vod, vod_on_gone);
-	(void)snprintf(vod->path, sizeof(vod->path), "%s", path);
-	if (!vod_parse(&vod->name, vod->path) || (vod->name.date[0] && !vod_day(&vod->name))) {
-		http_tree_answer_error(request, -ENOENT);
-		return;
-	}
+	(void)snprintf(vod->path, sizeof(vod->path), "%s", http_path(request));
+	if (!vod_parse(&vod->name, vod->path) || (vod->name.date[0] && !vod_day(&vod->name)))
+		return -ENOENT;
+	vod->close_gaps =
+		http_query(request, "gaps", value, sizeof(value)) && !strcmp(value, "close");
+	vod->recordings = tree_recordings(vod_tree, vod->name.camera, vod->name.range.from_us,
+		vod->name.range.to_us, http_user(request), done, arg);
+	return vod->recordings ? 0 : -EAGAIN;
+}
+
+static void vod_get(struct http_request *request)
+{
+	struct vod *vod = vod_new();
+	char value[NAME_BYTES];
+	int error;
+
+	http_set_context(request, vod, vod_free);
 	if (http_query(request, "media", value, sizeof(value)))
 		vod->kind = VOD_MEDIA;
 	else if (http_query(request, "iframes", value, sizeof(value)))
 		vod->kind = VOD_IFRAMES;
-	vod->close_gaps =
-		http_query(request, "gaps", value, sizeof(value)) && !strcmp(value, "close");
-	vod->recordings = tree_recordings(vod_tree, vod->name.camera, vod->name.range.from_us,
-		vod->name.range.to_us, http_user(request), vod_on_list, vod);
-	if (!vod->recordings)
-		http_tree_answer_error(request, -EAGAIN);
+	error = vod_begin(vod, request, vod_on_list, vod);
+	if (error)
+		http_tree_answer_error(request, error);
 }
 
-void hls_recorded_get(struct http_request *request)
+bool hls_recorded_is_named(const struct http_request *request)
 {
 	static const char end[] = ".m3u8";
 	const char *path = http_path(request);
 	size_t n = strlen(path);
 
-	if (n >= strlen(end) && n < HTTP_TREE_PATH_BYTES && !strcmp(path + n - strlen(end), end))
-		vod_get(request, path);
+	return !strncmp(path, ROOT, strlen(ROOT)) && n < HTTP_TREE_PATH_BYTES &&
+	       !strcmp(path + n - strlen(end), end);
+}
+
+void hls_recorded_get(struct http_request *request)
+{
+	if (hls_recorded_is_named(request))
+		vod_get(request);
 	else
 		http_files_get(request);
+}
+
+/* --- what is known of a playlist --- */
+
+struct hls_recorded_look {
+	struct vod *vod;
+	tree_entry_fn *done;
+	void *arg;
+	struct reactor_dead dead;
+};
+
+static void look_fini(void *object)
+{
+	struct hls_recorded_look *look = object;
+
+	vod_free(look->vod);
+	free(look);
+}
+
+void hls_recorded_cancel(struct hls_recorded_look *look)
+{
+	if (!look)
+		return;
+	recordings_free(look->vod->recordings);
+	look->vod->recordings = NULL;
+	reactor_free_later(&look->dead, look_fini, look);
+}
+
+static void look_on_list(void *arg, int error)
+{
+	struct hls_recorded_look *look = arg;
+	struct vod *vod = look->vod;
+	struct tree_entry entry = { .kind = TREE_FILE, .content_type = HLS_TYPE };
+
+	if (!error && !vod_span(vod, &entry.created_us, &entry.modified_us))
+		error = -ENOENT;
+	if (!error) {
+		vod_write_variants(vod);
+		entry.bytes = evbuffer_get_length(vod->out);
+		(void)snprintf(entry.path, sizeof(entry.path), "%s", vod->path);
+		entry.name = strrchr(entry.path, '/') + 1;
+	}
+	reactor_free_later(&look->dead, look_fini, look);
+	look->done(look->arg, error, error ? NULL : &entry);
+}
+
+struct hls_recorded_look *hls_recorded_find(
+	struct http_request *request, tree_entry_fn *done, void *arg, int *error)
+{
+	struct hls_recorded_look *look = xcalloc(1, sizeof(*look));
+
+	look->vod = vod_new();
+	look->done = done;
+	look->arg = arg;
+	*error = vod_begin(look->vod, request, look_on_list, look);
+	if (!*error)
+		return look;
+	look_fini(look);
+	return NULL;
 }

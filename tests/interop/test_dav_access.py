@@ -132,6 +132,9 @@ def check_matrix(nvrd, recordings):
         report(status == expected, f"{method} {source} to {target} by {user} is {expected}", (status, answer))
     _, listing, _ = ask(nvrd, "oskar", "PROPFIND", "/uploads/", {"Depth": "1"})
     report(b"/uploads/porch/" in listing and b"garden" not in listing, "who is bound to a camera sees its folder alone", listing)
+    for camera, expected in (("porch", 207), ("garden", 404)):
+        status, answer, _ = ask(nvrd, "oskar", "PROPFIND", f"/recordings/{camera}/{nvrd.files(camera)[-1].parent.name}/index.m3u8", {"Depth": "0"})
+        report(status == expected, f"the playlist of {camera}: {expected}", (status, answer))
     for method, path in (("DELETE", "/uploads/"), ("DELETE", "/recordings/porch/"), ("MOVE", "/uploads/"), ("LOCK", "/uploads/"), ("LOCK", "/recordings/porch/")):
         status, answer, _ = ask(nvrd, "adam", method, path, {"Destination": "/uploads/x"}, LOCKINFO if method == "LOCK" else "")
         report(status in (403, 404), f"{method} {path} is nobody's", (status, answer))

@@ -4,6 +4,7 @@ Recordings as HLS: what the playlists say, and that hls.js in Chromium, VLC, ffm
 files and gaps; the keyframes alone; a whole day.
 """
 import datetime
+import email.utils
 import json
 import os
 import re
@@ -12,6 +13,8 @@ import subprocess
 import time
 import urllib.error
 import urllib.parse
+import urllib.request
+import xml.etree.ElementTree as ET
 
 import footage
 import media
@@ -120,6 +123,23 @@ def check_variants(nvrd, path):
     report('CODECS="avc1' in text and "RESOLUTION=640x360" in text and "EXT-X-I-FRAME-STREAM-INF" in text and len(uris) == 2, "one playlist names the others", text)
 
 
+def check_propfind(nvrd, path, from_us, to_us):
+    """What a playlist's name tells to WebDAV is what GET tells of it; recorded between these instants."""
+    with urllib.request.urlopen(f"http://{nvrd.http}{path}", timeout=15) as answer:
+        data, kind = answer.read(), answer.headers["Content-Type"]
+    href = path.partition("?")[0]
+    wanted = {"resourcetype": "", "displayname": href.rpartition("/")[2], "getcontentlength": str(len(data)), "getcontenttype": kind,
+              "creationdate": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(from_us // 1000000))}
+    for depth in "01":
+        request = urllib.request.Request(f"http://{nvrd.http}{path}", method="PROPFIND", headers={"Depth": depth})
+        with urllib.request.urlopen(request, timeout=15) as answer:
+            responses = ET.fromstring(answer.read()).findall("{DAV:}response")
+        found = {p.tag.rpartition("}")[2]: p.text or "" for p in responses[0].find("{DAV:}propstat/{DAV:}prop")}
+        modified = email.utils.parsedate_to_datetime(found.pop("getlastmodified")).timestamp()
+        report(len(responses) == 1 and responses[0].findtext("{DAV:}href") == href and found == wanted, f"PROPFIND Depth {depth} tells of {wanted['displayname']}", (found, wanted))
+        report(0 <= modified - to_us // 1000000 <= 1, "its last change is when it ends", (modified, to_us))
+
+
 def ffmpeg_seeks_hls(folder):
     """Debian 12's does not."""
     (folder / "own").mkdir()
@@ -197,6 +217,9 @@ def check_recorded():
     range_path = f"/recordings/porch/{footage.name(chosen[0][0] + 1)}--{footage.name(frames[-20][0])}.m3u8"
     wait_for(lambda: time.time() * 1e6 > frames[-20][0] + 10500000, 20)
     check_variants(nvrd, range_path)
+    for query in ("", "?gaps=close"):
+        check_propfind(nvrd, range_path + query, chosen[0][0] + 1, frames[-20][0])
+        check_propfind(nvrd, index + query, frames[0][0], frames[-1][0])
     playlist, gap_seconds = check_range(nvrd, range_path, chosen, hashes)
     check_iframes(nvrd, range_path, chosen, hashes)
     check_players(nvrd, range_path, playlist, gap_seconds, chosen, files)
