@@ -14,7 +14,7 @@
 /* What http_server.c (connections), http_request.c, http_route.c and http_answer.c share. */
 
 enum {
-	HTTP_CONNECTIONS = 512,
+	HTTP_CONNECTIONS = 1024,
 	HTTP_CONNECTIONS_PER_ADDRESS = 128, /* but for loopback */
 	HTTP_CONNECTIONS_REFUSED = 64,      /* that may wait for their 503 at once */
 	HTTP_TARGET_BYTES = 4096,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
@@ -525,10 +526,24 @@ static void nvrd_fini(struct nvrd *nvrd)
 	metrics_fini();
 }
 
+/* What the servers take at most, with the files that they read, is more than the usual 1024. */
+static void nvrd_raise_files(void)
+{
+	const rlim_t wanted = 4096;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warn(NULL, "the limit of open files stays: %s", strerror(errno));
+}
+
 static int nvrd_run(struct nvrd *nvrd)
 {
 	int failed;
 
+	nvrd_raise_files();
 	reactor_init();
 	metric_set(metric_get(METRIC_BUILD_INFO, NVRD_VERSION), 1);
 	nvrd->stop_timer = reactor_timer_new(nvrd_on_stop_timer, nvrd);
