@@ -1,5 +1,6 @@
 """Runs nvrd and cameras for a test, and reports results as lines `ok - name`."""
 import atexit
+import base64
 import contextlib
 import os
 import pathlib
@@ -109,13 +110,14 @@ def zone_far_from_the_hour():
 class Nvrd:
     """One nvrd with a store of its own; `cameras` maps names to YAML lines of options."""
 
-    def __init__(self, cameras=None, segment="10s", users="", extra="", store=None, start=True, inside=(), environment=None, storage=(), https=False, listen=()):
+    def __init__(self, cameras=None, segment="10s", users="", extra="", store=None, start=True, inside=(), environment=None, storage=(), https=False, listen=(), login=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nvrd-test-"))
         self.store = pathlib.Path(store) if store else self.folder / "store"
         self.file = self.folder / "nvrd.yaml"
         self.segment, self.users, self.extra, self.inside = segment, users, extra, list(inside)
         self.environment = environment or {}
         self.storage, self.listen = storage, listen  # further lines of these sections
+        self.login = base64.b64encode(":".join(login).encode()).decode() if login else None  # who get() and metric() are
         self.ports = ("127.0.0.1:0", "127.0.0.1:0")
         self.https_at = '"127.0.0.1:0"' if https else "off"
         self.log_file = self.folder / "log"
@@ -167,6 +169,8 @@ class Nvrd:
         self.process.send_signal(signal.SIGHUP)
 
     def get(self, path, **headers):
+        if self.login:
+            headers.setdefault("Authorization", "Basic " + self.login)
         if self.inside:
             words = ["curl", "-sSf", "-m", "15", *(f"-H{name}: {value}" for name, value in headers.items())]
             return subprocess.run([*self.inside, *words, f"http://{self.http}{path}"], check=True, stdout=subprocess.PIPE).stdout

@@ -3,7 +3,6 @@
 
 Parts may be named: library, curl, lftp, tnftp, rclone, camera, rights, cut, abuse, limits, v6, tls.
 """
-import base64
 import ftplib
 import hashlib
 import io
@@ -30,14 +29,8 @@ DEBUG = "log:\n  level: debug"
 SECONDS = 4
 
 
-class Server(Nvrd):
-    def get(self, path, **headers):
-        login = base64.b64encode(f"vera:{PASSWORDS['vera']}".encode()).decode()
-        return super().get(path, Authorization="Basic " + login, **headers)
-
-
 def start(address="127.0.0.1", users=USERS, **options):
-    nvrd = Server(CAMERAS, users=users, extra=DEBUG, listen=(f'ftp: "{address}:0"', "ftp_passive: 40100-40200"), **options)
+    nvrd = Nvrd(CAMERAS, users=users, login=("vera", PASSWORDS["vera"]), extra=DEBUG, listen=(f'ftp: "{address}:0"', "ftp_passive: 40100-40200"), **options)
     nvrd.port = int(re.findall(r"ftp://\S+:(\d+)/", nvrd.log())[-1])
     wait_for((nvrd.store / "uploads" / "garden").is_dir, 10, "the cameras' folders")
     return nvrd
