@@ -147,9 +147,8 @@ struct message_text dav_if_coded_url(struct message_text text)
 {
 	struct message_text url = message_text_trim(text);
 
-	if (url.n < 3 || url.p[0] != '<' || url.p[url.n - 1] != '>')
-		return (struct message_text){ NULL, 0 };
-	url = (struct message_text){ url.p + 1, url.n - 2 };
+	if (url.n > 2 && url.p[0] == '<' && url.p[url.n - 1] == '>')
+		url = (struct message_text){ url.p + 1, url.n - 2 };
 	return is_uri(url) && !memchr(url.p, '>', url.n) ? url : (struct message_text){ NULL, 0 };
 }
 

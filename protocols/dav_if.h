@@ -37,7 +37,10 @@ struct dav_if {
 /* Returns 0, or -EBADMSG and a static *why. */
 int dav_if_parse(struct dav_if *ret, struct message_text text, const char **why) MUST_CHECK;
 
-/* A Coded-URL (section 10.1), as Lock-Token has it: "<urn:…>". The URI, or { NULL }. */
+/*
+ * A Coded-URL (section 10.1), as Lock-Token has it: "<urn:…>"; also without its brackets, which the `webdav` client of npm leaves
+ * out. The URI, or { NULL }.
+ */
 struct message_text dav_if_coded_url(struct message_text text);
 
 /*

@@ -147,12 +147,16 @@ static void test_wrong_fields_are_refused(void **state)
 
 static void test_lock_tokens(void **state)
 {
-	static const char *const wrong[] = { "", "<>", "urn:x", "<urn:x", "<urn: x>", "<a><b>",
-		"<a> <b>" };
-	struct message_text url = dav_if_coded_url(text_of(" <urn:uuid:1> "));
+	static const char *const wrong[] = { "", "<>", "urn:x>", "urn: x", "<urn:x", "<urn: x>",
+		"<a><b>", "<a> <b>", "<<a>>" };
+	static const char *const fine[] = { " <urn:uuid:1> ", "urn:uuid:1" };
 
 	(void)state;
-	assert_true(url.n == 10 && !memcmp(url.p, "urn:uuid:1", 10));
+	for (size_t i = 0; i < ARRAY_LENGTH(fine); i++) {
+		struct message_text url = dav_if_coded_url(text_of(fine[i]));
+
+		assert_true(url.n == 10 && !memcmp(url.p, "urn:uuid:1", 10));
+	}
 	for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++)
 		assert_null(dav_if_coded_url(text_of(wrong[i])).p);
 	assert_null(dav_if_coded_url((struct message_text){ NULL, 0 }).p);
