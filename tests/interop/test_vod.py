@@ -148,6 +148,16 @@ def ffmpeg_seeks_hls(folder):
     return bool(players.decoded(folder / "own/own.m3u8", "-ss", "4", "-t", "1"))
 
 
+def check_ffplay(label, address, seconds):
+    """From the start, since that of Debian 12 cannot seek here."""
+    if not shutil.which("ffplay"):
+        return skip("ffplay", "not installed")
+    environment = {**os.environ, "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
+    done = subprocess.run(["ffplay", "-v", "error", "-autoexit", "-t", str(seconds), address], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=60 + seconds, env=environment)
+    return report(done.returncode == 0 and "nvalid" not in done.stderr, f"ffplay plays {label}", done.stderr[-500:])
+
+
 def check_players(nvrd, path, playlist, gap_seconds, frames, files):
     """Of a playlist with a gap, in the files in that order."""
     address = f"http://{nvrd.http}{path}"
@@ -163,13 +173,7 @@ def check_players(nvrd, path, playlist, gap_seconds, frames, files):
             report(len(seen) > 10 and all(h in every for h in seen), f"ffmpeg plays from {place:.1f} s", len(seen))
     else:
         skip("ffmpeg's seeking", "this one cannot seek in fragmented MP4 of its own making either")
-    if shutil.which("ffplay"):
-        environment = {**os.environ, "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
-        done = subprocess.run(["ffplay", "-v", "error", "-autoexit", "-t", str(gap["time"] + gap_seconds + 2), address], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=60, env=environment)
-        report(done.returncode == 0 and "nvalid" not in done.stderr, "ffplay plays over the gap", done.stderr[-500:])
-    else:
-        skip("ffplay", "not installed")
+    check_ffplay("over the gap", address, gap["time"] + gap_seconds + 2)
     for k, place in enumerate((1, gap["time"] - 3)):
         seen = players.vlc(address, place, gap["time"] + gap_seconds + 2, nvrd.folder / f"vlc-{k}")
         if seen is None:
@@ -268,6 +272,14 @@ def check_day():
     else:
         skip("ffmpeg's seeking", "this one cannot seek in fragmented MP4 of its own making either")
     check_hls_js("a day", nvrd, path, playlist, [43210, 86000, 7])
+    check_ffplay("a day", address, 5)
+    every = set(players.decoded(nvrd.files("porch")[0]))
+    for k, place in enumerate((7, 43195)):  # the second one goes on into the next file
+        seen = players.vlc(address, place, place + 10, nvrd.folder / f"vlc-{k}")
+        if seen is None:
+            skip("VLC", "not installed")
+            break
+        report(len(seen) >= 30 and all(h in every for h in seen), f"VLC plays ten seconds of a day from {place} s on", len(seen))
     report(nvrd.stop() == 0, "SIGTERM ends it")
 
 
