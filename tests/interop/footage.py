@@ -66,8 +66,11 @@ def boxes(data):
         at += n
 
 
-def stretch(data, seconds):
-    """An open file's bytes: the fragments of a short closed file again and again, for so many seconds. And where its clock is."""
+def stretch(data, seconds, padding):
+    """An open file's head and fragments, those of a short closed file again and again, for so many seconds; and where its clock is.
+
+    Each fragment says that so many bytes more than are given belong to its media, behind its samples.
+    """
     parts = {kind: (at, n) for kind, at, n in reversed(list(boxes(data)))}
     start, head = parts[b"moof"][0], bytearray(data[:parts[b"moof"][0]])
     head[28:44] = struct.pack(">I4sQ", 16, b"free", 0)
@@ -76,14 +79,14 @@ def stretch(data, seconds):
         if kind == b"moof":
             fragments.append(bytearray(data[at:at + n]))
         elif kind == b"mdat" and at > start:
-            fragments[-1] += data[at:at + n]
+            fragments[-1] += struct.pack(">I", n + padding) + data[at + 4:at + n]
     fragments = fragments[:-1]  # the last may be shorter than the others
     times = []
     for fragment in fragments:
         at = fragment.index(b"tfdt") + 8
         times.append((at, struct.unpack(">Q", fragment[at:at + 8])[0]))
     length = times[-1][1] + (times[1][1] - times[0][1]) - times[0][1]
-    out, k = [bytes(head)], 0
+    out, k = [head], 0
     while end < seconds * 90000:
         for fragment, (at, time) in zip(fragments, times):
             end = k * length + time
@@ -92,16 +95,20 @@ def stretch(data, seconds):
             fragment[at:at + 8] = struct.pack(">Q", end)
             out.append(bytes(fragment))
         k += 1
-    return bytearray(b"".join(out)), parts[b"prft"][0] + 16
+    return out, parts[b"prft"][0] + 16
 
 
-def make_day(nvrd, camera, day, data, minutes=10, whole=86400):
-    """Files of so many minutes for a whole day (midnight in UTC), from one short recording without sound."""
-    file, clock_at = stretch(data, minutes * 60)
+def make_day(nvrd, camera, day, data, minutes=10, padding=0):
+    """Files of so many minutes for a whole day (midnight in UTC), from one short recording without sound; padding is holes in them."""
+    pieces, clock_at = stretch(data, minutes * 60, padding)
     folder = nvrd.store / "recordings" / camera / day.strftime("%Y-%m-%d")
     folder.mkdir(parents=True)
-    for second in range(0, whole, minutes * 60):
+    for second in range(0, 86400, minutes * 60):
         start = day + datetime.timedelta(seconds=second)
-        file[clock_at:clock_at + 8] = struct.pack(">Q", (int(start.timestamp()) + 2208988800) << 32)
-        (folder / start.strftime("%H-%M-%S+0000.mp4")).write_bytes(file)
-    return len(file)
+        pieces[0][clock_at:clock_at + 8] = struct.pack(">Q", (int(start.timestamp()) + 2208988800) << 32)
+        with open(folder / start.strftime("%H-%M-%S+0000.mp4"), "wb") as file:
+            file.write(pieces[0])
+            for piece in pieces[1:]:
+                file.write(piece)
+                file.seek(padding, 1)
+            file.truncate()
