@@ -24,12 +24,12 @@ struct tree {
 struct fake_tree fake_tree;
 static struct tree the_tree;
 
-static char camera[] = "porch", stream[] = "main", codecs[] = "avc1.64001f,mp4a.40.2";
+static char porch[] = "porch", stream[] = "main", codecs[] = "avc1.64001f,mp4a.40.2";
 static char volume_path_text[] = "recordings/porch/2026-11-20/14-30-00+0100.mp4";
 
 static const struct catalogue_segment segments[] = {
 	{.id = 1,
-         .camera = camera,
+         .camera = porch,
          .stream = stream,
          .path = volume_path_text,
          .start_us = AT + 250000,
@@ -40,7 +40,7 @@ static const struct catalogue_segment segments[] = {
          .height = 1080,
          .state = SEGMENT_CLOSED},
 	{ .id = 2,
-         .camera = camera,
+         .camera = porch,
          .stream = stream,
          .path = volume_path_text,
          .start_us = AT + 600000000,
@@ -90,10 +90,10 @@ const char *tree_problem(const struct tree *tree)
 	return ""; /* there is no configuration */
 }
 
-struct recordings *tree_recordings(struct tree *tree, const char *name, int64_t from_us,
+struct recordings *tree_recordings(struct tree *tree, const char *camera, int64_t from_us,
 	int64_t to_us, const struct auth_user *user, recordings_list_fn *done, void *arg)
 {
-	(void)tree, (void)name, (void)from_us, (void)to_us, (void)user, (void)done, (void)arg;
+	(void)tree, (void)camera, (void)from_us, (void)to_us, (void)user, (void)done, (void)arg;
 	return NULL; /* busy */
 }
 
