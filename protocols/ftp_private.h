@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "protocols/authenticate.h"
+#include "protocols/file_pump.h"
 #include "protocols/ftp_command.h"
 #include "protocols/ftp_path.h"
 #include "protocols/ftp_server.h"
@@ -89,10 +90,9 @@ struct ftp_transfer {
 	char prefix[FTP_LINE_BYTES + 2], pattern[FTP_PATH_BYTES]; /* of NLST's names; "": all */
 	char after[FTP_PATH_BYTES]; /* the last name of the last page; "": none */
 	bool last;                  /* nothing more is to be read */
-	struct tree_file *file;
-	uint64_t at, left;
+	struct file_pump pump;      /* of a file */
+	uint64_t at, left;          /* of it: what is sent */
 	bool reading;
-	struct event *retry_timer; /* when the disk's queue is full */
 	/* taking */
 	struct tree_put *put;
 	bool begun;

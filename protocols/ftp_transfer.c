@@ -15,11 +15,10 @@
 #include "server/base/memory.h"
 
 enum {
-	READ_BYTES = 256 << 10 /* of a file at once; two of them are in memory at most */
+	LIST_BYTES = FILE_PUMP_BYTES /* unsent ones of a listing, beyond which it is not gone on with */
 };
 #define CONNECT_US (20 * FTP_SECOND_US)
 #define STALL_US (60 * FTP_SECOND_US)
-#define RETRY_US (INT64_C(50) * 1000)
 /*
  * The end of the data connection is the end of the file, unless the client is gone as a whole: a process that was killed ends
  * both its connections at once, in any order.
@@ -78,11 +77,9 @@ static void transfer_stop(struct ftp_session *s)
 	if (t->state == TRANSFER_NONE)
 		return;
 	transfer_enter(s, TRANSFER_NONE);
-	reactor_timer_stop(t->retry_timer);
 	tree_cancel(s->pending);
 	s->pending = NULL;
-	tree_file_close(t->file);
-	t->file = NULL;
+	file_pump_fini(&t->pump);
 	tree_put_abort(t->put);
 	t->put = NULL;
 	ftp_transfer_forget(s);
@@ -358,43 +355,30 @@ static void list_on_page(
 	send_more(s);
 }
 
-static void file_on_data(void *arg, int error, struct evbuffer *data)
+static void file_on_sent(void *arg, size_t bytes)
+{
+	struct ftp_session *s = arg;
+
+	s->transfer.bytes += bytes;
+}
+
+static void file_on_end(void *arg, int error)
 {
 	struct ftp_session *s = arg;
 	struct ftp_transfer *t = &s->transfer;
-	size_t n = error ? 0 : evbuffer_get_length(data);
 
 	t->reading = false;
-	if (n == 0 || n > t->left) {
+	t->last = true;
+	if (error)
 		transfer_cut(s, 451, "The file cannot be read on.");
-		return;
-	}
-	t->at += n;
-	t->left -= n;
-	t->bytes += n;
-	t->last = t->left == 0;
-	evbuffer_add_buffer(connection_output(t->data), data);
-	transfer_expect(t, true);
-	send_more(s);
+	else
+		send_more(s);
 }
 
-static void file_read(struct ftp_session *s)
-{
-	struct ftp_transfer *t = &s->transfer;
-	size_t n = t->left < READ_BYTES ? (size_t)t->left : READ_BYTES;
-	int error = tree_file_read(t->file, t->at, n, file_on_data, s);
-
-	if (error == -EAGAIN)
-		reactor_timer_start(t->retry_timer, RETRY_US);
-	else if (error)
-		transfer_cut(s, 451, "The file cannot be read.");
-}
-
-static void transfer_on_retry(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd, (void)what;
-	file_read(arg);
-}
+static const struct file_pump_events file_events = {
+	.on_sent = file_on_sent,
+	.on_end = file_on_end,
+};
 
 static void send_more(struct ftp_session *s)
 {
@@ -412,12 +396,12 @@ static void send_more(struct ftp_session *s)
 		}
 		return;
 	}
-	if (unsent > READ_BYTES)
+	if (unsent > LIST_BYTES)
 		return;
 	t->reading = true;
 	transfer_expect(t, unsent > 0);
 	if (t->kind == FTP_SEND_FILE)
-		file_read(s);
+		file_pump_send(&t->pump, t->data, t->at, t->left);
 	else
 		s->pending = tree_list(s->server->tree, t->path, t->after[0] ? t->after : NULL,
 			s->user, list_on_page, s);
@@ -489,7 +473,7 @@ static void file_on_open(
 		transfer_fail(s, error);
 		return;
 	}
-	t->file = file;
+	file_pump_init(&t->pump, file, STALL_US, &file_events, s);
 	t->at = restart;
 	t->left = entry->bytes - restart;
 	t->last = t->left == 0;
@@ -695,7 +679,7 @@ static void transfer_run(struct ftp_session *s)
 	if (is_taking(t))
 		connection_set_bulk(t->data);
 	else
-		connection_set_low_water(t->data, READ_BYTES);
+		connection_set_low_water(t->data, FILE_PUMP_BYTES);
 	connection_resume(t->data, PAUSE_BUSY);
 	send_more(s);
 }
@@ -723,7 +707,13 @@ static void data_on_data(void *arg)
 
 static void data_on_drained(void *arg)
 {
-	send_more(arg);
+	struct ftp_session *s = arg;
+	struct ftp_transfer *t = &s->transfer;
+
+	if (t->kind == FTP_SEND_FILE && t->reading)
+		file_pump_on_drained(&t->pump);
+	else
+		send_more(s);
 }
 
 static void data_on_close(void *arg, enum close_reason reason, const char *detail)
@@ -781,7 +771,6 @@ static void transfer_on_timer(evutil_socket_t fd, short what, void *arg)
 void ftp_transfer_init(struct ftp_session *s)
 {
 	s->transfer.timer = reactor_timer_new(transfer_on_timer, s);
-	s->transfer.retry_timer = reactor_timer_new(transfer_on_retry, s);
 }
 
 void ftp_transfer_fini(struct ftp_session *s)
@@ -789,5 +778,4 @@ void ftp_transfer_fini(struct ftp_session *s)
 	transfer_stop(s);
 	ftp_transfer_forget(s);
 	reactor_timer_free(&s->transfer.timer);
-	reactor_timer_free(&s->transfer.retry_timer);
 }

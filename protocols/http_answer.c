@@ -159,6 +159,18 @@ void http_send(struct http_request *request, struct evbuffer *body)
 	request->sent += evbuffer_get_length(out) - before;
 }
 
+struct connection *http_socket(const struct http_request *request)
+{
+	return request->client->socket;
+}
+
+void http_count_sent(struct http_request *request, size_t bytes)
+{
+	assert(request->phase == HTTP_STARTED && bytes <= request->bytes_left);
+	request->bytes_left -= bytes;
+	request->sent += bytes;
+}
+
 size_t http_unsent(const struct http_request *request)
 {
 	return evbuffer_get_length(connection_output(request->client->socket));

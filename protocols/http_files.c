@@ -1,6 +1,5 @@
 /*
- * Files of the tree over HTTP (RFC 9110 sections 8, 13, 14): validators, conditions and ranges, one or several, and
- * a pump that holds at most two reads of a file in memory.
+ * Files of the tree over HTTP (RFC 9110 sections 8, 13, 14): validators, conditions and ranges, one or several.
  */
 #include "protocols/http_files.h"
 
@@ -12,6 +11,7 @@
 
 #include <event2/buffer.h>
 
+#include "protocols/file_pump.h"
 #include "protocols/http_condition.h"
 #include "protocols/http_range.h"
 #include "protocols/http_server.h"
@@ -23,25 +23,20 @@
 #include "storage/tree.h"
 
 enum {
-	FILE_READ_BYTES = 256 << 10,
 	FILE_MAX_AGE_SECONDS = 86400
 };
-#define FILE_RETRY_US (INT64_C(50) * 1000)
 
 struct http_file {
 	struct http_request *request;
 	struct auth_user *user; /* owned copy, or NULL */
 	char path[HTTP_TREE_PATH_BYTES];
 	struct tree_request *pending;
-	struct tree_file *file;
+	struct file_pump pump;
 	struct http_ranges ranges; /* what is sent: the whole file is one */
 	size_t part;               /* the next of them */
-	uint64_t at, left;         /* of the one that is being sent */
 	char boundary[33];         /* between several; "": there is one */
 	char content_type[64];
 	uint64_t bytes; /* of the file */
-	bool reading;
-	struct event *retry_timer; /* when the disk's queue is full */
 };
 
 static struct tree *http_files_tree;
@@ -54,8 +49,7 @@ void http_files_set_tree(struct tree *tree)
 static void http_file_free(struct http_file *f)
 {
 	tree_cancel(f->pending);
-	tree_file_close(f->file);
-	reactor_timer_free(&f->retry_timer);
+	file_pump_fini(&f->pump);
 	auth_user_free(f->user);
 	free(f);
 }
@@ -66,8 +60,6 @@ static void http_file_on_gone(void *context)
 }
 
 /* --- the body --- */
-
-static void http_file_read(struct http_file *f);
 
 /* What stands before the i-th of several parts (RFC 9110 section 14.6, RFC 2046 section 5.1.1), and behind the last. */
 static void http_file_add_delimiter(const struct http_file *f, struct evbuffer *out, size_t i)
@@ -115,71 +107,49 @@ static uint64_t http_file_body_bytes(const struct http_file *f)
 	return bytes;
 }
 
-/* Goes on to the next part. False: that was the last. */
-static bool http_file_next(struct http_file *f)
+static void http_file_send(struct http_file *f)
 {
-	if (f->part == f->ranges.n)
-		return false;
-	http_file_send_delimiter(f, f->part);
-	f->at = f->ranges.ranges[f->part].first;
-	f->left = f->ranges.ranges[f->part].bytes;
-	f->part++;
-	return true;
+	const struct http_range *range = &f->ranges.ranges[f->part];
+
+	http_file_send_delimiter(f, f->part++);
+	file_pump_send(&f->pump, http_socket(f->request), range->first, range->bytes);
 }
 
-static void http_file_end(struct http_file *f)
-{
-	http_file_send_delimiter(f, f->ranges.n);
-	http_end(f->request);
-}
-
-static void http_file_on_data(void *arg, int error, struct evbuffer *data)
+static void http_file_on_sent(void *arg, size_t bytes)
 {
 	struct http_file *f = arg;
-	size_t n = error ? 0 : evbuffer_get_length(data);
 
-	f->reading = false;
-	if (n == 0 || n > f->left) {
+	http_count_sent(f->request, bytes);
+}
+
+static void http_file_on_end(void *arg, int error)
+{
+	struct http_file *f = arg;
+
+	if (error) {
 		log_warn(http_log(f->request), "%s: cannot be read on at byte %" PRIu64 ": %s",
-			f->path, f->at,
-			error ? evutil_socket_error_to_string(-error) : "it became shorter");
+			f->path, f->pump.at,
+			error == -ENODATA ? "it became shorter"
+					  : evutil_socket_error_to_string(-error));
 		http_abort(f->request);
-		return;
+	} else if (f->part < f->ranges.n) {
+		http_file_send(f);
+	} else {
+		http_file_send_delimiter(f, f->ranges.n);
+		http_end(f->request);
 	}
-	f->at += n;
-	f->left -= n;
-	http_send(f->request, data);
-	if (f->left == 0 && !http_file_next(f))
-		http_file_end(f);
-	else if (http_unsent(f->request) <= FILE_READ_BYTES)
-		http_file_read(f);
 }
 
-static void http_file_read(struct http_file *f)
-{
-	size_t n = f->left < FILE_READ_BYTES ? (size_t)f->left : FILE_READ_BYTES;
-	int error = tree_file_read(f->file, f->at, n, http_file_on_data, f);
-
-	f->reading = true;
-	if (error == -EAGAIN)
-		reactor_timer_start(f->retry_timer, FILE_RETRY_US);
-	else if (error)
-		http_abort(f->request);
-}
-
-static void http_file_on_retry(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	http_file_read(arg);
-}
+static const struct file_pump_events http_file_pump_events = {
+	.on_sent = http_file_on_sent,
+	.on_end = http_file_on_end,
+};
 
 static void http_file_on_drained(void *context)
 {
 	struct http_file *f = context;
 
-	if (!f->reading && f->left > 0)
-		http_file_read(f);
+	file_pump_on_drained(&f->pump);
 }
 
 /* --- the head --- */
@@ -272,7 +242,7 @@ static bool http_file_start(struct http_file *f, const struct tree_entry *entry,
 	}
 	http_file_add_disposition(request, entry->path);
 	http_start(request, status, type, http_file_body_bytes(f));
-	if (!http_is_head(request) && http_file_next(f) && f->left > 0)
+	if (!http_is_head(request) && f->ranges.ranges[0].bytes > 0)
 		return true;
 	http_end(request);
 	return false;
@@ -318,15 +288,14 @@ static void http_file_on_open(
 	struct http_file *f = arg;
 
 	f->pending = NULL;
-	f->file = file;
 	if (error) {
 		http_file_refuse(f, error, entry);
 		return;
 	}
-	f->retry_timer = reactor_timer_new(http_file_on_retry, f);
+	file_pump_init(&f->pump, file, 0, &http_file_pump_events, f);
 	if (http_file_answer(f, entry)) {
-		http_set_drained(f->request, FILE_READ_BYTES, http_file_on_drained);
-		http_file_read(f);
+		http_set_drained(f->request, FILE_PUMP_BYTES, http_file_on_drained);
+		http_file_send(f);
 	}
 }
 

@@ -144,7 +144,8 @@ static bool http_connection_is_stalled(struct http_connection *c)
 {
 	size_t unsent = evbuffer_get_length(connection_output(c->socket));
 	uint64_t taken = (c->request ? c->request->sent : 0) - unsent;
-	bool same = taken == c->taken && (unsent > 0 || connection_peer_has_shut(c->socket));
+	bool same = taken == c->taken &&
+		    (connection_has_unsent(c->socket) || connection_peer_has_shut(c->socket));
 	bool twice = same && c->stalled;
 
 	c->stalled = same;

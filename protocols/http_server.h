@@ -10,6 +10,7 @@
 #include "server/base/auth.h"
 #include "server/base/log.h"
 
+struct connection;
 struct evbuffer;
 struct tls_server;
 
@@ -148,6 +149,9 @@ void http_send(struct http_request *request, struct evbuffer *body);
 size_t http_unsent(const struct http_request *request);
 void http_set_drained(
 	struct http_request *request, size_t low_water, void (*on_drained)(void *context));
+/* For a body of known length that is sent past http_send(), by protocols/file_pump: where to, and that so much has been. */
+struct connection *http_socket(const struct http_request *request);
+void http_count_sent(struct http_request *request, size_t bytes);
 void http_end(struct http_request *request);
 /* Breaks off an answer that cannot be completed: closes the connection. */
 void http_abort(struct http_request *request);

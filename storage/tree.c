@@ -818,13 +818,18 @@ struct tree_request *tree_open(struct tree *tree, const char *path, const struct
 	return tree_request_started(request);
 }
 
+/* How much of n bytes there is. */
+static size_t file_has(const struct tree_file *file, uint64_t offset, size_t n)
+{
+	if (offset >= file->bytes)
+		return 0;
+	return n > file->bytes - offset ? (size_t)(file->bytes - offset) : n;
+}
+
 int tree_file_read(struct tree_file *file, uint64_t offset, size_t n,
 	volume_reader_data_fn *on_data, void *arg)
 {
-	if (offset >= file->bytes)
-		n = 0;
-	else if (n > file->bytes - offset)
-		n = (size_t)(file->bytes - offset);
+	n = file_has(file, offset, n);
 	if (file->config) {
 		tree_config_file_read(file->config, offset, n, on_data, arg);
 		return 0;
@@ -834,6 +839,15 @@ int tree_file_read(struct tree_file *file, uint64_t offset, size_t n,
 		return 0;
 	}
 	return volume_reader_read(file->reader, offset, n, on_data, arg);
+}
+
+int tree_file_send(struct tree_file *file, int socket, uint64_t offset, size_t n,
+	volume_reader_sent_fn *on_sent, void *arg)
+{
+	if (file->clip)
+		return -EOPNOTSUPP;
+	return volume_reader_send(
+		file->reader, socket, offset, file_has(file, offset, n), on_sent, arg);
 }
 
 void tree_file_close(struct tree_file *file)

@@ -91,6 +91,9 @@ struct tree_request *tree_open(struct tree *tree, const char *path, const struct
 /* Reads at most n bytes at offset, of clips maybe fewer; one read at a time; `data` is drained by the callee. */
 int tree_file_read(struct tree_file *file, uint64_t offset, size_t n,
 	volume_reader_data_fn *on_data, void *arg) MUST_CHECK;
+/* As volume_reader_send(); -EOPNOTSUPP: it is made while it is read, as clips are. In place of a read. */
+int tree_file_send(struct tree_file *file, int socket, uint64_t offset, size_t n,
+	volume_reader_sent_fn *on_sent, void *arg) MUST_CHECK;
 void tree_file_close(struct tree_file *file); /* NULL is fine */
 
 /* --- changing: by operators and admins --- */

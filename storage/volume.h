@@ -213,5 +213,17 @@ struct volume_reader *volume_reader_new(struct volume *volume, const char *path,
 /* One read at a time. Returns 0 or -EAGAIN when the queue is full. */
 int volume_reader_read(struct volume_reader *reader, uint64_t offset, size_t n,
 	volume_reader_data_fn *on_data, void *arg) MUST_CHECK;
+/*
+ * So many bytes were put into the socket: fewer than asked for when that takes no more now, or none. Or error < 0: -ENODATA: the
+ * file ends before them; -EINVAL, -ENOSYS: its file system cannot do this; or what reading the file or writing to the socket
+ * failed with.
+ */
+typedef void volume_reader_sent_fn(void *arg, int error, size_t n);
+/*
+ * Sends n bytes over a socket that does not block, by sendfile(2) on the reader's thread: who waits for the disk is that thread, and
+ * the bytes are nobody's memory. The socket may be closed meanwhile. In place of a read: returns as volume_reader_read(), or -errno.
+ */
+int volume_reader_send(struct volume_reader *reader, int socket, uint64_t offset, size_t n,
+	volume_reader_sent_fn *on_sent, void *arg) MUST_CHECK;
 /* No callback comes after this. NULL is fine. */
 void volume_reader_free(struct volume_reader *reader);

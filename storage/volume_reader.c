@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +10,10 @@
 
 #include "server/base/memory.h"
 #include "storage/volume_private.h"
+
+enum {
+	SEND_BYTES = 512 << 10 /* by one call; then other readers have their turn */
+};
 
 struct volume_reader {
 	struct worker_job job; /* the one that is under way */
@@ -18,6 +23,7 @@ struct volume_reader {
 	bool busy, freed;
 	volume_reader_open_fn *on_open;
 	volume_reader_data_fn *on_data;
+	volume_reader_sent_fn *on_sent;
 	void *arg;
 	/* whoever runs the job, then the reactor */
 	int fd;
@@ -25,6 +31,7 @@ struct volume_reader {
 	uint64_t bytes;
 	int64_t modified_us;
 	uint8_t *p;
+	int socket; /* the job's own descriptor of it */
 	uint64_t offset;
 	size_t n;
 };
@@ -158,6 +165,71 @@ int volume_reader_read(struct volume_reader *reader, uint64_t offset, size_t n,
 	if (worker_post(reader->volume->reader, &reader->job) < 0) {
 		free(reader->p);
 		reader->p = NULL;
+		return -EAGAIN;
+	}
+	reader->busy = true;
+	return 0;
+}
+
+/* --- sending --- */
+
+/* Goes on until all is sent, the socket is full, or somebody else wants the thread. */
+static int send_some(const struct volume_reader *reader, size_t *done)
+{
+	const struct worker *thread = reader->volume->reader;
+
+	while (*done < reader->n && (*done == 0 || worker_queued_jobs(thread) == 1)) {
+		off_t at = (off_t)(reader->offset + *done);
+		size_t left = reader->n - *done;
+		ssize_t n = sendfile(
+			reader->socket, reader->fd, &at, left < SEND_BYTES ? left : SEND_BYTES);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? 0 : -errno;
+		if (n == 0)
+			return -ENODATA;
+		*done += (size_t)n;
+	}
+	return 0;
+}
+
+static void send_run(struct worker_job *job)
+{
+	struct volume_reader *reader = CONTAINER_OF(job, struct volume_reader, job);
+	size_t done = 0;
+
+	reader->error = send_some(reader, &done);
+	if (done) /* what is wrong shows again */
+		reader->error = 0;
+	if (reader->error == -EIO)
+		volume_count_error("read");
+	reader->n = done;
+	close(reader->socket);
+}
+
+static void send_done(struct worker_job *job)
+{
+	struct volume_reader *reader = CONTAINER_OF(job, struct volume_reader, job);
+
+	if (!reader_ended(reader))
+		reader->on_sent(reader->arg, reader->error, reader->n);
+}
+
+int volume_reader_send(struct volume_reader *reader, int socket, uint64_t offset, size_t n,
+	volume_reader_sent_fn *on_sent, void *arg)
+{
+	reader->job = (struct worker_job){ .run = send_run, .done = send_done };
+	reader->on_sent = on_sent;
+	reader->arg = arg;
+	reader->offset = offset;
+	reader->n = n;
+	reader->socket = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+	if (reader->socket < 0)
+		return -errno;
+	if (worker_post(reader->volume->reader, &reader->job) < 0) {
+		close(reader->socket);
 		return -EAGAIN;
 	}
 	reader->busy = true;

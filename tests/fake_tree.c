@@ -327,6 +327,13 @@ int tree_file_read(
 	return 0;
 }
 
+int tree_file_send(struct tree_file *f, int socket, uint64_t offset, size_t n,
+	volume_reader_sent_fn *on_sent, void *arg)
+{
+	(void)f, (void)socket, (void)offset, (void)n, (void)on_sent, (void)arg;
+	return -EOPNOTSUPP; /* there is no file */
+}
+
 void tree_file_close(struct tree_file *f)
 {
 	if (!f)

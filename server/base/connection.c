@@ -92,6 +92,9 @@ struct connection {
 	TAILQ_ENTRY(connection) released_entry;
 	int64_t idle_us, active_us; /* active: last progress, monotonic */
 	int64_t finish_until_us;
+	struct event *writable_event;   /* NULL until it is needed */
+	void (*on_writable)(void *arg); /* NULL: nobody waits */
+	void *writable_arg;
 	struct event *idle_timer;  /* idleness */
 	struct event *state_timer; /* connecting, finishing, lingering */
 	struct metric *open, *sent;
@@ -112,11 +115,11 @@ static void connection_on_output(
 {
 	struct connection *c = arg;
 
-	(void)output;
 	if (!info->n_deleted)
 		return;
-	c->active_us = reactor_monotonic_us();
-	metric_add(c->sent, (double)info->n_deleted);
+	connection_count_written(c, info->n_deleted);
+	if (c->on_writable && evbuffer_get_length(output) == 0)
+		event_add(c->writable_event, NULL);
 }
 
 /*
@@ -150,6 +153,8 @@ static void connection_fini(void *object)
 {
 	struct connection *c = object;
 
+	if (c->writable_event) /* before its descriptor is closed */
+		event_free(c->writable_event);
 	connection_free_bufferevent(c);
 	reactor_timer_free(&c->idle_timer);
 	reactor_timer_free(&c->state_timer);
@@ -180,6 +185,8 @@ static void connection_end(struct connection *c, enum close_reason reason, const
 		TAILQ_REMOVE(&released, c, released_entry);
 	bufferevent_setcb(c->bev, NULL, NULL, NULL, NULL);
 	bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+	if (c->writable_event)
+		event_del(c->writable_event);
 	reactor_timer_stop(c->idle_timer);
 	reactor_timer_stop(c->state_timer);
 	log_debug(&c->log, "closed: %s%s%s", close_reason_words(reason), detail ? ": " : "",
@@ -806,4 +813,45 @@ bool connection_ended_whole(const struct connection *c)
 int connection_fd(const struct connection *c)
 {
 	return bufferevent_getfd(c->bev);
+}
+
+/* --- past the output --- */
+
+static void connection_on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct connection *c = arg;
+	void (*on_writable)(void *) = c->on_writable;
+
+	(void)fd, (void)what;
+	c->on_writable = NULL;
+	on_writable(c->writable_arg);
+}
+
+void connection_await_writable(struct connection *c, void (*on_writable)(void *arg), void *arg)
+{
+	if (!c->writable_event)
+		c->writable_event = event_new(
+			reactor_base(), connection_fd(c), EV_WRITE, connection_on_writable, c);
+	if (!c->writable_event)
+		abort();
+	c->on_writable = on_writable;
+	c->writable_arg = arg;
+	if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0)
+		event_add(c->writable_event, NULL);
+}
+
+void connection_count_written(struct connection *c, size_t bytes)
+{
+	c->active_us = reactor_monotonic_us();
+	metric_add(c->sent, (double)bytes);
+}
+
+void connection_fail(struct connection *c, int error)
+{
+	connection_end(c, connection_reason_of(error), evutil_socket_error_to_string(error));
+}
+
+bool connection_has_unsent(const struct connection *c)
+{
+	return c->on_writable || evbuffer_get_length(bufferevent_get_output(c->bev)) > 0;
 }

@@ -166,3 +166,15 @@ int connection_local_address(const struct connection *c, struct sockaddr_storage
 bool connection_peer_is_loopback(const struct connection *c);
 /* The socket, for options such as sending files. */
 int connection_fd(const struct connection *c);
+
+/*
+ * For who writes to the socket past the output, as sendfile(2) does: on_writable is called once, when all output has gone and the
+ * socket takes more. Not with TLS, whose records are made of the output alone.
+ */
+void connection_await_writable(struct connection *c, void (*on_writable)(void *arg), void *arg);
+/* So much was written past the output. */
+void connection_count_written(struct connection *c, size_t bytes);
+/* Writing past the output failed with this errno: the connection ends. */
+void connection_fail(struct connection *c, int error);
+/* Whether the peer has yet to take something before more can be sent. */
+bool connection_has_unsent(const struct connection *c);
