@@ -13,6 +13,9 @@
 #define ROW \
 	"SELECT id, camera, stream, path, start_us, end_us, bytes, codecs, width, height, state, boot_us, volume FROM segments "
 
+/* By path, and without a look at the rows themselves. */
+#define LISTED ROW "INDEXED BY segments_listed "
+
 struct catalogue_query {
 	struct worker_job job;
 	struct catalogue *catalogue;
@@ -32,26 +35,50 @@ struct catalogue_query {
 
 	/* ... and the answer */
 	int error;
-	struct catalogue_segment **segments;
+	struct catalogue_segment **segments; /* there is room for `size` */
 	char **names;
-	size_t n;
+	size_t n, size;
 	struct fragment_index index;
 };
+
+/* The row and its texts are one block: there are thousands of them. */
+static struct catalogue_segment *query_new_row(sqlite3_stmt *statement)
+{
+	static const int columns[] = { 1, 2, 3, 7 };
+	struct catalogue_segment *row;
+	char **texts[ARRAY_LENGTH(columns)];
+	const char *from[ARRAY_LENGTH(columns)];
+	size_t bytes[ARRAY_LENGTH(columns)], all = sizeof(*row);
+	char *at;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(columns); i++) {
+		const unsigned char *text = sqlite3_column_text(statement, columns[i]);
+
+		from[i] = text ? (const char *)text : "";
+		bytes[i] = strlen(from[i]) + 1;
+		all += bytes[i];
+	}
+	row = xmalloc(all);
+	at = (char *)(row + 1);
+	texts[0] = &row->camera, texts[1] = &row->stream, texts[2] = &row->path;
+	texts[3] = &row->codecs;
+	for (size_t i = 0; i < ARRAY_LENGTH(columns); i++) {
+		*texts[i] = memcpy(at, from[i], bytes[i]);
+		at += bytes[i];
+	}
+	return row;
+}
 
 static struct catalogue_segment *query_read_row(
 	const struct catalogue *catalogue, sqlite3_stmt *statement)
 {
-	struct catalogue_segment *row = xcalloc(1, sizeof(*row));
+	struct catalogue_segment *row = query_new_row(statement);
 	const struct open_segment *open;
 
 	row->id = sqlite3_column_int64(statement, 0);
-	row->camera = xstrdup((const char *)sqlite3_column_text(statement, 1));
-	row->stream = xstrdup((const char *)sqlite3_column_text(statement, 2));
-	row->path = xstrdup((const char *)sqlite3_column_text(statement, 3));
 	row->start_us = sqlite3_column_int64(statement, 4);
 	row->end_us = sqlite3_column_int64(statement, 5);
 	row->bytes = (uint64_t)sqlite3_column_int64(statement, 6);
-	row->codecs = xstrdup((const char *)sqlite3_column_text(statement, 7));
 	row->width = sqlite3_column_int(statement, 8);
 	row->height = sqlite3_column_int(statement, 9);
 	row->state = sqlite3_column_int(statement, 10) ? SEGMENT_CLOSED : SEGMENT_OPEN;
@@ -96,11 +123,14 @@ static void query_add_segment(struct catalogue_query *query, sqlite3_stmt *state
 
 	if (!query_is_visible(query, row) ||
 		(query->interrupted && catalogue_find_open(query->catalogue, row->id))) {
-		catalogue_segment_free(row);
+		free(row);
 		return;
 	}
-	query->segments =
-		xrealloc(query->segments, (query->n + 1) * sizeof(struct catalogue_segment *));
+	if (query->n == query->size) {
+		query->size = query->size ? 2 * query->size : 8;
+		query->segments =
+			xrealloc(query->segments, query->size * sizeof(struct catalogue_segment *));
+	}
 	query->segments[query->n++] = row;
 }
 
@@ -158,7 +188,7 @@ static void query_free(struct catalogue_query *query)
 {
 	for (size_t i = 0; i < query->n; i++) {
 		if (query->segments)
-			catalogue_segment_free(query->segments[i]);
+			free(query->segments[i]);
 		if (query->names)
 			free(query->names[i]);
 	}
@@ -252,7 +282,7 @@ struct catalogue_query *catalogue_list_folder(struct catalogue *catalogue, const
 	const char *after, size_t limit, catalogue_segments_fn *done, void *arg)
 {
 	struct catalogue_query *query =
-		query_new(catalogue, ROW "WHERE path > ?1 AND path < ?2 ORDER BY path", arg);
+		query_new(catalogue, LISTED "WHERE path > ?1 AND path < ?2 ORDER BY path", arg);
 
 	/* '0' comes right after '/': between them stands all that is in the folder */
 	query->on_segments = done;
@@ -302,7 +332,7 @@ struct catalogue_query *catalogue_find(
 	struct catalogue *catalogue, const char *path, catalogue_segments_fn *done, void *arg)
 {
 	struct catalogue_query *query =
-		query_new(catalogue, ROW "WHERE path = ?1 ORDER BY volume", arg);
+		query_new(catalogue, LISTED "WHERE path = ?1 ORDER BY volume", arg);
 
 	query->on_segments = done;
 	query->texts[0] = xstrdup(path);

@@ -254,7 +254,7 @@ static void test_a_database_of_version_1_is_brought_up_to_date(void **state)
 	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
 	assert_int_equal(
 		sqlite3_exec(db,
-			"DROP INDEX timelapses_by_age; DROP INDEX timelapses_by_order;"
+			"DROP INDEX segments_listed; DROP INDEX timelapses_by_age; DROP INDEX timelapses_by_order;"
 			"DROP TRIGGER segments_count_moved; DROP INDEX segments_by_volume_age;"
 			"DROP INDEX segments_by_volume_order;"
 			"DROP TABLE locks; DROP TABLE properties; DROP TABLE gaps; DROP TRIGGER segments_count_added; DROP TRIGGER segments_count_changed;"
