@@ -17,6 +17,10 @@
 #include "protocols/uri.h"
 #include "server/base/memory.h"
 
+enum {
+	DAV_BLOCK_BYTES = 1 << 20
+};
+
 struct dav_propfind {
 	struct http_walk walk; /* first */
 	struct dav_query query;
@@ -27,6 +31,7 @@ struct dav_propfind {
 	struct tree_request *pending;
 	struct hls_recorded_look *look;
 	struct evbuffer *out;
+	size_t response_bytes; /* of each, in the last batch */
 };
 
 static struct tree *dav_tree;
@@ -113,8 +118,13 @@ static void dav_on_entries(
 {
 	struct dav_propfind *d = CONTAINER_OF(walk, struct dav_propfind, walk);
 
+	size_t block = n * d->response_bytes;
+
+	/* in one block, or it would be one for each 4 KiB */
+	(void)evbuffer_expand(d->out, block < DAV_BLOCK_BYTES ? block : DAV_BLOCK_BYTES);
 	for (size_t i = 0; i < n; i++)
 		dav_write_response(d->out, &d->selection, &entries[i]);
+	d->response_bytes = n ? evbuffer_get_length(d->out) / n : 0;
 	if (last)
 		dav_write_tail(d->out);
 	dav_flush(d);

@@ -36,13 +36,22 @@ static void dav_add_timestamp(struct evbuffer *out, int64_t utc_us)
 	markup_add(out, http_timestamp_write(text, utc_us));
 }
 
+static void dav_add_thousandths(struct evbuffer *out, int ms)
+{
+	const char text[] = { '.', (char)('0' + ms / 100 % 10), (char)('0' + ms / 10 % 10),
+		(char)('0' + ms % 10) };
+
+	(void)evbuffer_add(out, text, sizeof(text));
+}
+
 /* With milliseconds: recordings follow each other within a second. */
 static void dav_add_instant(struct evbuffer *out, int64_t utc_us)
 {
 	char text[HTTP_TIMESTAMP_BYTES];
 
-	(void)http_timestamp_write(text, utc_us);
-	(void)evbuffer_add_printf(out, "%.19s.%03dZ", text, (int)(utc_us / 1000 % 1000));
+	(void)evbuffer_add(out, http_timestamp_write(text, utc_us), strlen("2026-11-20T14:30:00"));
+	dav_add_thousandths(out, (int)(utc_us / 1000 % 1000));
+	markup_add(out, "Z");
 }
 
 static void dav_write_resourcetype(struct evbuffer *out, const struct tree_entry *e)
@@ -58,7 +67,7 @@ static void dav_write_displayname(struct evbuffer *out, const struct tree_entry 
 
 static void dav_write_contentlength(struct evbuffer *out, const struct tree_entry *e)
 {
-	(void)evbuffer_add_printf(out, "%" PRIu64, e->bytes);
+	markup_add_number(out, e->bytes);
 }
 
 static void dav_write_contenttype(struct evbuffer *out, const struct tree_entry *e)
@@ -83,17 +92,14 @@ static void dav_write_creationdate(struct evbuffer *out, const struct tree_entry
 	dav_add_timestamp(out, e->created_us);
 }
 
+#define DAV_LOCK_ENTRY(scope)                 \
+	"<D:lockentry><D:lockscope><D:" scope \
+	"/></D:lockscope><D:locktype><D:write/></D:locktype></D:lockentry>"
+
 static void dav_write_supportedlock(struct evbuffer *out, const struct tree_entry *e)
 {
-	static const char *const scopes[] = { "exclusive", "shared" };
-
 	(void)e;
-	for (size_t i = 0; i < ARRAY_LENGTH(scopes); i++) {
-		markup_add(out, "<D:lockentry><D:lockscope><D:");
-		markup_add(out, scopes[i]);
-		markup_add(
-			out, "/></D:lockscope><D:locktype><D:write/></D:locktype></D:lockentry>");
-	}
+	markup_add(out, DAV_LOCK_ENTRY("exclusive") DAV_LOCK_ENTRY("shared"));
 }
 
 /* What is left of it, rounded up. */
@@ -133,12 +139,12 @@ void dav_write_locks(struct evbuffer *out, const char *base, const char *path)
 
 static void dav_write_available(struct evbuffer *out, const struct tree_entry *e)
 {
-	(void)evbuffer_add_printf(out, "%" PRIu64, e->free_bytes);
+	markup_add_number(out, e->free_bytes);
 }
 
 static void dav_write_used(struct evbuffer *out, const struct tree_entry *e)
 {
-	(void)evbuffer_add_printf(out, "%" PRIu64, e->used_bytes);
+	markup_add_number(out, e->used_bytes);
 }
 
 static void dav_write_grammars(struct evbuffer *out, const struct tree_entry *e)
@@ -166,9 +172,11 @@ static void dav_write_end(struct evbuffer *out, const struct tree_entry *e)
 /* In seconds. */
 static void dav_write_duration(struct evbuffer *out, const struct tree_entry *e)
 {
-	int64_t ms = (e->segment->end_us - e->segment->start_us) / 1000;
+	int64_t us = e->segment->end_us - e->segment->start_us;
+	uint64_t ms = us > 0 ? (uint64_t)us / 1000 : 0;
 
-	(void)evbuffer_add_printf(out, "%" PRId64 ".%03d", ms / 1000, (int)(ms % 1000));
+	markup_add_number(out, ms / 1000);
+	dav_add_thousandths(out, (int)(ms % 1000));
 }
 
 static void dav_write_codec(struct evbuffer *out, const struct tree_entry *e)
@@ -178,12 +186,12 @@ static void dav_write_codec(struct evbuffer *out, const struct tree_entry *e)
 
 static void dav_write_width(struct evbuffer *out, const struct tree_entry *e)
 {
-	(void)evbuffer_add_printf(out, "%d", e->segment->width);
+	markup_add_number(out, (uint64_t)e->segment->width);
 }
 
 static void dav_write_height(struct evbuffer *out, const struct tree_entry *e)
 {
-	(void)evbuffer_add_printf(out, "%d", e->segment->height);
+	markup_add_number(out, (uint64_t)e->segment->height);
 }
 
 static void dav_write_state(struct evbuffer *out, const struct tree_entry *e)
@@ -192,34 +200,36 @@ static void dav_write_state(struct evbuffer *out, const struct tree_entry *e)
 }
 
 /* clang-format off */
+#define TAGS(name) (name) + 2, "<" name ">", "</" name ">", "<" name "/>",
 static const struct dav_row {
 	const char *name;
+	const char *open, *close, *empty; /* its tags: there are thousands of them in an answer */
 	/* NULL: the locks, the one property in which there are paths */
 	void (*write)(struct evbuffer *out, const struct tree_entry *e);
 	unsigned needs;
 	bool is_ours; /* in DAV_NVRD_SPACE, else in DAV: */
 	bool is_asked_for; /* by name only */
 } dav_rows[] = {
-	{ "resourcetype",     dav_write_resourcetype,    DAV_ANY,      false, false },
-	{ "displayname",      dav_write_displayname,     DAV_ANY,      false, false },
-	{ "getcontentlength", dav_write_contentlength,   DAV_FILE,     false, false },
-	{ "getcontenttype",   dav_write_contenttype,     DAV_FILE,     false, false },
-	{ "getetag",          dav_write_etag,            DAV_TAGGED,   false, false },
-	{ "getlastmodified",  dav_write_lastmodified,    DAV_MODIFIED, false, false },
-	{ "creationdate",     dav_write_creationdate,    DAV_CREATED,  false, false },
-	{ "supportedlock",    dav_write_supportedlock,   DAV_LOCKABLE, false, false },
-	{ "lockdiscovery",    NULL,                      DAV_LOCKABLE, false, false },
-	{ "quota-available-bytes", dav_write_available,  DAV_SPACE,    false, true },
-	{ "quota-used-bytes", dav_write_used,            DAV_SPACE,    false, true },
-	{ "supported-query-grammar-set", dav_write_grammars, DAV_SEARCHED, false, true },
-	{ "camera",           dav_write_camera,          DAV_SEGMENT,  true, false },
-	{ "start",            dav_write_start,           DAV_SEGMENT,  true, false },
-	{ "end",              dav_write_end,             DAV_SEGMENT,  true, false },
-	{ "duration",         dav_write_duration,        DAV_SEGMENT,  true, false },
-	{ "codec",            dav_write_codec,           DAV_SEGMENT,  true, false },
-	{ "width",            dav_write_width,           DAV_PICTURE,  true, false },
-	{ "height",           dav_write_height,          DAV_PICTURE,  true, false },
-	{ "state",            dav_write_state,           DAV_SEGMENT,  true, false },
+	{ TAGS("D:resourcetype")                 dav_write_resourcetype,    DAV_ANY,      false, false },
+	{ TAGS("D:displayname")                  dav_write_displayname,     DAV_ANY,      false, false },
+	{ TAGS("D:getcontentlength")             dav_write_contentlength,   DAV_FILE,     false, false },
+	{ TAGS("D:getcontenttype")               dav_write_contenttype,     DAV_FILE,     false, false },
+	{ TAGS("D:getetag")                      dav_write_etag,            DAV_TAGGED,   false, false },
+	{ TAGS("D:getlastmodified")              dav_write_lastmodified,    DAV_MODIFIED, false, false },
+	{ TAGS("D:creationdate")                 dav_write_creationdate,    DAV_CREATED,  false, false },
+	{ TAGS("D:supportedlock")                dav_write_supportedlock,   DAV_LOCKABLE, false, false },
+	{ TAGS("D:lockdiscovery")                NULL,                      DAV_LOCKABLE, false, false },
+	{ TAGS("D:quota-available-bytes")        dav_write_available,       DAV_SPACE,    false, true },
+	{ TAGS("D:quota-used-bytes")             dav_write_used,            DAV_SPACE,    false, true },
+	{ TAGS("D:supported-query-grammar-set")  dav_write_grammars,        DAV_SEARCHED, false, true },
+	{ TAGS("N:camera")                       dav_write_camera,          DAV_SEGMENT,  true, false },
+	{ TAGS("N:start")                        dav_write_start,           DAV_SEGMENT,  true, false },
+	{ TAGS("N:end")                          dav_write_end,             DAV_SEGMENT,  true, false },
+	{ TAGS("N:duration")                     dav_write_duration,        DAV_SEGMENT,  true, false },
+	{ TAGS("N:codec")                        dav_write_codec,           DAV_SEGMENT,  true, false },
+	{ TAGS("N:width")                        dav_write_width,           DAV_PICTURE,  true, false },
+	{ TAGS("N:height")                       dav_write_height,          DAV_PICTURE,  true, false },
+	{ TAGS("N:state")                        dav_write_state,           DAV_SEGMENT,  true, false },
 };
 /* clang-format on */
 
@@ -292,24 +302,16 @@ static bool dav_is_defined(int row, unsigned has)
 static void dav_write_row(struct evbuffer *out, const struct dav_selection *selection,
 	const struct dav_row *row, const struct tree_entry *entry)
 {
-	const char *prefix = row->is_ours ? "N:" : "D:";
-
-	markup_add(out, "<");
-	markup_add(out, prefix);
-	markup_add(out, row->name);
 	if (!entry) {
-		markup_add(out, "/>");
+		markup_add(out, row->empty);
 		return;
 	}
-	markup_add(out, ">");
+	markup_add(out, row->open);
 	if (row->write)
 		row->write(out, entry);
 	else
 		dav_write_locks(out, selection->base, entry->path);
-	markup_add(out, "</");
-	markup_add(out, prefix);
-	markup_add(out, row->name);
-	markup_add(out, ">");
+	markup_add(out, row->close);
 }
 
 /* A property that people have given the entry, or NULL. */

@@ -1,6 +1,7 @@
 /* Text into HTML and XML: the characters that mean something there, and paths in references. */
 #include "protocols/markup.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include <event2/buffer.h>
@@ -34,19 +35,34 @@ static const char *markup_entity(char c)
 	}
 }
 
+/* Whether a character means something, or may not be there. */
+static bool markup_is_special(unsigned char c)
+{
+	return c < 0x20 || c == 0x7f || c == '&' || c == '<' || c == '>' || c == '"' || c == '\'';
+}
+
 void markup_add_text(struct evbuffer *out, const char *text)
 {
-	static const char special[] = "&<>\"'\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d"
-				      "\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c"
-				      "\x1d\x1e\x1f\x7f";
-
 	while (*text) {
-		size_t plain = strcspn(text, special);
+		size_t plain = 0;
+
+		while (text[plain] && !markup_is_special((unsigned char)text[plain]))
+			plain++;
 		(void)evbuffer_add(out, text, plain);
 		text += plain;
 		if (*text)
 			markup_add(out, markup_entity(*text++));
 	}
+}
+
+void markup_add_number(struct evbuffer *out, uint64_t value)
+{
+	char digits[20], *at = digits + sizeof(digits);
+
+	do
+		*--at = (char)('0' + value % 10);
+	while ((value /= 10));
+	(void)evbuffer_add(out, at, (size_t)(digits + sizeof(digits) - at));
 }
 
 void markup_add_path(struct evbuffer *out, const char *path)

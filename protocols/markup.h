@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stdint.h>
+
 struct evbuffer;
 
 /* Appends text that means itself in HTML and XML, inside elements and quoted attributes. */
@@ -8,3 +10,5 @@ void markup_add_text(struct evbuffer *out, const char *text);
 void markup_add_path(struct evbuffer *out, const char *path);
 /* Appends markup as it stands. */
 void markup_add(struct evbuffer *out, const char *markup);
+/* Appends digits: in listings of thousands, where printf() is slow. */
+void markup_add_number(struct evbuffer *out, uint64_t value);

@@ -407,12 +407,30 @@ int uri_decode_path(char *ret, size_t size, const char *p, size_t n, const char 
 int uri_encode_path(char *ret, size_t size, const char *path)
 {
 	static const char hex[] = "0123456789ABCDEF";
+	/* those between '!' and 'z' that are neither letters nor digits; '~' besides */
+	static const bool marks['z' + 1] = { ['-'] = true,
+		['.'] = true,
+		['_'] = true,
+		['/'] = true,
+		[':'] = true,
+		['@'] = true,
+		['!'] = true,
+		['$'] = true,
+		['&'] = true,
+		['\''] = true,
+		['('] = true,
+		[')'] = true,
+		['*'] = true,
+		['+'] = true,
+		[','] = true,
+		[';'] = true,
+		['='] = true };
 	size_t used = 0;
 
 	for (; *path; path++) {
 		unsigned char c = (unsigned char)*path;
 		bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-			     (c >= 'A' && c <= 'Z') || strchr("-._~/:@!$&'()*+,;=", c);
+			     (c >= 'A' && c <= 'Z') || c == '~' || (c <= 'z' && marks[c]);
 
 		if (used + (plain ? 1 : 3) >= size)
 			return -ENAMETOOLONG;
