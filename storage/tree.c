@@ -221,8 +221,14 @@ bool tree_may_see(const struct tree_path *path, const char *text, const struct a
 
 static void entry_set_path(struct tree_entry *entry, const char *folder, const char *name)
 {
-	snprintf(
-		entry->path, sizeof(entry->path), "%s/%s", strcmp(folder, "/") ? folder : "", name);
+	size_t n = strcmp(folder, "/") ? strlen(folder) : 0, bytes = strlen(name);
+
+	if (n + bytes + 2 > sizeof(entry->path)) /* not of a catalogue of ours */
+		bytes = n = 0;
+	memcpy(entry->path, folder, n);
+	entry->path[n] = '/';
+	memcpy(entry->path + n + 1, name, bytes);
+	entry->path[n + 1 + bytes] = '\0';
 	entry->name = strrchr(entry->path, '/') + 1;
 }
 
@@ -243,8 +249,8 @@ static void entry_of_segment(struct tree_entry *entry, const struct catalogue_se
 		.segment = segment,
 	};
 	entry_set_path(entry, "/", segment->path);
-	snprintf(entry->etag, sizeof(entry->etag), "\"%llx-%llx\"", (unsigned long long)segment->id,
-		(unsigned long long)segment->bytes);
+	tree_write_etag(
+		entry->etag, 2, (const uint64_t[]){ (uint64_t)segment->id, segment->bytes });
 }
 
 /* The path is the request's, without what tells how. */
@@ -844,7 +850,7 @@ int tree_file_read(struct tree_file *file, uint64_t offset, size_t n,
 int tree_file_send(struct tree_file *file, int socket, uint64_t offset, size_t n,
 	volume_reader_sent_fn *on_sent, void *arg)
 {
-	if (file->clip)
+	if (!file->reader)
 		return -EOPNOTSUPP;
 	return volume_reader_send(
 		file->reader, socket, offset, file_has(file, offset, n), on_sent, arg);

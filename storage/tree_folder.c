@@ -165,6 +165,7 @@ void tree_folder_free(struct tree_folder *folder)
 	folder->stopping = true;
 	worker_free(folder->quick);
 	worker_free(folder->slow);
+	tree_folder_list_forget(folder);
 	free(folder->name);
 	free(folder);
 }

@@ -112,14 +112,13 @@ int tree_folder_look(struct tree_entry *ret, int parent, const char *name, const
 		return 0;
 	ret->bytes = st.stx_size;
 	ret->content_type = content_type_of(ret->name);
-	(void)snprintf(ret->etag, sizeof(ret->etag), "\"%llx-%llx.%x-%llx\"",
-		(unsigned long long)st.stx_ino, (unsigned long long)st.stx_mtime.tv_sec,
-		st.stx_mtime.tv_nsec, (unsigned long long)st.stx_size);
+	tree_write_etag(ret->etag, 4,
+		(const uint64_t[]){ st.stx_ino, (uint64_t)st.stx_mtime.tv_sec, st.stx_mtime.tv_nsec,
+			st.stx_size });
 	return 0;
 }
 
-/* What collections say of the space: what is below the reserve is nobody's. */
-static void look_at_space(const struct tree_folder *folder, struct tree_entry *entry)
+void tree_folder_look_at_space(const struct tree_folder *folder, struct tree_entry *entry)
 {
 	uint64_t free_bytes, size_bytes, reserve;
 
@@ -143,93 +142,8 @@ int tree_folder_find_run(const struct tree_folder *folder, const char *path, str
 	error = tree_folder_look(ret, parent, name, path);
 	close(parent);
 	if (!error)
-		look_at_space(folder, ret);
+		tree_folder_look_at_space(folder, ret);
 	return error;
-}
-
-/* --- listing --- */
-
-struct names {
-	char **p;
-	size_t n, limit; /* the first `limit` are wanted; there is room for twice as many */
-	bool cut;
-};
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Sorts, and leaves the first. */
-static void names_cut(struct names *names)
-{
-	qsort(names->p, names->n, sizeof(*names->p), compare_names);
-	names->cut = names->cut || names->n > names->limit;
-	while (names->n > names->limit)
-		free(names->p[--names->n]);
-}
-
-static void names_add(struct names *names, const char *name)
-{
-	if (names->n == 2 * names->limit)
-		names_cut(names);
-	names->p[names->n++] = xstrdup(name);
-}
-
-static bool is_listed(const struct dirent *entry, const char *after)
-{
-	const char *name = entry->d_name;
-	bool may_exist =
-		entry->d_type == DT_REG || entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN;
-
-	return may_exist && (!after || strcmp(name, after) > 0) &&
-	       tree_name_is_fine(name, strlen(name));
-}
-
-static int open_listed(const struct tree_folder *folder, const char *path)
-{
-	int fd = volume_open_beneath(folder->volume, path, O_RDONLY | O_DIRECTORY, 0);
-	struct tree_entry entry;
-
-	if (fd != -ENOTDIR && fd != -ELOOP)
-		return fd;
-	return tree_folder_find_run(folder, path, &entry) == 0 ? -ENOTDIR : -ENOENT;
-}
-
-int tree_folder_list_run(const struct tree_folder *folder, const char *path, const char *after,
-	size_t limit, const struct auth_user *user, struct tree_entry **ret, size_t *n, bool *more)
-{
-	struct names names = { .limit = limit };
-	bool is_top = !strcmp(path, folder->name);
-	int fd = open_listed(folder, path);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return fd < 0 ? fd : -ENOMEM;
-	}
-	names.p = xcalloc(2 * limit, sizeof(*names.p));
-	while ((entry = readdir(dir))) { // NOLINT(concurrency-mt-unsafe): our own DIR
-		if (is_listed(entry, after) && (!is_top || auth_may_see(user, entry->d_name)))
-			names_add(&names, entry->d_name);
-	}
-	names_cut(&names);
-	*ret = xcalloc(names.n, sizeof(**ret));
-	*more = names.cut;
-	*n = 0;
-	for (size_t i = 0; i < names.n; i++) {
-		char *whole = xasprintf("%s/%s", path, names.p[i]);
-
-		if (tree_folder_look(&(*ret)[*n], dirfd(dir), names.p[i], whole) == 0)
-			look_at_space(folder, &(*ret)[(*n)++]);
-		free(whole);
-		free(names.p[i]);
-	}
-	free(names.p);
-	closedir(dir);
-	return 0;
 }
 
 /* --- removing --- */

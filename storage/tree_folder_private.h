@@ -20,6 +20,8 @@ struct tree_folder {
 	void *arg;
 	struct worker *quick, *slow;
 	char tag[TREE_FOLDER_TAG_BYTES]; /* in our own hidden names; constant */
+	struct tree_folder_names
+		*names; /* the quick thread's: of the listing that it goes on with */
 	/* any thread */
 	_Atomic unsigned reserve_percent;
 	_Atomic uint64_t reserve_bytes, made; /* hidden names, so far */
@@ -43,9 +45,18 @@ int tree_folder_look(struct tree_entry *ret, int parent, const char *name, const
 int tree_folder_find_run(
 	const struct tree_folder *folder, const char *path, struct tree_entry *ret);
 
+/* What collections say of the space: what is below the reserve is nobody's. */
+void tree_folder_look_at_space(const struct tree_folder *folder, struct tree_entry *entry);
+
+/* --- tree_folder_list.c --- */
+
 /* The members after a name, at most `limit` of them in *ret, which the caller frees. */
-int tree_folder_list_run(const struct tree_folder *folder, const char *path, const char *after,
+int tree_folder_list_run(struct tree_folder *folder, const char *path, const char *after,
 	size_t limit, const struct auth_user *user, struct tree_entry **ret, size_t *n, bool *more);
+/* Forgets what it has kept of a listing. */
+void tree_folder_list_forget(struct tree_folder *folder);
+
+/* --- tree_folder_disk.c again --- */
 
 int tree_folder_make_run(const struct tree_folder *folder, const char *path);
 int tree_folder_remove_run(const struct tree_folder *folder, const char *path);

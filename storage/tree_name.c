@@ -1,7 +1,6 @@
 /* Which names a file may get: what could mean something else to a file system, or to us, is refused. */
 #include "storage/tree_name.h"
 
-#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -65,4 +64,19 @@ bool tree_name_is_within(const char *path, const char *top)
 	if (n && top[n - 1] == '/') /* the root */
 		n--;
 	return !strncmp(path, top, n) && (path[n] == '\0' || path[n] == '/');
+}
+
+void tree_write_etag(char *ret, size_t n, const uint64_t *numbers)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned digits = 1;
+
+		*ret++ = i ? '-' : '"';
+		while (digits < 16 && numbers[i] >> (4 * digits))
+			digits++;
+		while (digits-- > 0)
+			*ret++ = "0123456789abcdef"[numbers[i] >> (4 * digits) & 15];
+	}
+	*ret++ = '"';
+	*ret = '\0';
 }

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Names that people give to files. Pure. */
 
@@ -22,5 +23,7 @@ size_t tree_name_character(const unsigned char *p, size_t n);
 bool tree_name_is_fine(const char *name, size_t n);
 /* The same for each part of a path like "a/b/c": no empty part, no more than `most` of them. */
 bool tree_name_path_is_fine(const char *path, size_t most);
+/* Numbers as an ETag, with its quotes: "1f-3e8". There is room for 16 digits of each. */
+void tree_write_etag(char *ret, size_t n, const uint64_t *numbers);
 /* Whether a path is another one or lies below it. */
 bool tree_name_is_within(const char *path, const char *top);

@@ -66,7 +66,8 @@ struct answer {
 	bool done, created;
 	int error;
 	size_t n, n_properties;
-	char names[256], value[64];
+	char names[256], value[64], last[64];
+	bool more;
 	struct tree_entry entry;
 };
 
@@ -96,9 +97,11 @@ static void on_list(void *arg, int error, const struct tree_entry *entries, size
 {
 	struct answer *a = arg;
 
-	(void)more;
+	a->more = more;
 	a->error = error;
 	a->n = n;
+	if (n)
+		(void)snprintf(a->last, sizeof(a->last), "%s", entries[n - 1].name);
 	for (size_t i = 0; i < n; i++)
 		(void)snprintf(a->names + strlen(a->names), sizeof(a->names) - strlen(a->names),
 			"%s ", entries[i].name);
@@ -703,9 +706,85 @@ static void test_times_can_be_set(void **state)
 	assert_int_equal(a.error, -EPERM);
 }
 
+/* --- listing in pages --- */
+
+static struct answer list_after(const char *path, const char *after)
+{
+	struct answer a = { 0 };
+
+	return wait_for(&a, tree_list(tree, path, after, NULL, on_list, &a));
+}
+
+static void fill(const char *path, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++) {
+		char *file = xasprintf("%s%s/f%05u", folder, path, i);
+		int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+		assert_true(fd >= 0);
+		close(fd);
+		free(file);
+	}
+}
+
+/* Goes on until the end. Returns how many names there were, each behind the one before. */
+static size_t list_all(const char *path, const char *after)
+{
+	struct answer a = { 0 };
+	char last[64] = "";
+	size_t n = 0;
+
+	if (after)
+		(void)snprintf(last, sizeof(last), "%s", after);
+	do {
+		a = list_after(path, *last ? last : NULL);
+		assert_int_equal(a.error, 0);
+		assert_true(a.n == 0 || strcmp(a.last, last) > 0);
+		n += a.n;
+		(void)snprintf(last, sizeof(last), "%s", a.last);
+	} while (a.more);
+	return n;
+}
+
+static void test_a_listing_goes_on_where_it_was(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	assert_int_equal(make("/uploads/many"), 0);
+	assert_int_equal(make("/uploads/other"), 0);
+	fill("/uploads/many", 0, 1200);
+	fill("/uploads/other", 0, 700);
+	assert_int_equal(list_all("/uploads/many", NULL), 1200);
+	/* another one in between */
+	a = list_after("/uploads/many", NULL);
+	assert_true(a.n == 500 && a.more && !strcmp(a.last, "f00499"));
+	assert_int_equal(list_all("/uploads/other", NULL), 700);
+	assert_int_equal(list_all("/uploads/many", a.last), 700);
+	/* the folder changes */
+	a = list_after("/uploads/many", NULL);
+	assert_int_equal(delete ("/uploads/many/f00700"), 0);
+	fill("/uploads/many", 1200, 1210);
+	assert_int_equal(list_all("/uploads/many", a.last), 709);
+	/* from the beginning what is there now is told */
+	a = list_after("/uploads/many", NULL);
+	assert_int_equal(delete ("/uploads/many/f00000"), 0);
+	assert_int_equal(list_all("/uploads/many", NULL), 1208);
+}
+
+static void test_a_folder_of_more_names_than_are_kept(void **state)
+{
+	(void)state;
+	assert_int_equal(make("/uploads/more"), 0);
+	fill("/uploads/more", 0, 33500); /* twice 16384, and more */
+	assert_int_equal(list_all("/uploads/more", NULL), 33500);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_listing_goes_on_where_it_was),
+		cmocka_unit_test(test_a_folder_of_more_names_than_are_kept),
 		cmocka_unit_test(test_files_are_written_at_once_or_not_at_all),
 		cmocka_unit_test(test_the_target_must_be_what_it_was),
 		cmocka_unit_test(test_a_writer_is_told_to_wait),
