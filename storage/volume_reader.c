@@ -1,6 +1,7 @@
 /* Reading files of a volume, on a thread of its own: a cold disk stops nobody else. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "storage/volume_private.h"
 
 enum {
+	SEND_PATIENCE_MS = 2,  /* with a socket that is full, while nobody else wants the thread */
 	SEND_BYTES = 512 << 10 /* by one call; then other readers have their turn */
 };
 
@@ -173,7 +175,16 @@ int volume_reader_read(struct volume_reader *reader, uint64_t offset, size_t n,
 
 /* --- sending --- */
 
-/* Goes on until all is sent, the socket is full, or somebody else wants the thread. */
+/* To hand the thread back for each time that a fast peer takes a moment costs more than the moment. */
+static bool send_wait(const struct volume_reader *reader, size_t done)
+{
+	struct pollfd socket = { .fd = reader->socket, .events = POLLOUT };
+
+	return done && worker_queued_jobs(reader->volume->reader) == 1 &&
+	       poll(&socket, 1, SEND_PATIENCE_MS) == 1;
+}
+
+/* Goes on until all is sent, the socket stays full, or somebody else wants the thread. */
 static int send_some(const struct volume_reader *reader, size_t *done)
 {
 	const struct worker *thread = reader->volume->reader;
@@ -185,6 +196,8 @@ static int send_some(const struct volume_reader *reader, size_t *done)
 			reader->socket, reader->fd, &at, left < SEND_BYTES ? left : SEND_BYTES);
 
 		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN && send_wait(reader, *done))
 			continue;
 		if (n < 0)
 			return errno == EAGAIN ? 0 : -errno;
