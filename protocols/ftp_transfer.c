@@ -15,7 +15,8 @@
 #include "server/base/memory.h"
 
 enum {
-	LIST_BYTES = FILE_PUMP_BYTES /* unsent ones of a listing, beyond which it is not gone on with */
+	LIST_BYTES =
+		FILE_PUMP_BYTES /* unsent ones of a listing, beyond which it is not gone on with */
 };
 #define CONNECT_US (20 * FTP_SECOND_US)
 #define STALL_US (60 * FTP_SECOND_US)

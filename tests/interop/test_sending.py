@@ -111,7 +111,7 @@ def check_one_after_the_other(nvrd):
 
 def check_recording(nvrd):
     """The file grows while it is sent: what it was when it was opened comes."""
-    file = wait_for(lambda: nvrd.files("porch") and nvrd.files("porch")[0].stat().st_size > 300000 and nvrd.files("porch")[0], 180)
+    file = wait_for(lambda: next((f for f in nvrd.files("porch") if f.stat().st_size > 300000), None), 180, "a recording")
     body = nvrd.get("/" + str(file.relative_to(nvrd.store)).replace("+", "%2B"))
     report(len(body) > 256 * KIB and file.read_bytes().startswith(body), "a recording that is being written", len(body))
 
