@@ -730,7 +730,7 @@ static void fill(const char *path, unsigned from, unsigned to)
 /* Goes on until the end. Returns how many names there were, each behind the one before. */
 static size_t list_all(const char *path, const char *after)
 {
-	struct answer a = { 0 };
+	struct answer a;
 	char last[64] = "";
 	size_t n = 0;
 
@@ -767,7 +767,7 @@ static void test_a_listing_goes_on_where_it_was(void **state)
 	fill("/uploads/many", 1200, 1210);
 	assert_int_equal(list_all("/uploads/many", a.last), 709);
 	/* from the beginning what is there now is told */
-	a = list_after("/uploads/many", NULL);
+	(void)list_after("/uploads/many", NULL);
 	assert_int_equal(delete ("/uploads/many/f00000"), 0);
 	assert_int_equal(list_all("/uploads/many", NULL), 1208);
 }
