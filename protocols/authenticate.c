@@ -537,7 +537,8 @@ static bool authenticate_has_digest(void)
 	return false;
 }
 
-void authenticate_write_challenge(struct evbuffer *out, enum authenticate_result result)
+void authenticate_write_challenge(
+	struct evbuffer *out, enum authenticate_result result, bool with_basic)
 {
 	/* some clients take the first Digest, ffmpeg the last, and both know MD5 only */
 	static const char *const algorithms[] = { "MD5", "SHA-256", "MD5" };
@@ -552,8 +553,9 @@ void authenticate_write_challenge(struct evbuffer *out, enum authenticate_result
 			"WWW-Authenticate: Digest realm=\"" AUTH_REALM "\", nonce=\"%s\", "
 			"algorithm=%s, qop=\"auth\"%s\r\n",
 			nonce, algorithms[i], result == AUTHENTICATE_STALE ? ", stale=true" : "");
-	(void)evbuffer_add_printf(
-		out, "WWW-Authenticate: Basic realm=\"" AUTH_REALM "\", charset=\"UTF-8\"\r\n");
+	if (with_basic || n == 0)
+		(void)evbuffer_add_printf(out,
+			"WWW-Authenticate: Basic realm=\"" AUTH_REALM "\", charset=\"UTF-8\"\r\n");
 }
 
 void authenticate_write_nonce(char *ret, size_t size, int64_t at_us)

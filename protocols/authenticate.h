@@ -79,7 +79,9 @@ enum authenticate_result authenticate_password(struct authenticate_asker *asker,
 
 /*
  * Appends the WWW-Authenticate fields (with CRLF): Digest MD5 first, then SHA-256, then
- * MD5 again (some clients take the first, ffmpeg the last), then Basic. Digest is left out where it
- * is of no use: to who is AUTHENTICATE_UNFIT, and to all when every password is kept by scrypt.
+ * MD5 again (some clients take the first, ffmpeg the last), then Basic, if with_basic. Digest is left out where it
+ * is of no use: to who is AUTHENTICATE_UNFIT, and to all when every password is kept by scrypt; then there is
+ * Basic in any case.
  */
-void authenticate_write_challenge(struct evbuffer *out, enum authenticate_result result);
+void authenticate_write_challenge(
+	struct evbuffer *out, enum authenticate_result result, bool with_basic);

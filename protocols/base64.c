@@ -1,6 +1,8 @@
 /* Base64 (RFC 4648 section 4). */
 #include "protocols/base64.h"
 
+#include <stdbool.h>
+
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 static int base64_digit(char c)
@@ -14,6 +16,11 @@ static int base64_digit(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
+static bool base64_is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 ssize_t base64_parse(uint8_t *ret, size_t size, const char *p, size_t n)
 {
 	uint32_t value = 0;
@@ -23,7 +30,7 @@ ssize_t base64_parse(uint8_t *ret, size_t size, const char *p, size_t n)
 	for (; i < n && p[i] != '='; i++) {
 		int digit = base64_digit(p[i]);
 
-		if (p[i] == ' ' || p[i] == '\t' || p[i] == '\r' || p[i] == '\n')
+		if (base64_is_space(p[i]))
 			continue;
 		if (digit < 0)
 			return -1;
@@ -60,4 +67,28 @@ ssize_t base64_write(char *ret, size_t size, const uint8_t *p, size_t n)
 	}
 	ret[at] = '\0';
 	return (ssize_t)at;
+}
+
+ssize_t base64_stream_parse(struct base64_stream *s, uint8_t *ret, const char *p, size_t n)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int digit = base64_digit(p[i]);
+
+		if (base64_is_space(p[i]))
+			continue;
+		if (p[i] == '=' && s->digits >= 2) {
+			s->padding++;
+		} else if (digit >= 0 && s->padding == 0) {
+			s->value = s->value << 6 | (uint32_t)digit;
+			if (++s->digits > 1)
+				ret[used++] = (uint8_t)(s->value >> (8 - 2 * s->digits));
+		} else {
+			return -1;
+		}
+		if (s->digits + s->padding == 4)
+			*s = (struct base64_stream){ 0 };
+	}
+	return (ssize_t)used;
 }

@@ -101,7 +101,8 @@ struct http_request {
 	const struct http_method_row *method;
 	char path[URI_PATH_BYTES]; /* below the base path */
 	struct message_text query, host;
-	bool is_old; /* HTTP/1.0 */
+	bool is_old;    /* HTTP/1.0 */
+	bool is_tunnel; /* goes to http_set_tunnel()'s handler */
 
 	/* what stands in front of the server */
 	char base[HTTP_BASE_BYTES]; /* of what is answered */
@@ -181,6 +182,9 @@ struct message_text http_signed_target(
 	const struct http_request *request, char ret[HTTP_SIGNED_BYTES]);
 
 /* --- http_route.c --- */
+
+/* Whether the head asks for a tunnel, and there is somebody who takes it. */
+bool http_is_tunnel(const struct http_request *request);
 
 /* Decides who handles the request: sets `handle` and `user`, or `refused` and `why` with fields, or is_pending. */
 void http_request_judge(struct http_request *request);

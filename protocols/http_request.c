@@ -150,6 +150,7 @@ int http_request_read_head(struct http_request *request, const char *p, size_t n
 	if (message_parse(&request->message, request->head, n, 0, true, why) < 0)
 		return 400;
 	request->method = http_method_find(request->message.method);
+	request->is_tunnel = http_is_tunnel(request);
 	status = http_check_protocol(request, why);
 	if (status == 0)
 		status = http_check_target(request, &authority, why);
@@ -169,7 +170,7 @@ bool http_request_expects_continue(const struct http_request *request)
 
 bool http_request_streams(const struct http_request *request)
 {
-	return request->method && request->method->streams;
+	return request->is_tunnel || (request->method && request->method->streams);
 }
 
 /* A refused request's body is read only to find its end. */

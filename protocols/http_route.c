@@ -28,6 +28,11 @@ static const struct http_method_row http_methods[] = {
 /* The segment below these is a camera's name (DESIGN section 5). */
 static const char *const http_camera_roots[] = { "/live/", "/recordings/", "/uploads/" };
 
+static struct {
+	void (*handle)(void *arg, struct http_request *request);
+	void *arg;
+} http_tunnel;
+
 const struct http_method_row *http_method_find(struct message_text name)
 {
 	for (size_t i = 0; i < ARRAY_LENGTH(http_methods); i++) {
@@ -164,7 +169,7 @@ static bool http_check_user(struct http_request *request)
 	case AUTHENTICATE_WRONG:
 	case AUTHENTICATE_STALE:
 	case AUTHENTICATE_UNFIT:
-		authenticate_write_challenge(request->fields, result);
+		authenticate_write_challenge(request->fields, result, true);
 		http_refuse(request, 401, "user name and password are needed");
 		break;
 	case AUTHENTICATE_LATER:
@@ -283,11 +288,32 @@ static bool http_wants_slash(const struct http_request *request)
 	       (request->method->bit == HTTP_GET || request->method->bit == HTTP_HEAD);
 }
 
+void http_set_tunnel(void (*handle)(void *arg, struct http_request *request), void *arg)
+{
+	http_tunnel.handle = handle;
+	http_tunnel.arg = arg;
+}
+
+bool http_is_tunnel(const struct http_request *request)
+{
+	const struct message *m = &request->message;
+
+	return http_tunnel.handle && message_find(m, "x-sessioncookie").p &&
+	       (message_text_is(m->method, "GET") || message_text_is(m->method, "POST"));
+}
+
+static void http_answer_tunnel(struct http_request *request)
+{
+	http_tunnel.handle(http_tunnel.arg, request);
+}
+
 void http_request_judge(struct http_request *request)
 {
 	(void)evbuffer_drain(request->fields, evbuffer_get_length(request->fields));
 	request->is_pending = false;
-	if (http_wants_slash(request))
+	if (request->is_tunnel)
+		request->handle = http_check_open_host(request) ? http_answer_tunnel : NULL;
+	else if (http_wants_slash(request))
 		request->handle = http_answer_bare;
 	else if (http_check_open_host(request) && http_check_user(request) &&
 		 http_check_scope(request) && http_check_camera(request))

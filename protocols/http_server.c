@@ -4,6 +4,7 @@
  */
 #include "protocols/http_server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,6 +239,11 @@ static void http_connection_dispatch(struct http_connection *c)
 		http_connection_pause(c);
 }
 
+static void http_connection_continue(struct http_connection *c)
+{
+	connection_write(c->socket, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+}
+
 /* Reads the body, where there is one and its handler does not take it, or answers. */
 static void http_connection_on_judged(struct http_connection *c)
 {
@@ -257,7 +263,7 @@ static void http_connection_on_judged(struct http_connection *c)
 			http_connection_fail(c, request->refused, request->why);
 			return;
 		}
-		connection_write(c->socket, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+		http_connection_continue(c);
 	}
 	http_connection_enter(c, HTTP_COLLECTING);
 }
@@ -387,7 +393,7 @@ void http_receive(struct http_request *request, uint64_t limit_bytes, http_body_
 		return;
 	}
 	if (request->owes_continue)
-		connection_write(c->socket, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+		http_connection_continue(c);
 	request->owes_continue = false;
 	c->came = 0;
 	connection_set_input_limit(c->socket, HTTP_RECEIVE_BYTES);
@@ -456,13 +462,9 @@ static void http_connection_fini(void *object)
 	free(c);
 }
 
-static void http_connection_on_close(void *arg, enum close_reason reason, const char *detail)
+/* The socket is gone, or another's. */
+static void http_connection_end(struct http_connection *c)
 {
-	struct http_connection *c = arg;
-
-	if (close_reason_is_error(reason))
-		log_debug(&c->log, "%s%s%s", close_reason_words(reason), detail ? ": " : "",
-			detail ? detail : "");
 	http_connection_enter(c, HTTP_CLOSED);
 	c->socket = NULL;
 	TAILQ_REMOVE(&c->server->connections, c, entry);
@@ -471,6 +473,35 @@ static void http_connection_on_close(void *arg, enum close_reason reason, const 
 	if (c->request)
 		http_request_end(c->request);
 	reactor_free_later(&c->dead, http_connection_fini, c);
+}
+
+static void http_connection_on_close(void *arg, enum close_reason reason, const char *detail)
+{
+	struct http_connection *c = arg;
+
+	if (close_reason_is_error(reason))
+		log_debug(&c->log, "%s%s%s", close_reason_words(reason), detail ? ": " : "",
+			detail ? detail : "");
+	http_connection_end(c);
+}
+
+const struct sockaddr *http_peer_address(const struct http_request *request)
+{
+	return connection_peer_address(request->client->socket);
+}
+
+struct connection *http_hand_over(struct http_request *request, const struct log_name *parent,
+	const struct connection_events *events, void *arg)
+{
+	struct http_connection *c = request->client;
+	struct connection *socket = c->socket;
+
+	assert(request->phase == HTTP_NOT_STARTED);
+	if (request->owes_continue)
+		http_connection_continue(c);
+	http_connection_end(c);
+	connection_adopt(socket, parent, events, arg);
+	return socket;
 }
 
 static const struct connection_events http_connection_events = {

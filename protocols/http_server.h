@@ -12,6 +12,7 @@
 
 struct connection;
 struct evbuffer;
+struct sockaddr;
 struct tls_server;
 
 /*
@@ -120,6 +121,25 @@ uint64_t http_body_bytes(const struct http_request *request);
  * whatever reason, after which nothing of it may be touched. */
 void http_set_context(struct http_request *request, void *context, void (*on_gone)(void *context));
 void *http_context(const struct http_request *request);
+
+/* --- the end of HTTP on a connection --- */
+
+/*
+ * GET and POST with x-sessioncookie go to `handle`, whatever their path, and whoever asks: RTSP through HTTP,
+ * whose requests say who it is. The body, if there is one, is not read. NULL: they are requests like any other.
+ */
+void http_set_tunnel(void (*handle)(void *arg, struct http_request *request), void *arg);
+
+struct connection;
+struct connection_events;
+/*
+ * In handle() of a tunnel, before anything was answered: the connection is another's from now on
+ * (connection_adopt()), with what came behind the head in its input. The request has ended.
+ */
+struct connection *http_hand_over(struct http_request *request, const struct log_name *parent,
+	const struct connection_events *events, void *arg);
+/* The client's address, before that. */
+const struct sockaddr *http_peer_address(const struct http_request *request);
 
 /* --- the answer --- */
 

@@ -96,7 +96,8 @@ static const struct {
 
 /* --- the description --- */
 
-static void sdp_add_track(struct evbuffer *out, const AVCodecParameters *parameters, unsigned i)
+static void sdp_add_track(
+	struct evbuffer *out, const AVCodecParameters *parameters, unsigned i, unsigned port)
 {
 	const struct rtp_encoding *encoding = rtp_encoding_of(parameters);
 	unsigned type = rtp_payload_type(encoding, parameters, i);
@@ -104,8 +105,8 @@ static void sdp_add_track(struct evbuffer *out, const AVCodecParameters *paramet
 	/* RFC 7587 section 7: Opus is always said to have two channels */
 	int channels = encoding->id == AV_CODEC_ID_OPUS ? 2 : parameters->ch_layout.nb_channels;
 
-	evbuffer_add_printf(out, "m=%s 0 RTP/AVP %u\r\na=rtpmap:%u %s/%d",
-		video ? "video" : "audio", type, type, encoding->name,
+	evbuffer_add_printf(out, "m=%s %u RTP/AVP %u\r\na=rtpmap:%u %s/%d",
+		video ? "video" : "audio", port, type, type, encoding->name,
 		rtp_clock_hz(encoding, parameters));
 	if (!video && channels > 1)
 		evbuffer_add_printf(out, "/%d", channels);
@@ -121,20 +122,31 @@ static void sdp_add_track(struct evbuffer *out, const AVCodecParameters *paramet
 	evbuffer_add_printf(out, "\r\na=control:trackID=%u\r\n", i);
 }
 
+/* The connection's line (RFC 8866 section 5.7): the group, or none yet. */
+static void sdp_add_connection(
+	struct evbuffer *out, const char *family, const struct rtp_group *group)
+{
+	if (group)
+		evbuffer_add_printf(out, "c=IN IP4 %s/%u\r\n", group->address, group->ttl);
+	else
+		evbuffer_add_printf(out, "c=IN %s %s\r\n", family,
+			strcmp(family, "IP6") == 0 ? "::" : "0.0.0.0");
+}
+
 void rtp_sdp_write(const struct rtp_sdp *sdp, struct evbuffer *out)
 {
 	const char *family = strchr(sdp->address, ':') ? "IP6" : "IP4";
 
-	evbuffer_add_printf(out,
-		"v=0\r\no=- %u 1 IN %s %s\r\ns=%s\r\nc=IN %s %s\r\nt=0 0\r\na=tool:nvrd\r\n"
-		"a=control:*\r\n%s",
-		sdp->version, family, sdp->address, sdp->name, family,
-		family[2] == '6' ? "::" : "0.0.0.0", sdp->attributes);
+	evbuffer_add_printf(out, "v=0\r\no=- %u 1 IN %s %s\r\ns=%s\r\n", sdp->version, family,
+		sdp->address, sdp->name);
+	sdp_add_connection(out, family, sdp->group);
+	evbuffer_add_printf(out, "t=0 0\r\na=tool:nvrd\r\na=control:*\r\n%s", sdp->attributes);
 	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
 		const AVCodecParameters *parameters = sdp->tracks[i];
+		unsigned port = sdp->group ? sdp->group->port + 2 * i : 0;
 		if (!parameters || !rtp_encoding_of(parameters))
 			continue;
-		sdp_add_track(out, parameters, i);
+		sdp_add_track(out, parameters, i, port);
 		if (sdp->track_attributes[i])
 			evbuffer_add_printf(out, "%s", sdp->track_attributes[i]);
 	}

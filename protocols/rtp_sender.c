@@ -352,13 +352,15 @@ bool rtp_sender_takes_track(const struct stream *stream, unsigned track)
 	       rtp_encoding_of(stream_track(stream, track)->parameters);
 }
 
-void rtp_sender_write_sdp(struct stream *stream, const char *address, struct evbuffer *out)
+void rtp_sender_write_sdp(struct stream *stream, const char *address, const struct rtp_group *group,
+	struct evbuffer *out)
 {
 	struct rtp_sdp sdp = {
 		.name = stream_name(stream),
 		.address = address,
 		.version = stream_run(stream),
 		.attributes = "a=range:npt=now-\r\n",
+		.group = group,
 	};
 
 	for (unsigned i = 0; i < stream_tracks(stream); i++)

@@ -63,12 +63,19 @@ struct rtp_unit_packets *rtp_track_packetise(
 
 /* --- rtp_sdp.c --- */
 
+/* Where something is multicast. */
+struct rtp_group {
+	const char *address;
+	unsigned ttl, port; /* of the first track; the next one has port + 2 */
+};
+
 struct rtp_sdp {
 	const char *name, *address; /* of the session; ours, without brackets */
 	unsigned version;
 	const char *attributes;                         /* of the session, whole lines */
 	const AVCodecParameters *tracks[STREAM_TRACKS]; /* NULL: left out */
 	const char *track_attributes[STREAM_TRACKS];    /* whole lines, or NULL */
+	const struct rtp_group *group;                  /* RFC 2326 appendix C.1.7; NULL: none */
 };
 /* Tracks are "a=control:trackID=<n>"; those that are not sent are left out. */
 void rtp_sdp_write(const struct rtp_sdp *sdp, struct evbuffer *out);

@@ -54,7 +54,7 @@ static int live_check(struct rtsp_source *source)
 
 static void live_write_sdp(struct rtsp_source *source, const char *host, struct evbuffer *out)
 {
-	rtp_sender_write_sdp(stream_find(source->name), host, out);
+	rtp_sender_write_sdp(stream_find(source->name), host, NULL, out);
 }
 
 static bool live_takes_track(struct rtsp_source *source, unsigned track)

@@ -30,6 +30,7 @@ struct rtsp_request {
 	const struct auth_user *user;
 	char name[RTSP_NAME_BYTES]; /* of what is to be played; "" for "*" */
 	int track;                  /* or TRACK_NONE */
+	bool asks_group;            /* the query says that it is to be described as multicast */
 	char base[URL_BYTES];       /* rtsp://host:port/name/ */
 	struct rtsp_source *source;
 	struct rtsp_session *session;
@@ -153,7 +154,7 @@ static void answer_unavailable(struct rtsp_request *r)
 static void wait_for_source(struct rtsp_request *r, struct rtsp_source *source)
 {
 	r->waits = true;
-	connection_pause(r->c->connection, PAUSE_BUSY);
+	rtsp_connection_pause(r->c);
 	source->waiting = r->c;
 }
 
@@ -209,7 +210,8 @@ static void run_describe(struct rtsp_request *r)
 	char host[64];
 
 	local_host(r, host, sizeof(host));
-	r->source->kind->write_sdp(r->source, host, body);
+	if (!r->asks_group || !rtsp_multicast_write_sdp(r->c->server, r->name, host, body))
+		r->source->kind->write_sdp(r->source, host, body);
 	add_field(r, "Content-Base: %s", r->base);
 	add_field(r, "Content-Type: application/sdp");
 	add_field(r, "Cache-Control: no-cache");
@@ -249,26 +251,50 @@ static bool check_setup(struct rtsp_request *r)
 	return !r->answered;
 }
 
-/* A new session, unless there are too many. */
-static bool open_session(struct rtsp_request *r, const struct rtsp_transport *transport)
+/* Whether this host or this user has as many sessions as it may. */
+static bool has_enough(const struct rtsp_request *r)
 {
-	struct rtsp_server *server = r->c->server;
-	const struct connection *connection = r->c->connection;
+	const struct rtsp_server *server = r->c->server;
+	const struct config_rtsp *limits = &server->config->rtsp;
 
-	if (server->n_sessions >= RTSP_SESSIONS) {
-		log_warn(&server->log, "%d sessions are open; one more is refused", RTSP_SESSIONS);
+	if (rtsp_sessions_of_host(server, connection_peer_address(r->c->connection)) >=
+		limits->sessions_per_address) {
+		log_warn(&r->c->log, "this host has %u sessions; one more is refused",
+			limits->sessions_per_address);
+		return true;
+	}
+	if (r->user && rtsp_sessions_of_user(server, r->user->name) >= limits->sessions_per_user) {
+		log_warn(&r->c->log, "%s has %u sessions; one more is refused", r->user->name,
+			limits->sessions_per_user);
+		return true;
+	}
+	return false;
+}
+
+/* A new session, unless there are too many. */
+static bool open_session(struct rtsp_request *r, enum rtsp_over over)
+{
+	struct rtsp_source *source;
+	struct rtsp_server *server = r->c->server;
+	const struct config_rtsp *limits = &server->config->rtsp;
+
+	if (server->n_sessions >= limits->sessions) {
+		log_warn(&server->log, "%u sessions are open; one more is refused",
+			limits->sessions);
 		answer_unavailable(r);
 		return false;
 	}
-	if (!connection_peer_is_loopback(connection) &&
-		rtsp_sessions_of_host(server, connection_peer_address(connection)) >=
-			RTSP_SESSIONS_PER_HOST) {
-		log_warn(&r->c->log, "this host has %d sessions; one more is refused",
-			RTSP_SESSIONS_PER_HOST);
+	if (!connection_peer_is_loopback(r->c->connection) && has_enough(r)) {
 		answer(r, 453);
 		return false;
 	}
-	r->session = rtsp_session_new(r->c, r->source, transport->udp);
+	source = over == RTSP_OVER_MULTICAST ? rtsp_multicast_new(r->c, r->source) : r->source;
+	if (!source) {
+		log_warn(&r->c->log, "no multicast: %s", strerror(errno));
+		answer(r, 461);
+		return false;
+	}
+	r->session = rtsp_session_new(r->c, source, r->user ? r->user->name : NULL, over);
 	r->c->source = NULL;
 	return true;
 }
@@ -276,15 +302,37 @@ static bool open_session(struct rtsp_request *r, const struct rtsp_transport *tr
 static void add_transport(struct rtsp_request *r, const struct rtsp_transport *transport)
 {
 	const struct rtsp_track *track = &r->session->tracks[r->track];
+	unsigned port;
 
-	if (!transport->udp) {
+	switch (transport->over) {
+	case RTSP_OVER_TCP:
 		add_field(r, "Transport: RTP/AVP/TCP;unicast;interleaved=%u-%u", track->channels[0],
 			track->channels[1]);
-		return;
+		break;
+	case RTSP_OVER_UDP:
+		port = datagram_pair_port(track->pair);
+		add_field(r, "Transport: RTP/AVP;unicast;client_port=%u-%u;server_port=%u-%u",
+			transport->ports[0], transport->ports[1], port, port + 1);
+		break;
+	case RTSP_OVER_MULTICAST:
+		evbuffer_add_printf(r->fields, "Transport: RTP/AVP;multicast;");
+		rtsp_multicast_write_transport(
+			r->session->source, (unsigned)r->track, r->fields);
+		evbuffer_add_printf(r->fields, "\r\n");
+		break;
 	}
-	unsigned port = datagram_pair_port(track->pair);
-	add_field(r, "Transport: RTP/AVP;unicast;client_port=%u-%u;server_port=%u-%u",
-		transport->ports[0], transport->ports[1], port, port + 1);
+}
+
+/* What the client may ask for. RTP of its own is not encrypted, and does not go where HTTP is to lead. */
+static unsigned transports_allowed(const struct rtsp_request *r)
+{
+	struct sockaddr_in group;
+
+	if (connection_is_tls(r->c->connection) || r->c->tunnel)
+		return RTSP_OVER_TCP;
+	if (!rtsp_multicast_find(r->c->server, r->name, &group))
+		return RTSP_OVER_TCP | RTSP_OVER_UDP;
+	return RTSP_OVER_TCP | RTSP_OVER_UDP | RTSP_OVER_MULTICAST;
 }
 
 static void run_setup(struct rtsp_request *r)
@@ -293,12 +341,12 @@ static void run_setup(struct rtsp_request *r)
 	struct rtsp_transport transport;
 	bool is_new = !r->session;
 
-	if (rtsp_transport_parse(&transport, field.p, field.n) < 0 ||
-		(r->session && r->session->udp != transport.udp)) {
+	if (rtsp_transport_parse(&transport, field.p, field.n, transports_allowed(r)) < 0 ||
+		(r->session && r->session->over != transport.over)) {
 		answer(r, 461);
 		return;
 	}
-	if (is_new && !open_session(r, &transport))
+	if (is_new && !open_session(r, transport.over))
 		return;
 	int result = rtsp_session_set_up(r->session, (unsigned)r->track, &transport);
 	if (result < 0) {
@@ -349,6 +397,19 @@ static void add_rtp_info(struct rtsp_request *r)
 		evbuffer_add(r->fields, "\r\n", 2);
 }
 
+static const char *over_words(enum rtsp_over over)
+{
+	switch (over) {
+	case RTSP_OVER_TCP:
+		return "TCP";
+	case RTSP_OVER_UDP:
+		return "UDP";
+	case RTSP_OVER_MULTICAST:
+		return "multicast";
+	}
+	return "";
+}
+
 static void run_play(struct rtsp_request *r)
 {
 	struct rtsp_session *s = r->session;
@@ -363,7 +424,8 @@ static void run_play(struct rtsp_request *r)
 		rtsp_session_end(s);
 		return;
 	}
-	log_info(&s->log, "%s plays over %s", r->c->peer, s->udp ? "UDP" : "TCP");
+	log_info(&s->log, "%s plays over %s%s", r->c->peer, over_words(s->over),
+		r->c->tunnel ? " through HTTP" : "");
 	add_rtp_info(r);
 	answer_session(r, 200);
 	rtsp_session_flush(s);
@@ -477,7 +539,9 @@ static void write_base(struct rtsp_request *r, struct uri *uri)
 		if (connection_local_address(r->c->connection, &local) == 0)
 			uri->port = ntohs(((struct sockaddr_in *)(void *)&local)->sin_port);
 	}
-	if (uri->scheme[0] == '\0')
+	if (!r->c->tunnel && connection_is_tls(r->c->connection))
+		(void)strcpy(uri->scheme, "rtsps");
+	else if (uri->scheme[0] == '\0')
 		(void)strcpy(uri->scheme, "rtsp");
 	if (uri_encode_path(path, sizeof(path), r->name) < 0)
 		path[0] = '\0';
@@ -506,6 +570,7 @@ static bool parse_target(struct rtsp_request *r)
 		return false;
 	}
 	(void)strcpy(r->name, path + (path[0] == '/'));
+	r->asks_group = strcmp(uri.path + strcspn(uri.path, "?"), "?multicast") == 0;
 	write_base(r, &uri);
 	return true;
 }
@@ -527,7 +592,8 @@ static bool check_user(struct rtsp_request *r)
 	case AUTHENTICATE_WRONG:
 	case AUTHENTICATE_STALE:
 	case AUTHENTICATE_UNFIT:
-		authenticate_write_challenge(r->fields, result);
+		authenticate_write_challenge(r->fields, result,
+			r->c->server->config->rtsp.basic || connection_is_tls(r->c->connection));
 		answer(r, 401);
 		break;
 	case AUTHENTICATE_LATER:
@@ -536,7 +602,7 @@ static bool check_user(struct rtsp_request *r)
 		break;
 	case AUTHENTICATE_PENDING:
 		r->waits = true;
-		connection_pause(r->c->connection, PAUSE_BUSY);
+		rtsp_connection_pause(r->c);
 		break;
 	}
 	return false;
@@ -605,8 +671,11 @@ static bool check_session(struct rtsp_request *r)
 			id.n--;
 		r->session = rtsp_session_find(r->c->server, id);
 	}
-	/* Interleaved media belongs to its connection. */
-	if (r->session && !r->session->udp && r->session->connection != r->c)
+	/* Interleaved media belongs to its connection, any to its user. */
+	if (r->session &&
+		((r->session->over == RTSP_OVER_TCP && r->session->connection != r->c) ||
+			(r->user && (!r->session->user ||
+					    strcmp(r->session->user, r->user->name) != 0))))
 		r->session = NULL;
 	if (!r->session && (id.p || r->method->needs & NEEDS_SESSION)) {
 		answer(r, 454);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +14,7 @@
 #include "protocols/rtsp_server.h"
 #include "protocols/rtsp_transport.h"
 #include "protocols/uri.h"
+#include "server/base/config.h"
 #include "server/base/connection.h"
 #include "server/base/datagram.h"
 #include "server/base/listener.h"
@@ -23,33 +25,60 @@
 /* What the parts of the RTSP server share: connections, requests, sessions. */
 
 enum {
-	RTSP_CONNECTIONS = 512,      /* more are closed at once */
-	RTSP_SESSIONS = 256,         /* more get 503 */
-	RTSP_SESSIONS_PER_HOST = 32, /* more get 453; our own host may have all */
+	/*
+	 * Connections without a session, on all ports. One more, and the oldest goes: of those that have not
+	 * sent a whole request, while there are any.
+	 */
+	RTSP_STRANGERS = 256,
 	RTSP_BODY_BYTES = 16384,
+	RTSP_REQUEST_S = 15, /* for a whole request, from its first byte or the start on */
 	RTSP_TIMEOUT_S = 60, /* what SETUP promises */
 	RTSP_ID_BYTES = 33,
 	RTSP_NAME_BYTES = 256,
 };
 
+/* How much is known of a connection. */
+enum rtsp_standing {
+	RTSP_SILENT, /* no whole request came yet */
+	RTSP_HEARD,
+	RTSP_SERVED, /* it has a session */
+	RTSP_STANDINGS
+};
+TAILQ_HEAD(rtsp_connections, rtsp_connection);
+struct rtsp_multicast; /* one sender for all who ask for a stream's group by the same interface of ours */
+
+struct rtsp_port {
+	struct rtsp_server *server;
+	struct listener *listener;    /* NULL: not listening */
+	const struct tls_server *tls; /* NULL: plain */
+};
+
 struct rtsp_server {
-	struct listener *listener;
+	struct rtsp_port plain, secure;
+	const struct config *config;
 	struct log_name log;
-	LIST_HEAD(, rtsp_connection) connections;
+	struct rtsp_connections connections[RTSP_STANDINGS]; /* the oldest first */
+	size_t n_strangers;                                  /* connections without a session */
 	LIST_HEAD(, rtsp_session) sessions;
-	size_t n_connections, n_sessions;
+	size_t n_sessions;
+	LIST_HEAD(, rtsp_multicast) groups;
 	struct metric *sessions_metric, *skipped_metric, *sent_metric;
 };
 
 struct rtsp_connection {
-	LIST_ENTRY(rtsp_connection) entry;
+	TAILQ_ENTRY(rtsp_connection) entry;
 	struct rtsp_server *server;
-	struct connection *connection; /* NULL when it has ended */
+	enum rtsp_standing standing;
+	struct connection *connection; /* NULL when it has ended; through HTTP that of the GET */
+	struct rtsp_tunnel *tunnel;    /* whose POST brings the requests; NULL: `connection` does */
+	LIST_HEAD(, rtsp_session) sessions;
 	struct log_name log;
 	char *peer;
 	struct authenticate_asker asker;
 	size_t seen; /* bytes of the input that hold no end of a head */
 	bool ending; /* the rest of the input is not read */
+	bool half;   /* a request has begun, and request_timer runs */
+	struct event *request_timer;
 	/* What was asked for last and no session plays yet, or NULL; ours. */
 	struct rtsp_source *source;
 	struct reactor_dead dead;
@@ -119,7 +148,7 @@ struct rtsp_track {
 	bool set_up;
 	uint32_t ssrc;              /* known from PLAY on */
 	uint8_t channels[2];        /* TCP */
-	struct datagram_pair *pair; /* UDP; NULL over TCP */
+	struct datagram_pair *pair; /* UDP, and of the sender to a group; else NULL */
 };
 
 struct rtsp_queued {
@@ -138,14 +167,18 @@ enum {
 };
 
 struct rtsp_session {
-	LIST_ENTRY(rtsp_session) entry;
+	LIST_ENTRY(rtsp_session) entry; /* of the server's; not of a group's own */
+	LIST_ENTRY(rtsp_session) connection_entry;
 	struct rtsp_server *server;
-	struct rtsp_connection *connection; /* NULL once it ended; a UDP session lives on */
+	/* NULL once it ended, when only an interleaved session ends with it; and of a group's own */
+	struct rtsp_connection *connection;
+	struct rtsp_multicast *group; /* that it sends to; NULL: it is somebody's */
+	char *user;                   /* NULL: there are no users */
 	struct log_name log;
 	char id[RTSP_ID_BYTES];
 	struct rtsp_source *source; /* ours */
 	enum rtsp_state state;
-	bool udp;
+	enum rtsp_over over;
 	struct rtsp_track tracks[STREAM_TRACKS];
 	struct sockaddr_storage peer;
 	socklen_t peer_bytes;
@@ -170,8 +203,11 @@ struct rtsp_session {
 };
 
 /* Takes the source over. */
-struct rtsp_session *rtsp_session_new(
-	struct rtsp_connection *connection, struct rtsp_source *source, bool udp);
+struct rtsp_session *rtsp_session_new(struct rtsp_connection *connection, struct rtsp_source *source,
+	const char *user, enum rtsp_over over);
+/* The one that sends to a group: nobody's, and found by nobody. Takes the source over. */
+struct rtsp_session *rtsp_session_new_sender(
+	struct rtsp_multicast *group, struct rtsp_server *server, struct rtsp_source *source);
 struct rtsp_session *rtsp_session_find(struct rtsp_server *server, struct message_text id);
 /* Sets a track up. Returns 0 or negative errno. */
 int rtsp_session_set_up(
@@ -195,13 +231,61 @@ void rtsp_session_connection_ended(struct rtsp_session *session);
 /* The client was heard of. */
 void rtsp_session_touch(struct rtsp_session *session);
 size_t rtsp_sessions_of_host(const struct rtsp_server *server, const struct sockaddr *peer);
+size_t rtsp_sessions_of_user(const struct rtsp_server *server, const char *user);
+
+/* --- rtsp_multicast.c --- */
+
+/* The group of a live stream with the port of its first track, as the configuration says; false: none. */
+bool rtsp_multicast_find(
+	const struct rtsp_server *server, const char *name, struct sockaddr_in *ret);
+/* Describes a stream as sent to its group. False: it has none. */
+bool rtsp_multicast_write_sdp(const struct rtsp_server *server, const char *name, const char *host,
+	struct evbuffer *out);
+/*
+ * What a session plays that gets its stream by the group, from its connection's interface on: takes the live one over.
+ * NULL and errno; then it does not.
+ */
+struct rtsp_source *rtsp_multicast_new(
+	struct rtsp_connection *connection, struct rtsp_source *live) MUST_CHECK;
+/* Sends a track to the group from now on. Returns 0 or negative errno. */
+int rtsp_multicast_set_up(struct rtsp_source *source, unsigned track);
+/* "destination=239.1.2.3;source=192.0.2.1;port=5004-5005;ttl=16" */
+void rtsp_multicast_write_transport(
+	struct rtsp_source *source, unsigned track, struct evbuffer *out);
+/* The sender's stream has ended: so do all members. */
+void rtsp_multicast_on_end(struct rtsp_multicast *group);
+
+/* --- rtsp_tunnel.c --- */
+
+struct http_request;
+struct rtsp_tunnel;
+/* For http_set_tunnel(), whose arg is the server. */
+void rtsp_tunnel_take(void *arg, struct http_request *request);
+void rtsp_tunnel_free(struct rtsp_tunnel *tunnel); /* NULL is fine */
+struct evbuffer *rtsp_tunnel_input(struct rtsp_tunnel *tunnel);
+/* As connection_pause() and connection_resume() by PAUSE_BUSY. */
+void rtsp_tunnel_pause(struct rtsp_tunnel *tunnel);
+void rtsp_tunnel_resume(struct rtsp_tunnel *tunnel);
 
 /* --- rtsp_server.c --- */
 
+/* What every connection has; its `connection` and what more there is to it is the caller's to set. */
+struct rtsp_connection *rtsp_connection_new(struct rtsp_server *server);
+void rtsp_connection_start(struct rtsp_connection *connection);
+extern const struct connection_events rtsp_connection_events;
+/* Takes what is in its input, wherever that came from. */
+void rtsp_connection_read(struct rtsp_connection *connection);
+void rtsp_connection_pause(struct rtsp_connection *connection);
+void rtsp_connection_resume(struct rtsp_connection *connection);
+/* Answers what is no request, and closes. */
+void rtsp_connection_refuse(struct rtsp_connection *connection, int status, const char *why);
 /* Writes what waits, then closes; nothing more is read. */
 void rtsp_connection_finish(struct rtsp_connection *connection);
-/* Sets the idle time: none while a session needs the connection. */
-void rtsp_connection_update_idle(struct rtsp_connection *connection);
+/* Its sessions came or went. */
+void rtsp_connection_update(struct rtsp_connection *connection);
+enum {
+	RTSP_INPUT_BYTES = MESSAGE_HEAD_BYTES + RTSP_BODY_BYTES + 65540
+};
 
 /* --- rtsp_server_methods.c --- */
 

@@ -58,6 +58,16 @@ size_t rtsp_sessions_of_host(const struct rtsp_server *server, const struct sock
 	return n;
 }
 
+size_t rtsp_sessions_of_user(const struct rtsp_server *server, const char *user)
+{
+	const struct rtsp_session *session;
+	size_t n = 0;
+
+	LIST_FOREACH (session, &server->sessions, entry)
+		n += session->user && strcmp(session->user, user) == 0;
+	return n;
+}
+
 /* --- life --- */
 
 void rtsp_source_free(struct rtsp_source *source)
@@ -72,27 +82,21 @@ void rtsp_source_ready(struct rtsp_source *source)
 
 	source->waiting = NULL;
 	if (c)
-		connection_resume(c->connection, PAUSE_BUSY);
+		rtsp_connection_resume(c);
 }
 
-struct rtsp_session *rtsp_session_new(
-	struct rtsp_connection *c, struct rtsp_source *source, bool udp)
+static struct rtsp_session *session_new(
+	struct rtsp_server *server, struct rtsp_source *source, enum rtsp_over over)
 {
 	struct rtsp_session *s = xcalloc(1, sizeof(*s));
-	const struct sockaddr *peer = connection_peer_address(c->connection);
 
-	s->server = c->server;
-	s->connection = c;
+	s->server = server;
 	s->log = (struct log_name){
-		.parent = &c->server->log, .kind = "session", .name = source->name
+		.parent = &server->log, .kind = "session", .name = source->name
 	};
-	auth_random_hex(s->id, (RTSP_ID_BYTES - 1) / 2);
 	s->source = source;
 	source->session = s;
-	s->udp = udp;
-	s->peer_bytes = peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-						    : sizeof(struct sockaddr_in);
-	memcpy(&s->peer, peer, s->peer_bytes);
+	s->over = over;
 	for (size_t i = 0; i < STREAM_TRACKS; i++)
 		s->tracks[i].session = s;
 	s->seen_us = reactor_monotonic_us();
@@ -100,9 +104,35 @@ struct rtsp_session *rtsp_session_new(
 	s->pace_timer = reactor_timer_new(session_on_pace, s);
 	reactor_timer_start(s->timer, TICK_US);
 	STAILQ_INIT(&s->queue);
+	return s;
+}
+
+struct rtsp_session *rtsp_session_new(struct rtsp_connection *c, struct rtsp_source *source,
+	const char *user, enum rtsp_over over)
+{
+	struct rtsp_session *s = session_new(c->server, source, over);
+	const struct sockaddr *peer = connection_peer_address(c->connection);
+
+	s->connection = c;
+	auth_random_hex(s->id, (RTSP_ID_BYTES - 1) / 2);
+	s->user = user ? xstrdup(user) : NULL;
+	s->peer_bytes = peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+						    : sizeof(struct sockaddr_in);
+	memcpy(&s->peer, peer, s->peer_bytes);
 	LIST_INSERT_HEAD(&c->server->sessions, s, entry);
+	LIST_INSERT_HEAD(&c->sessions, s, connection_entry);
 	metric_set(c->server->sessions_metric, (double)++c->server->n_sessions);
-	rtsp_connection_update_idle(c);
+	rtsp_connection_update(c);
+	return s;
+}
+
+struct rtsp_session *rtsp_session_new_sender(
+	struct rtsp_multicast *group, struct rtsp_server *server, struct rtsp_source *source)
+{
+	struct rtsp_session *s = session_new(server, source, RTSP_OVER_UDP);
+
+	s->log.kind = "multicast";
+	s->group = group;
 	return s;
 }
 
@@ -137,7 +167,19 @@ static void session_fini(void *object)
 	reactor_timer_free(&s->timer);
 	reactor_timer_free(&s->pace_timer);
 	rtsp_source_free(s->source);
+	free(s->user);
 	free(s);
+}
+
+static void session_leave_connection(struct rtsp_session *s)
+{
+	struct rtsp_connection *c = s->connection;
+
+	if (!c)
+		return;
+	s->connection = NULL;
+	LIST_REMOVE(s, connection_entry);
+	rtsp_connection_update(c);
 }
 
 void rtsp_session_end(struct rtsp_session *s)
@@ -155,17 +197,18 @@ void rtsp_session_end(struct rtsp_session *s)
 		datagram_pair_free(s->tracks[i].pair);
 		s->tracks[i].pair = NULL;
 	}
+	reactor_free_later(&s->dead, session_fini, s);
+	if (s->group)
+		return; /* in no list */
 	LIST_REMOVE(s, entry);
 	metric_set(s->server->sessions_metric, (double)--s->server->n_sessions);
-	if (s->connection)
-		rtsp_connection_update_idle(s->connection);
-	reactor_free_later(&s->dead, session_fini, s);
+	session_leave_connection(s);
 }
 
 void rtsp_session_connection_ended(struct rtsp_session *s)
 {
-	s->connection = NULL;
-	if (!s->udp)
+	session_leave_connection(s);
+	if (s->over == RTSP_OVER_TCP)
 		rtsp_session_end(s);
 }
 
@@ -217,13 +260,19 @@ int rtsp_session_set_up(
 	datagram_pair_free(track->pair);
 	track->pair = NULL;
 	track->set_up = false;
-	if (transport->udp) {
+	switch (transport->over) {
+	case RTSP_OVER_UDP:
 		result = track_set_up_udp(track, transport);
-	} else {
+		break;
+	case RTSP_OVER_MULTICAST:
+		result = rtsp_multicast_set_up(s->source, number);
+		break;
+	case RTSP_OVER_TCP:
 		track->channels[0] =
 			transport->has_channels ? transport->channels[0] : (uint8_t)(2 * number);
 		track->channels[1] = transport->has_channels ? transport->channels[1]
 							     : (uint8_t)(2 * number + 1);
+		break;
 	}
 	track->set_up = result == 0;
 	return result;
@@ -245,29 +294,35 @@ static void session_write(struct rtsp_session *s, const void *p, size_t n)
 	s->written += n;
 }
 
-/* The block as it is when the client took the usual channel; else a copy with its own. */
-static void session_write_unit(struct rtsp_session *s, struct rtp_unit_packets *unit)
+/* Bytes of the unit's block, not copied: all readers that are behind wait for the same memory. */
+static void session_write_part(
+	struct rtsp_session *s, struct rtp_unit_packets *unit, const uint8_t *p, size_t n)
 {
 	struct evbuffer *output = connection_output(s->connection->connection);
+
+	if (evbuffer_add_reference(output, p, n, unit_on_written, rtp_unit_packets_ref(unit)) < 0)
+		unit_on_written(NULL, 0, unit);
+	else
+		s->written += n;
+}
+
+/* The block as it is when the client took the usual channel; else each packet with a head of its own. */
+static void session_write_unit(struct rtsp_session *s, struct rtp_unit_packets *unit)
+{
 	uint8_t channel = s->tracks[unit->track].channels[0];
-	uint8_t *copy;
 
 	if (unit->block[1] == channel) {
-		if (evbuffer_add_reference(output, unit->block, unit->bytes, unit_on_written,
-			    rtp_unit_packets_ref(unit)) < 0)
-			unit_on_written(NULL, 0, unit);
-		else
-			s->written += unit->bytes;
+		session_write_part(s, unit, unit->block, unit->bytes);
 		return;
 	}
-	copy = malloc(unit->bytes);
-	if (!copy)
-		return;
-	memcpy(copy, unit->block, unit->bytes);
-	for (size_t i = 0; i < unit->n; i++)
-		copy[unit->offsets[i] + 1] = channel;
-	session_write(s, copy, unit->bytes);
-	free(copy);
+	for (size_t i = 0; i < unit->n; i++) {
+		const uint8_t *p = unit->block + unit->offsets[i];
+		const uint8_t head[] = { p[0], channel, p[2], p[3] };
+
+		session_write(s, head, sizeof(head));
+		session_write_part(s, unit, p + sizeof(head),
+			unit->offsets[i + 1] - unit->offsets[i] - sizeof(head));
+	}
 }
 
 static void session_send_rtcp(struct rtsp_session *s, unsigned number, uint8_t *p, size_t n)
@@ -278,7 +333,7 @@ static void session_send_rtcp(struct rtsp_session *s, unsigned number, uint8_t *
 
 	if (track->pair) {
 		(void)datagram_pair_send(track->pair, DATAGRAM_RTCP, &whole, 1);
-	} else if (s->connection) {
+	} else if (s->over == RTSP_OVER_TCP && s->connection) {
 		session_write(s, head, sizeof(head));
 		session_write(s, p, n);
 	}
@@ -405,7 +460,8 @@ static void session_mark(struct rtsp_session *s, int64_t now_us)
 /* Whether more waits than 1/share of what may, or for longer. */
 static bool session_is_behind(struct rtsp_session *s, int64_t now_us, unsigned share)
 {
-	size_t waiting = s->udp ? s->queued_bytes : session_look(s, now_us);
+	bool udp = s->over == RTSP_OVER_UDP;
+	size_t waiting = udp ? s->queued_bytes : session_look(s, now_us);
 
 	if (waiting <= BEHIND_BYTES)
 		s->limit_bytes = BEHIND_BYTES; /* the first group of pictures has gone */
@@ -441,7 +497,7 @@ void rtsp_session_take(struct rtsp_session *s, struct rtp_unit_packets *unit)
 	int64_t now_us = reactor_monotonic_us();
 	if (session_skips(s, unit, now_us))
 		return;
-	if (s->udp) {
+	if (s->over == RTSP_OVER_UDP) {
 		session_queue(s, unit);
 		if (STAILQ_FIRST(&s->queue)->unit == unit) /* nothing waits before it */
 			session_pace(s);
@@ -488,7 +544,7 @@ void rtsp_session_flush(struct rtsp_session *s)
 	s->pace_start_us = s->progress_us;
 	s->pace_media_us = rtsp_session_start_us(s);
 	session_send_reports(s, s->pace_media_us);
-	if (s->udp) {
+	if (s->over == RTSP_OVER_UDP) {
 		session_pace(s);
 		return;
 	}
@@ -530,6 +586,8 @@ void rtsp_session_source_ended(struct rtsp_session *s)
 	log_info(&s->log, "the stream ended");
 	session_send_byes(s);
 	rtsp_session_end(s);
+	if (s->group)
+		rtsp_multicast_on_end(s->group);
 	if (c)
 		rtsp_connection_finish(c);
 }
@@ -538,10 +596,10 @@ static void session_on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct rtsp_session *s = arg;
 	int64_t now_us = reactor_monotonic_us();
-	bool by_connection = !s->udp && s->state == RTSP_PLAYING;
+	bool by_connection = s->over == RTSP_OVER_TCP && s->state == RTSP_PLAYING;
 
 	(void)fd, (void)what;
-	if (!by_connection && now_us - s->seen_us > EXPIRE_US) {
+	if (!by_connection && !s->group && now_us - s->seen_us > EXPIRE_US) {
 		log_info(&s->log, "the reader was not heard of for %d s", RTSP_TIMEOUT_S);
 		rtsp_session_end(s);
 		return;

@@ -79,16 +79,19 @@ static bool take_parameter(struct rtsp_transport *t, struct text parameter)
 	struct text name = next_part(&value, '=');
 	unsigned pair[2];
 
-	if (text_is(name, "multicast"))
-		return false;
-	if (text_is(name, "interleaved") && !t->udp) {
+	if (text_is(name, "multicast")) {
+		if (t->over == RTSP_OVER_TCP)
+			return false;
+		t->over = RTSP_OVER_MULTICAST;
+	}
+	if (text_is(name, "interleaved") && t->over == RTSP_OVER_TCP) {
 		if (!parse_pair(trimmed(value.p, value.n), UINT8_MAX, pair))
 			return false;
 		t->has_channels = true;
 		t->channels[0] = (uint8_t)pair[0];
 		t->channels[1] = (uint8_t)pair[1];
 	}
-	if (text_is(name, "client_port") && t->udp) {
+	if (text_is(name, "client_port") && t->over != RTSP_OVER_TCP) {
 		if (!parse_pair(trimmed(value.p, value.n), UINT16_MAX, pair) || pair[0] == 0)
 			return false;
 		t->ports[0] = (uint16_t)pair[0];
@@ -101,30 +104,31 @@ static bool take_parameter(struct rtsp_transport *t, struct text parameter)
 	return true;
 }
 
-static bool parse_alternative(struct rtsp_transport *ret, struct text alternative)
+static bool parse_alternative(
+	struct rtsp_transport *ret, struct text alternative, unsigned allowed)
 {
-	struct rtsp_transport t = { 0 };
+	struct rtsp_transport t = { .over = RTSP_OVER_TCP };
 	struct text protocol = next_part(&alternative, ';');
 
 	if (text_is(protocol, "RTP/AVP") || text_is(protocol, "RTP/AVP/UDP"))
-		t.udp = true;
+		t.over = RTSP_OVER_UDP;
 	else if (!text_is(protocol, "RTP/AVP/TCP"))
 		return false;
 	while (alternative.n > 0)
 		if (!take_parameter(&t, next_part(&alternative, ';')))
 			return false;
-	if (t.udp && t.ports[0] == 0)
+	if (!(t.over & allowed) || (t.over == RTSP_OVER_UDP && t.ports[0] == 0))
 		return false;
 	*ret = t;
 	return true;
 }
 
-int rtsp_transport_parse(struct rtsp_transport *ret, const char *p, size_t n)
+int rtsp_transport_parse(struct rtsp_transport *ret, const char *p, size_t n, unsigned allowed)
 {
 	struct text rest = { p, n };
 
 	while (rest.n > 0)
-		if (parse_alternative(ret, next_part(&rest, ',')))
+		if (parse_alternative(ret, next_part(&rest, ','), allowed))
 			return 0;
 	return -ENOTSUP;
 }

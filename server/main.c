@@ -239,6 +239,7 @@ static void nvrd_apply(void *arg, struct config *config)
 	uploads_apply(nvrd->uploads, config);
 	nvrd_apply_to_tree(nvrd);
 	nvrd_apply_to_http(nvrd);
+	rtsp_server_apply(nvrd->rtsp, config);
 	nvrd_apply_tls(nvrd);
 	ftp_server_apply(nvrd->ftp, &before->users, &config->users);
 	config_free(before);
@@ -420,6 +421,19 @@ static struct http_server *nvrd_listen_http(
 	return server;
 }
 
+static int nvrd_listen_rtsp(const struct nvrd *nvrd, const char *scheme, const char *address,
+	const struct tls_server *tls)
+{
+	bool open = TAILQ_EMPTY(&nvrd->config->users);
+	const char *at = rtsp_server_listen(nvrd->rtsp, address, open, tls);
+
+	if (at)
+		log_info(NULL, "%s://%s/<camera>", scheme, at);
+	else
+		log_error(NULL, "listen.%s %s: %s", scheme, address, strerror(errno));
+	return at ? 0 : -1;
+}
+
 static int nvrd_listen(struct nvrd *nvrd)
 {
 	const struct config *config = nvrd->config;
@@ -439,14 +453,12 @@ static int nvrd_listen(struct nvrd *nvrd)
 		if (!nvrd->https)
 			return -1;
 	}
-	if (config->listen.rtsp) {
-		nvrd->rtsp = rtsp_server_new(config->listen.rtsp, open);
-		if (!nvrd->rtsp) {
-			log_error(NULL, "listen.rtsp %s: %s", config->listen.rtsp, strerror(errno));
-			return -1;
-		}
-		log_info(NULL, "rtsp://%s/<camera>", rtsp_server_address(nvrd->rtsp));
-	}
+	nvrd->rtsp = rtsp_server_new(config);
+	if (config->listen.rtsp && nvrd_listen_rtsp(nvrd, "rtsp", config->listen.rtsp, NULL) < 0)
+		return -1;
+	if (config->listen.rtsps &&
+		nvrd_listen_rtsp(nvrd, "rtsps", config->listen.rtsps, nvrd_tls(nvrd)) < 0)
+		return -1;
 	if (config->listen.ftp) {
 		nvrd->ftp = ftp_server_new(config->listen.ftp, &config->listen.ftp_passive, open,
 			nvrd->tree, nvrd->file ? nvrd_tls(nvrd) : NULL);
@@ -491,7 +503,7 @@ static void nvrd_say_demo(const struct nvrd *nvrd)
 	       "  rtsp://%s/demo                     VLC, ffplay\n"
 	       "  ftp://%s/                          the recordings, and uploads\n\n"
 	       "Ctrl-C ends it and removes the demo's recordings.\n",
-		http, http, http, http, rtsp_server_address(nvrd->rtsp),
+		http, http, http, http, nvrd->config->listen.rtsp,
 		ftp_server_address(nvrd->ftp));
 	(void)fflush(stdout);
 }

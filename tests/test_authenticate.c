@@ -240,7 +240,7 @@ static void test_challenges(void **state)
 	int n = 0;
 
 	(void)state;
-	authenticate_write_challenge(out, AUTHENTICATE_STALE);
+	authenticate_write_challenge(out, AUTHENTICATE_STALE, true);
 	while ((line = evbuffer_readln(out, NULL, EVBUFFER_EOL_CRLF_STRICT))) {
 		static const char name[] = "WWW-Authenticate: ";
 		static const enum auth_algorithm algorithms[] = { AUTH_MD5, AUTH_SHA256, AUTH_MD5 };
@@ -261,10 +261,10 @@ static void test_challenges(void **state)
 	}
 	assert_int_equal(n, 4);
 	assert_int_equal(evbuffer_get_length(out), 0);
-	authenticate_write_challenge(out, AUTHENTICATE_MISSING);
+	authenticate_write_challenge(out, AUTHENTICATE_MISSING, true);
 	assert_int_equal(evbuffer_search(out, "stale", 5, NULL).pos, -1);
 	assert_int_equal(evbuffer_drain(out, evbuffer_get_length(out)), 0);
-	authenticate_write_challenge(out, AUTHENTICATE_UNFIT);
+	authenticate_write_challenge(out, AUTHENTICATE_UNFIT, true);
 	assert_int_equal(evbuffer_search(out, "Digest", 6, NULL).pos, -1);
 	evbuffer_free(out);
 }

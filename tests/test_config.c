@@ -55,6 +55,11 @@ static void an_empty_file_gives_the_defaults(void **state)
 		assert_string_equal(config->listen.http, "0.0.0.0:8080");
 		assert_string_equal(config->listen.https, "0.0.0.0:8443");
 		assert_string_equal(config->listen.rtsp, "0.0.0.0:8554");
+		assert_string_equal(config->listen.rtsps, "0.0.0.0:8322");
+		assert_int_equal(config->rtsp.sessions, 1024);
+		assert_int_equal(config->rtsp.sessions_per_user, 128);
+		assert_int_equal(config->rtsp.sessions_per_address, 32);
+		assert_false(config->rtsp.basic);
 		assert_string_equal(config->listen.ftp, "0.0.0.0:2121");
 		assert_int_equal(config->listen.ftp_passive.first, 50000);
 		assert_int_equal(config->listen.ftp_passive.last, 50100);
@@ -226,6 +231,33 @@ static void volumes_are_a_list(void **state)
 		"storage: {volumes: [{path: /1}, {path: /2}, {path: /3}, {path: /4}, {path: /5},"
 		" {path: /6}, {path: /7}, {path: /8}, {path: /9}]}",
 		"nvrd.yaml:1: storage.volumes: has more than 8 volumes\n");
+}
+
+static void rtsp_has_limits_and_groups(void **state)
+{
+	struct config *config = parse("rtsp: {sessions: 20000, sessions_per_user: 1, basic: yes}\n"
+				      "cameras:\n"
+				      "  a: {source: 'test:', multicast: 239.1.2.3:5004}\n"
+				      "  b: {source: 'test:', multicast: 239.1.2.3:5020}\n"
+				      "  c: {source: 'test:', multicast: 239.1.2.4}\n");
+
+	(void)state;
+	assert_int_equal(config->rtsp.sessions, 20000);
+	assert_int_equal(config->rtsp.sessions_per_user, 1);
+	assert_true(config->rtsp.basic);
+	assert_string_equal(config_find_camera(config, "c")->multicast, "239.1.2.4");
+	config_free(config);
+	expect_errors("rtsp: {sessions: 0, sessions_per_user: -1, sessions_per_address: 20001}",
+		"nvrd.yaml:1: rtsp.sessions: expected a number from 1 to 20000, not \"0\"\n"
+		"nvrd.yaml:1: rtsp.sessions_per_user: expected a number from 1 to 20000, not \"-1\"\n"
+		"nvrd.yaml:1: rtsp.sessions_per_address: expected a number from 1 to 20000, not \"20001\"\n");
+	expect_errors("cameras: {a: {source: 'test:', multicast: 192.0.2.1}}",
+		"nvrd.yaml:1: cameras.a.multicast: \"192.0.2.1\" must be an address from 224.0.1.0 to "
+		"239.255.255.255, and may have an even port from 1024 to 65520, such as 239.1.2.3:5004\n");
+	expect_errors("cameras:\n  a: {source: 'test:', multicast: 239.1.2.3}\n"
+		      "  b: {source: 'test:', multicast: 239.1.2.3:5018}\n",
+		"nvrd.yaml:3: cameras.b: multicast goes to ports that a takes, too: choose another group, or a "
+		"port that is 16 away\n");
 }
 
 static void users_have_application_passwords(void **state)
@@ -903,7 +935,7 @@ static void a_reload_sees_what_changed(void **state)
 		{ "storage: {segment: 1m}\n" PORCH,                          true,  false, NULL          },
 		{ "storage: {path: /x}\n" PORCH,                             true,  true,  "storage.path"},
 		{ "listen: {http: ':1'}\nstorage: {path: /x}\n" PORCH,       true,  true,
-                 "listen.http, listen.https, listen.rtsp, listen.ftp, storage.path"                      },
+                 "listen.http, listen.https, listen.rtsp, listen.rtsps, listen.ftp, storage.path"                      },
 	};
 	struct config *before = parse(PORCH);
 
@@ -1032,6 +1064,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_full_file_is_read),
 		cmocka_unit_test(a_camera_may_have_nothing_but_uploads),
 		cmocka_unit_test(volumes_are_a_list),
+		cmocka_unit_test(rtsp_has_limits_and_groups),
 		cmocka_unit_test(users_have_application_passwords),
 		cmocka_unit_test(days_are_dates),
 		cmocka_unit_test(a_listener_left_out_of_listen_is_off),

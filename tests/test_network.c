@@ -110,6 +110,39 @@ static void test_sockets_addresses(void **state)
 	assert_false(network_address_of(&address, &other));
 }
 
+static void test_multicast_groups(void **state)
+{
+	static const struct {
+		const char *text;
+		uint16_t port; /* 0: it is none */
+	} rows[] = {
+		{"239.1.2.3",		 5004 },
+		{ "239.1.2.3:6000",	 6000 },
+		{ "224.0.1.0:1024",	 1024 },
+		{ "239.255.255.255:65520", 65520},
+		{ "239.1.2.3:6001",	 0    },
+		{ "239.1.2.3:65522",       0    },
+		{ "239.1.2.3:1022",	0    },
+		{ "239.1.2.3:",	    0    },
+		{ "239.1.2.3:6000x",       0    },
+		{ "239.1.2.3:106000",      0    },
+		{ "224.0.0.1",	     0    },
+		{ "192.0.2.1",	     0    },
+		{ "240.0.0.1",	     0    },
+		{ "[ff05::1]:5004",	0    },
+		{ "",		      0    },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct sockaddr_in group = { 0 };
+		bool taken = network_group_parse(&group, rows[i].text);
+
+		if (taken != (rows[i].port != 0) || ntohs(group.sin_port) != rows[i].port)
+			fail_msg("%s: %u", rows[i].text, ntohs(group.sin_port));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -117,6 +150,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_no_network),
 		cmocka_unit_test(test_addresses_are_written_as_they_are_read),
 		cmocka_unit_test(test_sockets_addresses),
+		cmocka_unit_test(test_multicast_groups),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,33 @@ static void test_base64(void **state)
 	assert_int_equal(base64_parse(bytes, sizeof(bytes), "Zm 9v\r\n", 7), 3);
 }
 
+/* As RTSP through HTTP has it: texts with their padding one behind the other, cut anywhere. */
+static void test_a_stream_of_base64(void **state)
+{
+	static const char text[] = "Zg==Zm8=Zm 9v\r\nZm9vYmE";
+	static const char meaning[] = "ffofoofooba";
+	static const char *const wrong[] = { "Z?", "=", "Z=", "Zg=g", "Zg==Zm8=Z=", "Zm9v=" };
+	uint8_t bytes[sizeof(text)];
+
+	(void)state;
+	for (size_t cut = 0; cut < sizeof(text); cut++) {
+		struct base64_stream stream = { 0 };
+		ssize_t n = base64_stream_parse(&stream, bytes, text, cut);
+
+		assert_true(n >= 0);
+		ssize_t more = base64_stream_parse(
+			&stream, bytes + n, text + cut, sizeof(text) - 1 - cut);
+		assert_int_equal(n + more, sizeof(meaning) - 1);
+		assert_memory_equal(bytes, meaning, sizeof(meaning) - 1);
+	}
+	for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+		struct base64_stream stream = { 0 };
+
+		assert_int_equal(
+			base64_stream_parse(&stream, bytes, wrong[i], strlen(wrong[i])), -1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -132,6 +159,7 @@ int main(void)
 		cmocka_unit_test(test_reports_are_written),
 		cmocka_unit_test(test_ntp_times),
 		cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_a_stream_of_base64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

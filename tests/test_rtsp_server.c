@@ -22,9 +22,12 @@
 #include <event2/event.h>
 
 #include "protocols/authenticate.h"
+#include "protocols/base64.h"
+#include "protocols/http_server.h"
 #include "protocols/rtcp.h"
 #include "protocols/rtp.h"
 #include "protocols/rtsp_server.h"
+#include "server/base/config.h"
 #include "server/base/log.h"
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
@@ -40,7 +43,9 @@ enum {
 	PICTURE_BYTES = 1000
 };
 
+static struct config *config;
 static struct rtsp_server *server;
+static const char *server_address;
 static struct stream *porch, *yard; /* porch has video and audio; yard has video only */
 static unsigned next_picture;       /* of the porch */
 
@@ -77,6 +82,8 @@ static void publish_sound(unsigned i)
 /* porch: a keyframe, a sound, a picture; yard: a keyframe; garden: off. */
 static int set_up(void **state)
 {
+	char *errors = NULL;
+
 	(void)state;
 	porch = stream_new("porch");
 	yard = stream_new("yard/sub");
@@ -89,8 +96,11 @@ static int set_up(void **state)
 	publish_sound(0);
 	publish_picture(porch, false, PICTURE_BYTES);
 	authenticate_set_users(NULL);
-	server = rtsp_server_new("127.0.0.1:0", true);
-	assert_non_null(server);
+	config = config_parse("nvrd.yaml", "", 0, &errors);
+	assert_non_null(config);
+	server = rtsp_server_new(config);
+	server_address = rtsp_server_listen(server, "127.0.0.1:0", true, NULL);
+	assert_non_null(server_address);
 	return 0;
 }
 
@@ -104,6 +114,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	rtsp_server_free(server);
+	config_free(config);
 	while (stream_next(NULL))
 		stream_free(stream_next(NULL));
 	turn();
@@ -126,7 +137,7 @@ static struct client *client_new(void)
 {
 	struct client *c = xcalloc(1, sizeof(*c));
 
-	c->fd = http_connect(rtsp_server_address(server));
+	c->fd = http_connect(server_address);
 	c->input = xmalloc(INPUT_BYTES);
 	return c;
 }
@@ -275,7 +286,7 @@ static void say(struct client *c, const char *line, bool byte_by_byte)
 	char *request = xasprintf("%s %s%s RTSP/1.0|CSeq: %u|%s%s%s", text,
 		*path == '-' ? "*" : "rtsp://@HOST/", *path == '-' ? "" : path, ++c->cseq,
 		fields ? fields : "", fields ? "|" : "", "|");
-	request = replaced(request, "@HOST", rtsp_server_address(server));
+	request = replaced(request, "@HOST", server_address);
 	request = replaced(request, "@ID", c->session);
 	request = replaced(request, "|", "\r\n");
 	client_send(c, request, strlen(request), byte_by_byte);
@@ -307,7 +318,7 @@ static char *hear(struct client *c)
 	remember_session(c, answer);
 	answer = replaced(answer, start, "\r\n");
 	answer = replaced(answer, c->session, "@ID");
-	answer = replaced(answer, rtsp_server_address(server), "@HOST");
+	answer = replaced(answer, server_address, "@HOST");
 	answer = replaced(answer, "\r\n\r\n", "|\r\n");
 	size_t n = strlen(answer);
 	if (n >= 3 && strcmp(answer + n - 3, "|\r\n") == 0)
@@ -941,9 +952,11 @@ static void sessions_have_a_limit(void **state)
 	struct client *c = client_new();
 
 	(void)state;
-	for (unsigned i = 0; i < 256; i++)
+	assert_int_equal(config->rtsp.sessions, 1024);
+	config->rtsp.sessions = 16;
+	for (unsigned i = 0; i < 16; i++)
 		expect(c, "SETUP yard/sub|" TCP01, "200 OK*");
-	assert_true(metric_value(metric_get(METRIC_SESSIONS, "rtsp")) == 256);
+	assert_true(metric_value(metric_get(METRIC_SESSIONS, "rtsp")) == 16);
 	expect(c, "SETUP yard/sub|" TCP01, "503 Service Unavailable|Retry-After: 5");
 	client_free(c);
 	c = client_new();
@@ -982,8 +995,13 @@ static void users_see_their_cameras(void **state)
 	assert_int_equal(strncmp(answer, "401 Unauthorized|", 17), 0);
 	const char *md5 = strstr(answer, "|WWW-Authenticate: Digest "),
 		   *sha = strstr(answer, "SHA-256");
-	const char *basic = strstr(answer, "|WWW-Authenticate: Basic ");
-	assert_true(md5 && sha && basic && md5 < sha && sha < basic);
+	assert_true(md5 && sha && md5 < sha);
+	assert_null(strstr(answer, "Basic")); /* which sends the password itself */
+	free(answer);
+	config->rtsp.basic = true;
+	say(c, "DESCRIBE porch", false);
+	answer = hear(c);
+	assert_true(strstr(answer, "|WWW-Authenticate: Basic ") > strstr(answer, "SHA-256"));
 	free(answer);
 	expect(c, "DESCRIBE nowhere", "401 *"); /* who is not known learns nothing */
 	expect(c, "SETUP porch/trackID=0|" TCP01, "401 *");
@@ -993,7 +1011,7 @@ static void users_see_their_cameras(void **state)
 	expect(c, "SETUP yard/sub|" NAS "|" TCP01, "404 Not Found");
 	expect(c, "SETUP yard/sub|" ANNA "|" TCP01, "200 OK*");
 	expect(c, "PLAY yard/sub|" NAS "|" SESSION, "404 Not Found");
-	expect(c, "PLAY porch|" NAS "|" SESSION, "455 *"); /* not by another's name */
+	expect(c, "PLAY porch|" NAS "|" SESSION, "454 *"); /* another's */
 	expect(c, "PLAY yard/sub|" SESSION, "401 *");
 	assert_true(metric_value(metric_get(METRIC_AUTH_FAILURES, "rtsp")) == failures);
 	expect(c, "DESCRIBE porch|Authorization: Basic YW5uYTp3cm9uZw==", "401 *");
@@ -1001,6 +1019,323 @@ static void users_see_their_cameras(void **state)
 	client_free(c);
 	authenticate_set_users(NULL);
 	http_test_users_fini(&users);
+}
+
+/* --- who has no session --- */
+
+static bool client_is_closed(struct client *c)
+{
+	client_read(c);
+	return c->closed;
+}
+
+/* The oldest that has said nothing yet goes first, whoever has said something stays. */
+static void strangers_make_room(void **state)
+{
+	enum {
+		STRANGERS = 256
+	};
+	struct client *all[STRANGERS + 1], *served = client_new();
+	double crowded = metric_value(metric_get(METRIC_CONNECTIONS_CLOSED, "rtsp", "crowded"));
+
+	(void)state;
+	expect(served, "SETUP yard/sub|" TCP01, "200 OK*");
+	for (unsigned i = 0; i <= STRANGERS; i++) {
+		all[i] = client_new();
+		if (i == 0)
+			expect(all[i], "OPTIONS -", "200 OK*");
+		else
+			client_send(all[i], "OPTIONS * RTS", 13, false);
+		turn();
+	}
+	assert_true(metric_value(metric_get(METRIC_CONNECTIONS_CLOSED, "rtsp", "crowded")) ==
+		    crowded + 1);
+	while (!client_is_closed(all[1]))
+		;
+	assert_false(client_is_closed(all[2]));
+	expect(all[0], "OPTIONS -", "200 OK*");
+	expect(served, "PLAY yard/sub|" SESSION, "200 OK*");
+	for (unsigned i = 0; i <= STRANGERS; i++)
+		client_free(all[i]);
+	client_free(served);
+}
+
+/* --- through HTTP --- */
+
+static const struct http_route no_routes[] = {
+	{NULL, 0, ROLE_VIEWER, NULL}
+};
+static struct http_server *http;
+
+/* What HTTP says to it, head and body; the connection stays open. */
+static struct client *tunnel_open(const char *method, const char *cookie, const char *fields)
+{
+	struct client *c = xcalloc(1, sizeof(*c));
+	char *head = xasprintf("%s /porch HTTP/1.1\r\nHost: %s\r\nx-sessioncookie: %s\r\n%s\r\n",
+		method, http_server_address(http), cookie, fields);
+
+	c->fd = http_connect(http_server_address(http));
+	c->input = xmalloc(INPUT_BYTES);
+	client_send(c, head, strlen(head), false);
+	free(head);
+	return c;
+}
+
+#define POST_FIELDS "Content-Type: application/x-rtsp-tunnelled\r\nContent-Length: 32767\r\n"
+
+/* The GET's; its answer is taken off. */
+static struct client *tunnel_get(const char *cookie)
+{
+	struct client *c = tunnel_open("GET", cookie, "Accept: application/x-rtsp-tunnelled\r\n");
+	char *answer = client_answer(c);
+
+	assert_int_equal(strncmp(answer, "HTTP/1.0 200 OK\r\n", 17), 0);
+	assert_non_null(strstr(answer, "\r\nContent-Type: application/x-rtsp-tunnelled\r\n"));
+	free(answer);
+	return c;
+}
+
+/* A request goes in by the POST in two pieces, each of its own Base64; the answer comes by the GET. */
+static void tunnel_expect(struct client *get, struct client *post, const char *request,
+	const char *expected, bool byte_by_byte)
+{
+	char *text = xasprintf("%s\r\nCSeq: %u\r\n%s%s\r\n\r\n", request, ++get->cseq,
+		get->session[0] ? "Session: " : "X: ", get->session);
+	size_t n = strlen(text), cut = n / 3 * 2 + 1;
+	char base64[2048];
+
+	assert_true(base64_write(base64, sizeof(base64), (const uint8_t *)text, cut) > 0);
+	client_send(post, base64, strlen(base64), byte_by_byte);
+	assert_true(base64_write(base64, sizeof(base64), (const uint8_t *)text + cut, n - cut) > 0);
+	client_send(post, base64, strlen(base64), byte_by_byte);
+	free(text);
+	char *answer = client_answer(get);
+	if (strncmp(answer + strlen("RTSP/1.0 "), expected, strlen(expected)) != 0)
+		fail_msg("%s\nanswered: %s", request, answer);
+	if (strstr(answer, "\r\nSession: "))
+		remember_session(get, answer);
+	free(answer);
+}
+
+static int set_up_http(void **state)
+{
+	set_up(state);
+	http = http_server_new("127.0.0.1:0", true, NULL, no_routes);
+	assert_non_null(http);
+	return 0;
+}
+
+static int tear_down_http(void **state)
+{
+	http_server_free(http);
+	return tear_down(state);
+}
+
+static void a_tunnel_plays(void **state)
+{
+	struct client *get = tunnel_get("a"), *post = tunnel_open("POST", "a", POST_FIELDS);
+	size_t n;
+
+	(void)state;
+	tunnel_expect(get, post, "OPTIONS rtsp://h/porch RTSP/1.0", "200 OK", false);
+	tunnel_expect(get, post,
+		"SETUP rtsp://h/yard/sub RTSP/1.0\r\nTransport: RTP/AVP;unicast;client_port=5000-5001",
+		"461 ", false);
+	tunnel_expect(get, post,
+		"SETUP rtsp://h/yard/sub RTSP/1.0\r\nTransport: RTP/AVP/TCP;interleaved=0-1",
+		"200 OK", true);
+	/* the POST goes, what it has begun is ended by another */
+	client_send(post, "UExBW", 5, false); /* PLA, and bits of another byte */
+	client_free(post);
+	post = tunnel_open("POST", "a", POST_FIELDS);
+	char *play = xasprintf(
+		"Y rtsp://h/yard/sub RTSP/1.0\r\nCSeq: 9\r\nSession: %s\r\n\r\n", get->session);
+	char base64[512];
+	assert_true(base64_write(base64, sizeof(base64), (const uint8_t *)play, strlen(play)) > 0);
+	client_send(post, base64, strlen(base64), false);
+	free(play);
+	char *answer = client_answer(get);
+	assert_int_equal(strncmp(answer, "RTSP/1.0 200 OK\r\nCSeq: 9\r\n", 26), 0);
+	free(answer);
+	assert_non_null(client_packet(get, &n)); /* the report */
+	assert_non_null(client_packet(get, &n));
+	/* without any POST it plays on */
+	client_free(post);
+	publish_picture(yard, false, PICTURE_BYTES);
+	for (unsigned i = 0; i < 4; i++)
+		assert_non_null(client_packet(get, &n));
+	client_free(get);
+	assert_true(metric_value(metric_get(METRIC_SESSIONS, "rtsp")) == 0);
+}
+
+static void http_refused(
+	const char *method, const char *cookie, const char *fields, const char *status)
+{
+	struct client *c = tunnel_open(method, cookie, fields);
+	char *answer = client_answer(c);
+
+	if (strncmp(answer + strlen("HTTP/1.1 "), status, 3) != 0)
+		fail_msg("%s: %s", method, answer);
+	free(answer);
+	client_free(c);
+}
+
+static void tunnels_are_told_apart_by_their_cookies(void **state)
+{
+	struct client *get = tunnel_get("a"), *other = tunnel_get("b");
+	struct client *post = tunnel_open("POST", "b", POST_FIELDS);
+	char longest[200];
+
+	(void)state;
+	http_refused("GET", "a", "", "409");
+	http_refused("POST", "c", POST_FIELDS, "404");
+	http_refused("POST", "a", "Transfer-Encoding: chunked\r\n", "501");
+	http_refused("GET", "", "", "400");
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	http_refused("GET", longest, "", "400");
+	http_refused("PUT", "a", "Content-Length: 0\r\n", "404"); /* a request like any other */
+	tunnel_expect(other, post, "OPTIONS * RTSP/1.0", "200 OK", false);
+	assert_int_equal(get->n, get->used);
+	client_free(get);
+	client_free(post);
+	client_free(other);
+}
+
+static void a_tunnel_of_something_else_is_closed(void **state)
+{
+	struct client *get = tunnel_get("a"), *post = tunnel_open("POST", "a", POST_FIELDS);
+
+	(void)state;
+	client_send(post, "T1BU*", 5, false);
+	char *answer = client_answer(get);
+	assert_int_equal(strncmp(answer, "RTSP/1.0 400 the tunnel ", 24), 0);
+	free(answer);
+	while (!client_is_closed(get) || !client_is_closed(post))
+		;
+	client_free(post);
+	client_free(get);
+}
+
+/* --- multicast --- */
+
+#define GROUP "239.83.7.2"
+#define MULTICAST "Transport: RTP/AVP;multicast"
+#define MULTICAST_OF(ports) \
+	MULTICAST ";destination=" GROUP ";source=127.0.0.1;port=" ports ";ttl=16"
+
+static int set_up_multicast(void **state)
+{
+	static const char text[] = "cameras: {porch: {source: 'test:', multicast: " GROUP ":6000}}";
+	char *errors = NULL;
+
+	set_up(state);
+	config_free(config);
+	config = config_parse("nvrd.yaml", text, sizeof(text) - 1, &errors);
+	assert_non_null(config);
+	rtsp_server_apply(server, config);
+	return 0;
+}
+
+/* A socket in the group, by loopback. */
+static int group_open(uint16_t port)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
+	struct ip_mreqn member = { .imr_address.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), one = 1;
+
+	assert_int_equal(inet_pton(AF_INET, GROUP, &address.sin_addr), 1);
+	member.imr_multiaddr = address.sin_addr;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &member, sizeof(member)), 0);
+	return fd;
+}
+
+static void multicast_is_described_when_asked_for(void **state)
+{
+	struct client *c = client_new();
+
+	(void)state;
+	say(c, "DESCRIBE porch?multicast", false);
+	char *answer = hear(c);
+	assert_non_null(strstr(answer, "|Content-Base: rtsp://@HOST/porch/|"));
+	assert_non_null(strstr(answer, "|c=IN IP4 " GROUP "/16|"));
+	assert_non_null(strstr(answer, "|m=video 6000 RTP/AVP 96|"));
+	assert_non_null(strstr(answer, "|m=audio 6002 RTP/AVP 97|"));
+	free(answer);
+	say(c, "DESCRIBE porch", false);
+	answer = hear(c);
+	assert_non_null(strstr(answer, "|c=IN IP4 0.0.0.0|"));
+	free(answer);
+	say(c, "DESCRIBE yard/sub?multicast", false); /* has no group */
+	answer = hear(c);
+	assert_non_null(strstr(answer, "|c=IN IP4 0.0.0.0|"));
+	free(answer);
+	expect(c, "SETUP yard/sub|" MULTICAST, "461 *");
+	client_free(c);
+}
+
+static void a_group_is_sent_to_once(void **state)
+{
+	struct client *first = client_new(), *second = client_new();
+	int rtp = group_open(6000), rtcp = group_open(6001);
+	unsigned sequences[2] = { 0 }, later[2] = { 0 };
+	uint32_t times[2] = { 0 };
+	static uint8_t bytes[65536];
+	struct rtcp_compound report;
+	const char *why;
+
+	(void)state;
+	expect(first, "SETUP porch/trackID=0|" MULTICAST,
+		"200 OK|" MULTICAST_OF("6000-6001") "|" NEW_SESSION);
+	expect(first, "SETUP porch/trackID=1|" MULTICAST "|" SESSION,
+		"200 OK|" MULTICAST_OF("6002-6003") "|" NEW_SESSION);
+	expect(second, "SETUP porch/trackID=0|" MULTICAST,
+		"200 OK|" MULTICAST_OF("6000-6001") "|" NEW_SESSION);
+	publish_picture(
+		porch, false, PICTURE_BYTES); /* nobody plays yet: it waits with its keyframe */
+	play(first, "porch", sequences, times);
+	size_t n = udp_receive(rtcp, bytes, sizeof(bytes));
+	assert_int_equal(rtcp_parse(&report, bytes, n, &why), 0);
+	assert_true(report.has_sender_report);
+	assert_int_equal(report.sender.timestamp, times[0]);
+	for (unsigned i = 0; i < 6 + 1; i++)
+		assert_int_equal(udp_packet(rtp, bytes, sizeof(bytes)).sequence,
+			(uint16_t)(sequences[0] + i));
+	say(second, "PLAY porch/trackID=0|" SESSION, false);
+	char *answer = client_answer(second);
+	assert_int_equal(sscanf(strstr(answer, ";seq="), ";seq=%u", &later[0]), 1);
+	assert_int_equal(later[0], (uint16_t)(sequences[0] + 7));
+	free(answer);
+	/* one goes, the other stays: each picture comes once */
+	publish_picture(porch, true, PICTURE_BYTES);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(
+			udp_packet(rtp, bytes, sizeof(bytes)).sequence, (uint16_t)(later[0] + i));
+	expect(first, "TEARDOWN porch|" SESSION, "200 OK");
+	publish_picture(porch, false, PICTURE_BYTES);
+	assert_int_equal(udp_packet(rtp, bytes, sizeof(bytes)).sequence, (uint16_t)(later[0] + 3));
+	/* the last pauses: nothing is sent */
+	expect(second, "PAUSE porch/trackID=0|" SESSION, "200 OK|" SESSION);
+	publish_picture(porch, false, PICTURE_BYTES);
+	turn();
+	assert_int_equal(recv(rtp, bytes, sizeof(bytes), 0), -1);
+	play(second, "porch/trackID=0", sequences, times);
+	(void)udp_packet(rtp, bytes, sizeof(bytes));
+	/* the camera goes, and all with it */
+	stream_end(porch);
+	do
+		n = udp_receive(rtcp, bytes, sizeof(bytes));
+	while (bytes[1] != 203);
+	assert_int_equal(n, 8);
+	while (!client_is_closed(second))
+		;
+	client_free(first);
+	client_free(second);
+	assert_true(metric_value(metric_get(METRIC_SESSIONS, "rtsp")) == 0);
+	(void)close(rtp);
+	(void)close(rtcp);
 }
 
 static int init(void **state)
@@ -1020,6 +1355,8 @@ static int fini(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_HTTP(name) cmocka_unit_test_setup_teardown(name, set_up_http, tear_down_http)
+#define TEST_MULTICAST(name) cmocka_unit_test_setup_teardown(name, set_up_multicast, tear_down)
 
 int main(void)
 {
@@ -1042,6 +1379,12 @@ int main(void)
 		TEST(sessions_have_a_limit),
 		TEST(interleaved_sessions_belong_to_their_connection),
 		TEST(users_see_their_cameras),
+		TEST(strangers_make_room),
+		TEST_HTTP(a_tunnel_plays),
+		TEST_HTTP(tunnels_are_told_apart_by_their_cookies),
+		TEST_HTTP(a_tunnel_of_something_else_is_closed),
+		TEST_MULTICAST(multicast_is_described_when_asked_for),
+		TEST_MULTICAST(a_group_is_sent_to_once),
 	};
 
 	return cmocka_run_group_tests(tests, init, fini);

@@ -11,9 +11,14 @@
 
 #include "protocols/rtsp_transport.h"
 
+enum {
+	USUAL = RTSP_OVER_TCP | RTSP_OVER_UDP,
+	ALL = USUAL | RTSP_OVER_MULTICAST
+};
+
 // clang-format off
 static const struct {
-	const char *field, *meant; /* NULL: 461 */
+	const char *field, *meant; /* of TCP and UDP; NULL: 461 */
 } cases[] = {
 	{ "RTP/AVP/TCP;unicast;interleaved=0-1", "tcp 0-1" },
 	{ "RTP/AVP/TCP;unicast;interleaved=10-11", "tcp 10-11" },
@@ -41,15 +46,34 @@ static const struct {
 	{ ";;,,;", NULL },
 	{ "", NULL },
 };
+
+/* The same where only some are allowed. */
+static const struct {
+	const char *field;
+	unsigned allowed;
+	const char *meant;
+} restricted[] = {
+	{ "RTP/AVP;multicast", ALL, "multicast" },
+	{ "RTP/AVP/UDP;multicast;port=5000-5001;ttl=5;mode=play", ALL, "multicast" },
+	{ "RTP/AVP;multicast;client_port=5000-5001", ALL, "multicast" },
+	{ "RTP/AVP;client_port=5000-5001;multicast", ALL, "multicast" },
+	{ "RTP/AVP/TCP;multicast", ALL, "none" },
+	{ "RTP/AVP;multicast,RTP/AVP/TCP;unicast;interleaved=0-1", USUAL, "tcp 0-1" },
+	{ "RTP/AVP;unicast;client_port=5000-5001,RTP/AVP/TCP", RTSP_OVER_TCP, "tcp" },
+	{ "RTP/AVP;unicast;client_port=5000-5001", RTSP_OVER_TCP, "none" },
+	{ "RTP/AVP/TCP", 0, "none" },
+};
 // clang-format on
 
-static void describe(char *ret, size_t size, const char *p, size_t n)
+static void describe(char *ret, size_t size, const char *p, size_t n, unsigned allowed)
 {
 	struct rtsp_transport t;
 
-	if (rtsp_transport_parse(&t, p, n) < 0)
+	if (rtsp_transport_parse(&t, p, n, allowed) < 0)
 		snprintf(ret, size, "none");
-	else if (t.udp)
+	else if (t.over == RTSP_OVER_MULTICAST)
+		snprintf(ret, size, "multicast");
+	else if (t.over == RTSP_OVER_UDP)
 		snprintf(ret, size, "udp %u-%u", t.ports[0], t.ports[1]);
 	else if (t.has_channels)
 		snprintf(ret, size, "tcp %u-%u", t.channels[0], t.channels[1]);
@@ -62,9 +86,20 @@ static void the_first_that_can_be_served_is_taken(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
 		char text[64];
-		describe(text, sizeof(text), cases[i].field, strlen(cases[i].field));
+		describe(text, sizeof(text), cases[i].field, strlen(cases[i].field), USUAL);
 		if (strcmp(text, cases[i].meant ? cases[i].meant : "none") != 0)
 			fail_msg("%s: %s", cases[i].field, text);
+	}
+}
+
+static void what_is_not_allowed_is_passed_over(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(restricted); i++) {
+		char text[64];
+		describe(text, sizeof(text), restricted[i].field, strlen(restricted[i].field),
+			restricted[i].allowed);
+		assert_string_equal(text, restricted[i].meant);
 	}
 }
 
@@ -77,7 +112,7 @@ static void no_cut_reads_beyond_the_end(void **state)
 			char *exact = malloc(n ? n : 1);
 			assert_non_null(exact);
 			memcpy(exact, cases[i].field, n);
-			describe(text, sizeof(text), exact, n);
+			describe(text, sizeof(text), exact, n, ALL);
 			free(exact);
 		}
 	}
@@ -87,6 +122,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_that_can_be_served_is_taken),
+		cmocka_unit_test(what_is_not_allowed_is_passed_over),
 		cmocka_unit_test(no_cut_reads_beyond_the_end),
 	};
 

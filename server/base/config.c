@@ -115,6 +115,7 @@ struct config *config_new(const char *file)
 	config_options_set_defaults("listen.", config);
 	config_options_set_defaults("tls.", config);
 	config_options_set_defaults("http.", config);
+	config_options_set_defaults("rtsp.", config);
 	config_options_set_defaults("storage.", config);
 	config_options_set_defaults("log.", config);
 	return config;
@@ -239,6 +240,8 @@ struct config *config_demo(const char *store)
 	config->listen.rtsp = xstrdup("127.0.0.1:8554");
 	free(config->listen.https);
 	config->listen.https = NULL;
+	free(config->listen.rtsps);
+	config->listen.rtsps = NULL;
 	free(config->listen.ftp);
 	config->listen.ftp = xstrdup("127.0.0.1:2121");
 	return config;

@@ -83,6 +83,7 @@ struct config_camera {
 	char *name;   /* [a-z0-9][a-z0-9_-]{0,62} */
 	char *source; /* secret: may hold a password */
 	enum config_transport transport;
+	char *multicast; /* as network_group_parse() takes it, or NULL */
 	struct config_recording recording;
 	enum config_audio audio;
 	enum config_rotate rotate;
@@ -108,6 +109,7 @@ struct config {
 		char *http; /* "address:port", or NULL when off */
 		char *https;
 		char *rtsp;
+		char *rtsps;
 		char *ftp;
 		struct config_ports ftp_passive;
 	} listen;
@@ -120,6 +122,10 @@ struct config {
 		char **trusted_proxies; /* as network_parse() takes them, NULL-ended; or NULL */
 		char *base_path;        /* "/nvr", or NULL */
 	} http;
+	struct config_rtsp {
+		unsigned sessions, sessions_per_user, sessions_per_address;
+		bool basic; /* offered without TLS, too */
+	} rtsp;
 	struct {
 		char *path;
 		int64_t segment_us; /* divides a day */

@@ -14,6 +14,7 @@ static const char *const type_names[] = {
 	[OPTION_SIZE] = "size|none",
 	[OPTION_SHARE] = "size|percent",
 	[OPTION_PORTS] = "ports",
+	[OPTION_COUNT] = "number",
 	[OPTION_ENUM] = "word",
 	[OPTION_BOOL] = "yes|no",
 	[OPTION_NAMES] = "list",

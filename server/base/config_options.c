@@ -1,5 +1,6 @@
 /* The table of options. What its types are is in config_types.c. */
 #include <ctype.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,6 +216,16 @@ static const char *check_schedule(const char *text)
 	return schedule_parse(&schedule, text);
 }
 
+static const char *check_multicast(const char *text)
+{
+	struct sockaddr_in group;
+
+	return network_group_parse(&group, text)
+		       ? NULL
+		       : "must be an address from 224.0.1.0 to 239.255.255.255, and may have an even port "
+			 "from 1024 to 65520, such as 239.1.2.3:5004";
+}
+
 /* The field of an object, for `offset`. */
 #define IN_CONFIG(field) offsetof(struct config, field)
 #define IN_USER(field) offsetof(struct auth_user, field)
@@ -247,6 +258,14 @@ const struct config_option config_options[] = {
 		.standard = "0.0.0.0:8554",
 		.applies = APPLIES_LISTENER,
 		.help = "Where RTSP is served: the live streams of all cameras.",
+	},
+	{
+		.key = "listen.rtsps",
+		.type = OPTION_ADDRESS,
+		.offset = IN_CONFIG(listen.rtsps),
+		.standard = "0.0.0.0:8322",
+		.applies = APPLIES_LISTENER,
+		.help = "Where the same is served by TLS (rtsps://).",
 	},
 	{
 		.key = "listen.ftp",
@@ -311,6 +330,46 @@ const struct config_option config_options[] = {
 		.check = check_base_path,
 		.help = "The path below which a reverse proxy shows nvrd, such as /nvr. It is taken off what "
 			"is asked for, and put in front of what is answered.",
+	},
+	{
+		.key = "rtsp.sessions",
+		.type = OPTION_COUNT,
+		.offset = IN_CONFIG(rtsp.sessions),
+		.standard = "1024",
+		.applies = APPLIES_NOTHING,
+		.min = "1",
+		.max = "20000",
+		.help = "How many RTSP sessions there may be at a time. One more is answered 503.",
+	},
+	{
+		.key = "rtsp.sessions_per_user",
+		.type = OPTION_COUNT,
+		.offset = IN_CONFIG(rtsp.sessions_per_user),
+		.standard = "128",
+		.applies = APPLIES_NOTHING,
+		.min = "1",
+		.max = "20000",
+		.help = "How many of them one user may have, but for those from nvrd's own machine. One more is "
+			"answered 453.",
+	},
+	{
+		.key = "rtsp.sessions_per_address",
+		.type = OPTION_COUNT,
+		.offset = IN_CONFIG(rtsp.sessions_per_address),
+		.standard = "32",
+		.applies = APPLIES_NOTHING,
+		.min = "1",
+		.max = "20000",
+		.help = "How many of them one address may have, but for nvrd's own machine. One more is answered 453.",
+	},
+	{
+		.key = "rtsp.basic",
+		.type = OPTION_BOOL,
+		.offset = IN_CONFIG(rtsp.basic),
+		.standard = "no",
+		.applies = APPLIES_NOTHING,
+		.help = "Offer Basic without TLS, too, by which the password itself is sent. By TLS, and where only "
+			"Basic can check a password, it is always offered.",
 	},
 	{
 		.key = "storage.path",
@@ -543,6 +602,16 @@ const struct config_option config_options[] = {
 		.applies = APPLIES_CAMERA,
 		.words = transport_words,
 		.help = "How RTP comes from the camera.",
+	},
+	{
+		.key = "cameras.*.multicast",
+		.type = OPTION_STRING,
+		.offset = IN_CAMERA(multicast),
+		.applies = APPLIES_NOTHING,
+		.check = check_multicast,
+		.help = "The IPv4 group to which RTSP sends the camera, for readers that ask for multicast, with the "
+			"first port if that is not to be 5004, such as 239.1.2.3:5004. All of them get what is sent "
+			"once. The camera takes the 16 ports from there on, the substream the upper half of them.",
 	},
 	{
 		.key = "cameras.*.record",

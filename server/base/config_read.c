@@ -10,6 +10,7 @@
 #include "server/base/config_private.h"
 #include "server/base/file.h"
 #include "server/base/memory.h"
+#include "server/base/network.h"
 #include "server/base/tls.h"
 #include "server/base/vault.h"
 
@@ -503,8 +504,8 @@ static const struct collection *find_collection(const char *key)
 /* The section that may have been meant by key, or the section itself; NULL when there is none. */
 static const char *find_section(const char *key, bool *is_exact, char buf[CONFIG_KEY_BYTES])
 {
-	static const char *const sections[] = { "listen", "tls", "http", "storage", "log", "users",
-		"cameras" };
+	static const char *const sections[] = { "listen", "tls", "http", "rtsp", "storage", "log",
+		"users", "cameras" };
 	const char *near = NULL;
 
 	for (size_t i = 0; i < ARRAY_LENGTH(sections); i++) {
@@ -642,6 +643,30 @@ static void check_volumes(struct config_loading *l)
 	}
 }
 
+/* Two cameras that send to the same ports of a group. */
+static void check_groups(struct config_loading *l)
+{
+	struct config_camera *camera, *other;
+	struct sockaddr_in a, b;
+	char path[PATH_BYTES];
+
+	TAILQ_FOREACH (camera, &l->config->cameras, entry) {
+		other = camera;
+		while (camera->multicast && network_group_parse(&a, camera->multicast) &&
+			(other = TAILQ_PREV(other, config_cameras, entry))) {
+			if (!other->multicast || !network_group_parse(&b, other->multicast) ||
+				a.sin_addr.s_addr != b.sin_addr.s_addr ||
+				abs(ntohs(a.sin_port) - ntohs(b.sin_port)) >= NETWORK_GROUP_PORTS)
+				continue;
+			(void)join(path, "cameras", camera->name);
+			config_fail(l->errors, camera->line, path,
+				"multicast goes to ports that %s takes, too: choose another group, or a port "
+				"that is %d away",
+				other->name, NETWORK_GROUP_PORTS);
+		}
+	}
+}
+
 /* Whether the name of a file may be shown: it is not read from somewhere else. */
 static bool is_written_in(const struct config_node *section, const char *key)
 {
@@ -680,6 +705,7 @@ void config_read_end(struct config_loading *l, const struct config_node *root)
 	const struct auth_user *user;
 
 	check_volumes(l);
+	check_groups(l);
 	check_tls(l, root);
 	TAILQ_FOREACH (user, &l->config->users, entry) {
 		if (l->errors->count < CONFIG_ERRORS)

@@ -1,6 +1,7 @@
 /* What an option of each type is: from text and back, defaults, copies, comparison. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,6 +272,22 @@ static const char *set_ports(
 	return NULL;
 }
 
+static const char *set_count(
+	const struct config_option *o, unsigned *field, const char *text, char buf[CONFIG_WHY_BYTES])
+{
+	size_t digits = strspn(text, "0123456789");
+	unsigned long value = digits > 0 && digits < 10 ? strtoul(text, NULL, 10) : ULONG_MAX;
+	char range[64];
+
+	if (text[digits] || value < strtoul(o->min, NULL, 10) ||
+		value > strtoul(o->max, NULL, 10)) {
+		(void)snprintf(range, sizeof(range), "a number from %s to %s", o->min, o->max);
+		return expected(buf, range, text);
+	}
+	*field = (unsigned)value;
+	return NULL;
+}
+
 static const char *set_enum(
 	const struct config_option *o, void *field, const char *text, char buf[CONFIG_WHY_BYTES])
 {
@@ -329,6 +346,8 @@ static const char *set_value(const struct config_option *option, void *field, co
 		return set_share(field, text, buf);
 	case OPTION_PORTS:
 		return set_ports(field, text, buf);
+	case OPTION_COUNT:
+		return set_count(option, field, text, buf);
 	case OPTION_ENUM:
 		return set_enum(option, field, text, buf);
 	case OPTION_BOOL:
@@ -411,6 +430,7 @@ void config_options_clear(const char *prefix, void *object)
 		case OPTION_SIZE:
 		case OPTION_SHARE:
 		case OPTION_PORTS:
+		case OPTION_COUNT:
 		case OPTION_ENUM:
 		case OPTION_BOOL:
 		case OPTION_DAY:
@@ -464,6 +484,9 @@ void config_options_copy(const char *prefix, void *to, const void *from)
 		case OPTION_PORTS:
 			memcpy(field, value, sizeof(struct config_ports));
 			break;
+		case OPTION_COUNT:
+			memcpy(field, value, sizeof(unsigned));
+			break;
 		case OPTION_ENUM:
 			memcpy(field, value, sizeof(int));
 			break;
@@ -512,6 +535,8 @@ bool config_option_equal(const struct config_option *option, const void *a, cons
 			       ((const struct config_share *)two)->percent;
 	case OPTION_PORTS:
 		return memcmp(one, two, sizeof(struct config_ports)) == 0;
+	case OPTION_COUNT:
+		return *(const unsigned *)one == *(const unsigned *)two;
 	case OPTION_ENUM:
 		return memcmp(one, two, sizeof(int)) == 0;
 	case OPTION_BOOL:

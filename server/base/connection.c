@@ -742,6 +742,18 @@ void connection_resume(struct connection *c, enum connection_pause why)
 			c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 }
 
+void connection_adopt(struct connection *c, const struct log_name *parent,
+	const struct connection_events *events, void *arg)
+{
+	c->log.parent = parent;
+	c->events = events;
+	c->arg = arg;
+	connection_set_idle(c, 0);
+	connection_set_low_water(c, 0);
+	c->pauses |= PAUSE_BUSY;
+	connection_resume(c, (enum connection_pause)c->pauses);
+}
+
 void connection_set_input_limit(struct connection *c, size_t bytes)
 {
 	c->input_limit = bytes;

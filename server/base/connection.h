@@ -29,6 +29,7 @@ struct connection;
 	X(CLOSE_NOT_FOUND, "not_found", true, "the host name is unknown")            \
 	X(CLOSE_REFUSED, "refused", true, "connection refused")                      \
 	X(CLOSE_TIMEOUT, "timeout", true, "no answer in time")                       \
+	X(CLOSE_CROWDED, "crowded", true, "others needed its place")                 \
 	X(CLOSE_UNTRUSTED, "untrusted", true, "the certificate is not trusted")      \
 	X(CLOSE_HANDSHAKE, "handshake", true, "the TLS handshake failed")            \
 	X(CLOSE_ERROR, "error", true, "the connection broke")
@@ -107,6 +108,13 @@ struct connection *connection_connect(const struct connection_target *target, co
 void connection_close(struct connection *c, enum close_reason reason);
 /* Closes with CLOSE_DONE once all output is written (and hands are shaken); no more on_data. */
 void connection_finish(struct connection *c);
+/*
+ * Another owner takes it over, open as it is, from the callback of the former, who hears no more of it: `parent`
+ * and `events` are as those of connection_accept(). Idle time, low-water mark and pauses begin anew; on_data comes
+ * for what is in the input.
+ */
+void connection_adopt(struct connection *c, const struct log_name *parent,
+	const struct connection_events *events, void *arg);
 /* Forgets the owner: closes without calling on_close. Clears the pointer; NULL inside is fine. */
 void connection_abandon(struct connection **c);
 

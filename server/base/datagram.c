@@ -2,7 +2,7 @@
 #include "server/base/datagram.h"
 
 #include <errno.h>
-#include <netinet/in.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,18 +55,20 @@ static socklen_t datagram_address_bytes(const struct sockaddr *address)
 					      : sizeof(struct sockaddr_in);
 }
 
-/* A bound socket, or -1 and errno. The address's port is updated. */
-static int datagram_bind(struct sockaddr_storage *address)
+/* A bound socket, or -1 and errno. The address's port is updated; where it is shared, others may have it, too. */
+static int datagram_bind(struct sockaddr_storage *address, bool shared)
 {
 	int fd = socket(address->ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	socklen_t n = datagram_address_bytes((struct sockaddr *)address);
-	int size = RECEIVE_BYTES;
+	int size = RECEIVE_BYTES, one = 1;
 
 	if (fd < 0)
 		return -1;
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	if (shared)
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)address, n) < 0 ||
 		getsockname(fd, (struct sockaddr *)address, &n) < 0) {
 		int error = errno;
@@ -86,13 +88,13 @@ static int datagram_bind_pair(struct datagram_pair *pair, const struct sockaddr 
 	for (int i = 0; i < PORT_TRIES; i++) {
 		memcpy(&address, local, datagram_address_bytes(local));
 		datagram_set_port(&address, 0);
-		pair->fds[DATAGRAM_RTP] = datagram_bind(&address);
+		pair->fds[DATAGRAM_RTP] = datagram_bind(&address, false);
 		if (pair->fds[DATAGRAM_RTP] < 0)
 			return -1;
 		pair->port = datagram_get_port(&address);
 		datagram_set_port(&address, (uint16_t)(pair->port + 1));
 		if (pair->port % 2 == 0 &&
-			(pair->fds[DATAGRAM_RTCP] = datagram_bind(&address)) >= 0)
+			(pair->fds[DATAGRAM_RTCP] = datagram_bind(&address, false)) >= 0)
 			return 0;
 		close(pair->fds[DATAGRAM_RTP]);
 	}
@@ -137,6 +139,20 @@ static void datagram_on_read(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* Begins to read the pair's sockets. Returns it. */
+static struct datagram_pair *datagram_pair_start(
+	struct datagram_pair *pair, const struct datagram_events *events, void *arg)
+{
+	pair->events = events;
+	pair->arg = arg;
+	for (int i = 0; i < 2; i++) {
+		pair->reads[i] = event_new(
+			reactor_base(), pair->fds[i], EV_READ | EV_PERSIST, datagram_on_read, pair);
+		event_add(pair->reads[i], NULL);
+	}
+	return pair;
+}
+
 struct datagram_pair *datagram_pair_new(
 	const struct sockaddr *local, const struct datagram_events *events, void *arg)
 {
@@ -149,14 +165,58 @@ struct datagram_pair *datagram_pair_new(
 		errno = error;
 		return NULL;
 	}
-	pair->events = events;
-	pair->arg = arg;
-	for (int i = 0; i < 2; i++) {
-		pair->reads[i] = event_new(
-			reactor_base(), pair->fds[i], EV_READ | EV_PERSIST, datagram_on_read, pair);
-		event_add(pair->reads[i], NULL);
+	return datagram_pair_start(pair, events, arg);
+}
+
+/* A socket at an address of ours, or of a group's, that sends by the interface of `local`; -1 and errno. */
+static int datagram_open_multicast(const struct sockaddr_in *at, bool joins,
+	const struct sockaddr_in *local, unsigned char ttl)
+{
+	struct sockaddr_storage address = { 0 };
+	struct ip_mreqn interface = { .imr_multiaddr = at->sin_addr, .imr_address = local->sin_addr };
+
+	memcpy(&address, at, sizeof(*at));
+	int fd = datagram_bind(&address, joins);
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &interface, sizeof(interface)) < 0 ||
+		setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof(ttl)) < 0 ||
+		(joins && setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &interface,
+				  sizeof(interface)) < 0)) {
+		int error = errno;
+
+		close(fd);
+		errno = error;
+		return -1;
 	}
-	return pair;
+	return fd;
+}
+
+struct datagram_pair *datagram_group_new(const struct sockaddr_in *local,
+	const struct sockaddr_in *group, unsigned char ttl, const struct datagram_events *events,
+	void *arg)
+{
+	struct datagram_pair *pair = xcalloc(1, sizeof(*pair));
+	struct sockaddr_in rtcp = *group;
+
+	rtcp.sin_port = htons((uint16_t)(ntohs(group->sin_port) + 1));
+	pair->port = ntohs(group->sin_port);
+	pair->fds[DATAGRAM_RTP] = datagram_open_multicast(local, false, local, ttl);
+	pair->fds[DATAGRAM_RTCP] =
+		pair->fds[DATAGRAM_RTP] < 0 ? -1 : datagram_open_multicast(&rtcp, true, local, ttl);
+	if (pair->fds[DATAGRAM_RTCP] < 0) {
+		int error = errno;
+
+		if (pair->fds[DATAGRAM_RTP] >= 0)
+			close(pair->fds[DATAGRAM_RTP]);
+		free(pair);
+		errno = error;
+		return NULL;
+	}
+	datagram_pair_set_peer(
+		pair, DATAGRAM_RTP, (const struct sockaddr *)group, sizeof(*group));
+	datagram_pair_set_peer(pair, DATAGRAM_RTCP, (const struct sockaddr *)&rtcp, sizeof(rtcp));
+	return datagram_pair_start(pair, events, arg);
 }
 
 static void datagram_pair_fini(void *object)

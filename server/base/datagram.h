@@ -1,5 +1,6 @@
 #pragma once
 
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -27,6 +28,13 @@ struct datagram_events {
 /* Binds to the address family and host of `local` (its port is ignored), ports from the kernel. NULL and errno when none is to be had. */
 struct datagram_pair *datagram_pair_new(
 	const struct sockaddr *local, const struct datagram_events *events, void *arg);
+/*
+ * The same for a multicast group, by the interface that has the address `local`: RTP goes to the group's port from one
+ * of the kernel's, RTCP to the next port; what anybody in the group sends there, we too, is received.
+ */
+struct datagram_pair *datagram_group_new(const struct sockaddr_in *local,
+	const struct sockaddr_in *group, unsigned char ttl, const struct datagram_events *events,
+	void *arg);
 void datagram_pair_free(struct datagram_pair *pair);
 uint16_t datagram_pair_port(const struct datagram_pair *pair); /* RTP's; RTCP's is one more */
 

@@ -2,6 +2,7 @@
 #include "server/base/network.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -89,4 +90,32 @@ bool network_has(const struct network *network, const struct network_address *ad
 	if (memcmp(network->address.bytes, address->bytes, whole) != 0)
 		return false;
 	return rest == 0 || ((network->address.bytes[whole] ^ address->bytes[whole]) & mask) == 0;
+}
+
+bool network_group_parse(struct sockaddr_in *ret, const char *text)
+{
+	size_t n = strcspn(text, ":"), digits = strspn(text + n + (text[n] == ':'), "0123456789");
+	const char *port_text = text + n + 1;
+	struct sockaddr_in group = { .sin_family = AF_INET };
+	unsigned long port = 5004;
+	char host[INET_ADDRSTRLEN];
+
+	if (n >= sizeof(host))
+		return false;
+	memcpy(host, text, n);
+	host[n] = '\0';
+	if (inet_pton(AF_INET, host, &group.sin_addr) != 1)
+		return false;
+	if (text[n]) {
+		if (digits < 4 || digits > 5 || port_text[digits])
+			return false;
+		port = strtoul(port_text, NULL, 10);
+	}
+	uint32_t address = ntohl(group.sin_addr.s_addr);
+	if (!IN_MULTICAST(address) || address >> 8 == INADDR_UNSPEC_GROUP >> 8 || port % 2 ||
+		port < 1024 || port > UINT16_MAX + 1 - NETWORK_GROUP_PORTS)
+		return false;
+	group.sin_port = htons((uint16_t)port);
+	*ret = group;
+	return true;
 }

@@ -29,3 +29,12 @@ const char *network_address_write(
 /* "10.0.0.0/8", "2001:db8::/32", or an address alone. False: none of them. */
 bool network_parse(struct network *ret, const char *text);
 bool network_has(const struct network *network, const struct network_address *address);
+
+/*
+ * A multicast group for RTP: "239.1.2.3" or "239.1.2.3:5004", port 5004 (RFC 3551 section 8) when there is none;
+ * 224.0.0.x is for routing. The port is even and has NETWORK_GROUP_PORTS - 1 behind it. False: it is none.
+ */
+enum {
+	NETWORK_GROUP_PORTS = 16
+};
+bool network_group_parse(struct sockaddr_in *ret, const char *text);

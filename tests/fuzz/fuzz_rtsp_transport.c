@@ -9,8 +9,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct rtsp_transport transport;
 
-	if (rtsp_transport_parse(&transport, (const char *)p, n) == 0 && transport.udp &&
-		transport.ports[0] == 0)
-		abort();
+	for (unsigned allowed = 0; allowed < 8; allowed++) {
+		if (rtsp_transport_parse(&transport, (const char *)p, n, allowed) < 0)
+			continue;
+		if (!(transport.over & allowed) ||
+			(transport.over == RTSP_OVER_UDP && transport.ports[0] == 0))
+			abort();
+	}
 	return 0;
 }

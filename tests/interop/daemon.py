@@ -156,6 +156,7 @@ class Nvrd:
         self.http = re.findall(r"http://([0-9.:]+)/", self.log()[start:])[-1]
         self.https = (re.findall(r"https://([0-9.:]+)/", self.log()[start:]) or [None])[-1]
         self.rtsp = re.findall(r"rtsp://([0-9.:]+)/", self.log()[start:])[-1]
+        self.rtsps = (re.findall(r"rtsps://([0-9.:]+)/", self.log()[start:]) or [None])[-1]
 
     def log(self):
         return self.log_file.read_text(errors="replace")
