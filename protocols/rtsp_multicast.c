@@ -96,15 +96,20 @@ static void multicast_on_datagram(void *arg, enum datagram_kind kind, const uint
 
 static const struct datagram_events multicast_events = { .on_datagram = multicast_on_datagram };
 
-void rtsp_multicast_on_end(struct rtsp_multicast *group)
+/* Ends all members. The group goes with the last of them. */
+static void multicast_end(struct rtsp_multicast *group, void (*end)(struct rtsp_session *session))
 {
 	struct multicast_member *member, *next;
 
-	/* the group goes with the last of them */
 	for (member = LIST_FIRST(&group->members); member; member = next) {
 		next = LIST_NEXT(member, entry);
-		rtsp_session_source_ended(member->source.session);
+		end(member->source.session);
 	}
+}
+
+void rtsp_multicast_on_end(struct rtsp_multicast *group)
+{
+	multicast_end(group, rtsp_session_source_ended);
 }
 
 static struct rtsp_multicast *multicast_find(
@@ -130,7 +135,7 @@ static struct rtsp_multicast *multicast_get(
 	if (group && live->kind->check(live) == 0)
 		return group;
 	if (group) /* of an earlier run, which nobody played when it went */
-		rtsp_multicast_on_end(group);
+		multicast_end(group, rtsp_session_end);
 	live = rtsp_live_new(name);
 	if (!rtsp_multicast_find(server, name, &address) || live->kind->check(live) < 0) {
 		rtsp_source_free(live);

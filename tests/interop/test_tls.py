@@ -254,13 +254,44 @@ def check_spoilt_store(nvrd):
     report(wait_for(lambda: shown_by(nvrd) == fingerprint_of(pem) != temporary, 20), "a reload takes it when it is right again")
 
 
+def say_rtsp(connection, url, method, *fields):
+    """One request and the head of its answer."""
+    connection.sendall("\r\n".join([f"{method} {url} RTSP/1.0", "CSeq: 1", *fields, "", ""]).encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += connection.recv(65536)
+    return answer.decode(errors="replace")
+
+
+def check_rtsps(nvrd):
+    """RTSP by TLS: the same certificate, Basic is offered, media stays inside."""
+    anna = "Authorization: Basic YW5uYTpzZWNyZXQ="
+    plain = socket.create_connection(at(nvrd.rtsp), 20)
+    secure = context().wrap_socket(socket.create_connection(at(nvrd.rtsps), 20), server_hostname="localhost")
+    url = f"rtsps://{nvrd.rtsps}/porch"
+    report(hashlib.sha256(secure.getpeercert(True)).hexdigest() == hashlib.sha256(connect(nvrd).getpeercert(True)).hexdigest(),
+           "RTSPS: the certificate of HTTPS")
+    answers = [say_rtsp(plain, f"rtsp://{nvrd.rtsp}/porch", "DESCRIBE"), say_rtsp(secure, url, "DESCRIBE")]
+    report(all(" 401 " in a and "Digest" in a for a in answers) and ["Basic" in a for a in answers] == [False, True],
+           "RTSPS: Basic is offered by TLS only", answers)
+    answer = wait_for(lambda: next(iter(a for a in [say_rtsp(secure, url, "DESCRIBE", anna)] if " 200 " in a), None), 20) or ""
+    report(f"Content-Base: {url}/\r\n" in answer, "RTSPS: the base's scheme", answer)
+    for transport, status in (("RTP/AVP;unicast;client_port=5000-5001", 461), ("RTP/AVP;multicast", 461),
+                              ("RTP/AVP;unicast;client_port=5000-5001,RTP/AVP/TCP;interleaved=0-1", 200)):
+        answer = say_rtsp(secure, f"{url}/trackID=0", "SETUP", anna, f"Transport: {transport}")
+        report(f" {status} " in answer.split("\r\n")[0], f"RTSPS: {transport} gives {status}", answer)
+    plain.close()
+    secure.close()
+
+
 def main():
-    nvrd = Nvrd(CAMERAS, users=USERS, https=True)
+    nvrd = Nvrd(CAMERAS, users=USERS, https=True, listen=['rtsps: "127.0.0.1:0"'])
     nvrd.metric = lambda line: metric(nvrd, line)
     check_made(nvrd)
     check_use(nvrd)
     check_versions(nvrd)
     check_no_tls(nvrd)
+    check_rtsps(nvrd)
     check_reload(nvrd)
     report(wait_for(lambda: nvrd.metric('nvrd_connections{server="https"}') == 0, 20), "no connection is left")
     check_spoilt_store(nvrd)
