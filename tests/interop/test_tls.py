@@ -255,10 +255,13 @@ def check_spoilt_store(nvrd):
 
 
 def say_rtsp(connection, url, method, *fields):
-    """One request and the head of its answer."""
+    """One request and its answer."""
     connection.sendall("\r\n".join([f"{method} {url} RTSP/1.0", "CSeq: 1", *fields, "", ""]).encode())
     answer = b""
     while b"\r\n\r\n" not in answer:
+        answer += connection.recv(65536)
+    length = re.search(rb"Content-Length: (\d+)", answer)
+    while length and len(answer.partition(b"\r\n\r\n")[2]) < int(length[1]):
         answer += connection.recv(65536)
     return answer.decode(errors="replace")
 
