@@ -20,8 +20,8 @@ enum {
 struct rtsp_multicast {
 	LIST_ENTRY(rtsp_multicast) entry;
 	struct rtsp_session *sender;
-	struct sockaddr_in address; /* the group, with the port of the first track */
-	struct sockaddr_in local;   /* of ours, which says the interface; without port */
+	struct sockaddr_in address;            /* the group, with the port of the first track */
+	struct sockaddr_in local;              /* of ours, which says the interface; without port */
 	LIST_HEAD(, multicast_member) members; /* at least one */
 };
 
@@ -54,8 +54,8 @@ bool rtsp_multicast_find(
 	return true;
 }
 
-bool rtsp_multicast_write_sdp(const struct rtsp_server *server, const char *name, const char *host,
-	struct evbuffer *out)
+bool rtsp_multicast_write_sdp(
+	const struct rtsp_server *server, const char *name, const char *host, struct evbuffer *out)
 {
 	struct stream *stream = stream_find(name);
 	char text[ADDRESS_HOST_BYTES];
@@ -216,9 +216,9 @@ static int member_play(
 	if (result < 0)
 		return result;
 	for (unsigned i = 0; i < STREAM_TRACKS; i++)
-		member->has_start[i] = sender->tracks[i].set_up &&
-				       sender->source->kind->get_start(
-					       sender->source, i, &member->starts[i]);
+		member->has_start[i] =
+			sender->tracks[i].set_up &&
+			sender->source->kind->get_start(sender->source, i, &member->starts[i]);
 	rtsp_session_flush(sender);
 	return 0;
 }
@@ -326,6 +326,6 @@ void rtsp_multicast_write_transport(
 
 	address_write_host(to, (const struct sockaddr *)&group->address);
 	address_write_host(from, (const struct sockaddr *)&group->local);
-	evbuffer_add_printf(out, "destination=%s;source=%s;port=%u-%u;ttl=%d", to, from, port,
-		port + 1, TTL);
+	evbuffer_add_printf(
+		out, "destination=%s;source=%s;port=%u-%u;ttl=%d", to, from, port, port + 1, TTL);
 }

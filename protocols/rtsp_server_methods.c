@@ -316,8 +316,7 @@ static void add_transport(struct rtsp_request *r, const struct rtsp_transport *t
 		break;
 	case RTSP_OVER_MULTICAST:
 		evbuffer_add_printf(r->fields, "Transport: RTP/AVP;multicast;");
-		rtsp_multicast_write_transport(
-			r->session->source, (unsigned)r->track, r->fields);
+		rtsp_multicast_write_transport(r->session->source, (unsigned)r->track, r->fields);
 		evbuffer_add_printf(r->fields, "\r\n");
 		break;
 	}
@@ -672,10 +671,9 @@ static bool check_session(struct rtsp_request *r)
 		r->session = rtsp_session_find(r->c->server, id);
 	}
 	/* Interleaved media belongs to its connection, any to its user. */
-	if (r->session &&
-		((r->session->over == RTSP_OVER_TCP && r->session->connection != r->c) ||
-			(r->user && (!r->session->user ||
-					    strcmp(r->session->user, r->user->name) != 0))))
+	if (r->session && ((r->session->over == RTSP_OVER_TCP && r->session->connection != r->c) ||
+				  (r->user && (!r->session->user || strcmp(r->session->user,
+									    r->user->name) != 0))))
 		r->session = NULL;
 	if (!r->session && (id.p || r->method->needs & NEEDS_SESSION)) {
 		answer(r, 454);

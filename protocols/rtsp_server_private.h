@@ -203,8 +203,8 @@ struct rtsp_session {
 };
 
 /* Takes the source over. */
-struct rtsp_session *rtsp_session_new(struct rtsp_connection *connection, struct rtsp_source *source,
-	const char *user, enum rtsp_over over);
+struct rtsp_session *rtsp_session_new(struct rtsp_connection *connection,
+	struct rtsp_source *source, const char *user, enum rtsp_over over);
 /* The one that sends to a group: nobody's, and found by nobody. Takes the source over. */
 struct rtsp_session *rtsp_session_new_sender(
 	struct rtsp_multicast *group, struct rtsp_server *server, struct rtsp_source *source);
@@ -239,8 +239,8 @@ size_t rtsp_sessions_of_user(const struct rtsp_server *server, const char *user)
 bool rtsp_multicast_find(
 	const struct rtsp_server *server, const char *name, struct sockaddr_in *ret);
 /* Describes a stream as sent to its group. False: it has none. */
-bool rtsp_multicast_write_sdp(const struct rtsp_server *server, const char *name, const char *host,
-	struct evbuffer *out);
+bool rtsp_multicast_write_sdp(
+	const struct rtsp_server *server, const char *name, const char *host, struct evbuffer *out);
 /*
  * What a session plays that gets its stream by the group, from its connection's interface on: takes the live one over.
  * NULL and errno; then it does not.

@@ -104,8 +104,7 @@ static bool take_parameter(struct rtsp_transport *t, struct text parameter)
 	return true;
 }
 
-static bool parse_alternative(
-	struct rtsp_transport *ret, struct text alternative, unsigned allowed)
+static bool parse_alternative(struct rtsp_transport *ret, struct text alternative, unsigned allowed)
 {
 	struct rtsp_transport t = { .over = RTSP_OVER_TCP };
 	struct text protocol = next_part(&alternative, ';');

@@ -179,8 +179,7 @@ static struct rtsp_tunnel *tunnel_find(
 	for (size_t i = 0; i < RTSP_STANDINGS; i++) {
 		TAILQ_FOREACH (c, &server->connections[i], entry) {
 			if (c->tunnel && strcmp(c->tunnel->cookie, cookie) == 0 &&
-				address_is_same_host(
-					connection_peer_address(c->connection), peer))
+				address_is_same_host(connection_peer_address(c->connection), peer))
 				return c->tunnel;
 		}
 	}
