@@ -503,8 +503,7 @@ static void nvrd_say_demo(const struct nvrd *nvrd)
 	       "  rtsp://%s/demo                     VLC, ffplay\n"
 	       "  ftp://%s/                          the recordings, and uploads\n\n"
 	       "Ctrl-C ends it and removes the demo's recordings.\n",
-		http, http, http, http, nvrd->config->listen.rtsp,
-		ftp_server_address(nvrd->ftp));
+		http, http, http, http, nvrd->config->listen.rtsp, ftp_server_address(nvrd->ftp));
 	(void)fflush(stdout);
 }
 

@@ -935,7 +935,7 @@ static void a_reload_sees_what_changed(void **state)
 		{ "storage: {segment: 1m}\n" PORCH,                          true,  false, NULL          },
 		{ "storage: {path: /x}\n" PORCH,                             true,  true,  "storage.path"},
 		{ "listen: {http: ':1'}\nstorage: {path: /x}\n" PORCH,       true,  true,
-                 "listen.http, listen.https, listen.rtsp, listen.rtsps, listen.ftp, storage.path"                      },
+                 "listen.http, listen.https, listen.rtsp, listen.rtsps, listen.ftp, storage.path"        },
 	};
 	struct config *before = parse(PORCH);
 

@@ -138,8 +138,8 @@ static void test_a_stream_of_base64(void **state)
 		ssize_t n = base64_stream_parse(&stream, bytes, text, cut);
 
 		assert_true(n >= 0);
-		ssize_t more = base64_stream_parse(
-			&stream, bytes + n, text + cut, sizeof(text) - 1 - cut);
+		ssize_t more =
+			base64_stream_parse(&stream, bytes + n, text + cut, sizeof(text) - 1 - cut);
 		assert_int_equal(n + more, sizeof(meaning) - 1);
 		assert_memory_equal(bytes, meaning, sizeof(meaning) - 1);
 	}

@@ -69,7 +69,7 @@ enum config_type {
 	OPTION_SIZE,     /* uint64_t, bytes; 0 for 'none', where there is no min */
 	OPTION_SHARE,    /* struct config_share */
 	OPTION_PORTS,    /* struct config_ports */
-	OPTION_COUNT, /* unsigned, between min and max */
+	OPTION_COUNT,    /* unsigned, between min and max */
 	OPTION_ENUM,
 	OPTION_BOOL,
 	OPTION_NAMES, /* char **, NULL-ended; NULL when left out */

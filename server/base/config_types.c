@@ -272,8 +272,8 @@ static const char *set_ports(
 	return NULL;
 }
 
-static const char *set_count(
-	const struct config_option *o, unsigned *field, const char *text, char buf[CONFIG_WHY_BYTES])
+static const char *set_count(const struct config_option *o, unsigned *field, const char *text,
+	char buf[CONFIG_WHY_BYTES])
 {
 	size_t digits = strspn(text, "0123456789");
 	unsigned long value = digits > 0 && digits < 10 ? strtoul(text, NULL, 10) : ULONG_MAX;

@@ -173,7 +173,8 @@ static int datagram_open_multicast(const struct sockaddr_in *at, bool joins,
 	const struct sockaddr_in *local, unsigned char ttl)
 {
 	struct sockaddr_storage address = { 0 };
-	struct ip_mreqn interface = { .imr_multiaddr = at->sin_addr, .imr_address = local->sin_addr };
+	struct ip_mreqn interface = { .imr_multiaddr = at->sin_addr,
+		.imr_address = local->sin_addr };
 
 	memcpy(&address, at, sizeof(*at));
 	int fd = datagram_bind(&address, joins);
@@ -213,8 +214,7 @@ struct datagram_pair *datagram_group_new(const struct sockaddr_in *local,
 		errno = error;
 		return NULL;
 	}
-	datagram_pair_set_peer(
-		pair, DATAGRAM_RTP, (const struct sockaddr *)group, sizeof(*group));
+	datagram_pair_set_peer(pair, DATAGRAM_RTP, (const struct sockaddr *)group, sizeof(*group));
 	datagram_pair_set_peer(pair, DATAGRAM_RTCP, (const struct sockaddr *)&rtcp, sizeof(rtcp));
 	return datagram_pair_start(pair, events, arg);
 }
