@@ -89,7 +89,10 @@ static void read_segment(unsigned marker, struct reader *r, struct picture *ret)
 	}
 }
 
-/* All segments up to the scan, which goes on to the EOI. Returns NULL, or why it cannot be sent. */
+/*
+ * All segments up to the scan, which goes on through the EOI: live555 adds one that is missing, but not behind a last
+ * packet of one byte. Returns NULL, or why it cannot be sent.
+ */
 static const char *read_picture(struct picture *ret, const uint8_t *p, size_t n)
 {
 	struct reader r = reader_of(p, n);
@@ -118,8 +121,6 @@ static const char *read_picture(struct picture *ret, const uint8_t *p, size_t n)
 		return r.why;
 	ret->scan = r.at;
 	ret->scan_bytes = reader_left(&r);
-	if (ret->scan_bytes >= 2 && p[n - 2] == 0xff && p[n - 1] == 0xd9)
-		ret->scan_bytes -= 2;
 	return NULL;
 }
 
@@ -164,6 +165,8 @@ static const char *write_head(
 	ret[5] = Q_IN_BAND;
 	ret[6] = blocks(picture->width);
 	ret[7] = blocks(picture->height);
+	if (!ret[6] || !ret[7]) /* one alone would be taken for a wrong one */
+		ret[6] = ret[7] = 0;
 	*common = HEAD_BYTES;
 	if (picture->restart_interval) {
 		const uint8_t restart[] = { (uint8_t)(picture->restart_interval >> 8),

@@ -55,8 +55,8 @@ class Network:
 
 def pictures(data, codec):
     """The hashes of the pictures in a stream of bytes: what is no picture, or may be cut off, is left out."""
-    if codec == "mjpeg":  # the scan behind its header of 14 bytes: the rest is made anew by who receives it
-        return [hashlib.md5(picture.partition(b"\xff\xda")[2][12:]).hexdigest() for picture in data.split(b"\xff\xd9")[:-1]]
+    if codec == "mjpeg":  # the scan behind its header of 14 bytes: the rest is made anew by who receives it; ffmpeg ends it twice
+        return [hashlib.md5(picture.partition(b"\xff\xda")[2][12:]).hexdigest() for picture in data.split(b"\xff\xd9")[:-1] if picture]
     units = [unit.rstrip(b"\0") for unit in data.split(b"\0\0\1")[1:-1]]
     kinds = range(1, 6) if codec == "h264" else range(32)
     return [hashlib.md5(u).hexdigest() for u in units
