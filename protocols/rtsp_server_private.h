@@ -248,7 +248,7 @@ bool rtsp_multicast_write_sdp(
 struct rtsp_source *rtsp_multicast_new(
 	struct rtsp_connection *connection, struct rtsp_source *live) MUST_CHECK;
 /* Sends a track to the group from now on. Returns 0 or negative errno. */
-int rtsp_multicast_set_up(struct rtsp_source *source, unsigned track);
+int rtsp_multicast_set_up(struct rtsp_source *source, unsigned number);
 /* "destination=239.1.2.3;source=192.0.2.1;port=5004-5005;ttl=16" */
 void rtsp_multicast_write_transport(
 	struct rtsp_source *source, unsigned track, struct evbuffer *out);

@@ -52,7 +52,8 @@
 
 enum {
 	STOP_US = 4500000,
-	NFTW_FILES = 16
+	NFTW_FILES = 16,
+	FILES = 65536 /* descriptors, where we may have so many */
 };
 
 static const struct http_route routes[] = {
@@ -540,7 +541,7 @@ static void nvrd_fini(struct nvrd *nvrd)
 /* What the servers take at most, with the files that they read, is more than the usual 1024. */
 static void nvrd_raise_files(void)
 {
-	const rlim_t wanted = 4096;
+	const rlim_t wanted = 65536;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)

@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 """
-Many at the RTSP server's door: a thousand who say nothing or half a request do not hinder a viewer, and a thousand
-viewers at a time get every packet.
+Many at the RTSP server's door: a thousand who say nothing or half a request do not hinder a viewer, a thousand viewers at
+a time get every packet, and no user or address gets more sessions than it may have.
 """
+import atexit
+import os
 import re
+import resource
 import selectors
 import socket
+import subprocess
 import time
 
 import media
-from daemon import Camera, Nvrd, finish, report, wait_for
+from daemon import Camera, Nvrd, finish, report, skip, wait_for
 
 CROWD = 1000
 TRANSPORT = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
@@ -133,10 +137,50 @@ def check_viewers(nvrd):
     report(wait_for(lambda: nvrd.metric('nvrd_sessions{server="rtsp"}') == 0, 20), "all sessions end with their connections")
 
 
+# What one user after the other is told by an address that is not the machine's own: run in a network of its own.
+ASK = """
+import base64, socket, sys
+kept = []
+for user in sys.argv[2:]:
+    host, _, port = sys.argv[1].rpartition(":")
+    kept.append(socket.create_connection((host, int(port)), timeout=20))
+    login = base64.b64encode(f"{user}:x".encode()).decode()
+    kept[-1].sendall(f"SETUP rtsp://h/porch/trackID=0 RTSP/1.0\\r\\nCSeq: 1\\r\\nAuthorization: Basic {login}\\r\\nTransport: RTP/AVP/TCP\\r\\n\\r\\n".encode())
+    print(kept[-1].recv(4096).split()[1].decode())
+"""
+
+
+def check_caps():
+    """Three sessions of a user, five of an address."""
+    name = f"nvrd-{os.getpid()}"
+    try:
+        subprocess.run(["ip", "netns", "add", name], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return skip("sessions of a user, of an address", "no network of its own can be made")
+    atexit.register(subprocess.run, ["ip", "netns", "del", name])
+    for words in (["link", "set", "lo", "up"], ["addr", "add", "192.0.2.1/32", "dev", "lo"]):
+        subprocess.run(["ip", "-n", name, *words], check=True)
+    inside = ["ip", "netns", "exec", name]
+    nvrd = Nvrd(inside=inside, users="anna: {password: x}\notto: {password: x}", start=False,
+                extra="rtsp: {sessions_per_user: 3, sessions_per_address: 5}")
+    nvrd.ports = ("127.0.0.1:0", "192.0.2.1:0")
+    nvrd.configure({"porch": {"source": '"test:"', "record": "off"}})
+    nvrd.start()
+    wait_for(lambda: "media arrives" in nvrd.log(), 20)
+    done = subprocess.run([*inside, "python3", "-c", ASK, nvrd.rtsp, *["anna"] * 4, *["otto"] * 3], capture_output=True, text=True, timeout=60)
+    report(done.stdout.split() == ["200", "200", "200", "453", "200", "200", "453"], "no user and no address gets more sessions than it may",
+           done.stdout + done.stderr)
+    return report(nvrd.stop() == 0, "SIGTERM ends that one")
+
+
 def main():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    check_caps()
     source = media.make("small", 240, size="160x120", fps=5, gop=5, audio=False, bitrate="30k")
     camera = Camera(f"a=file:{source}:silent")
-    nvrd = Nvrd({"porch": {"source": f'"{camera.url("a")}"', "record": "off"}})
+    # as a login shell or systemd starts it: what it needs beyond that it takes
+    nvrd = Nvrd({"porch": {"source": f'"{camera.url("a")}"', "record": "off"}}, inside=["prlimit", f"--nofile=1024:{hard}"])
     wait_for(lambda: "media arrives" in nvrd.log(), 20)
     check_strangers(nvrd)
     check_viewers(nvrd)
