@@ -125,27 +125,30 @@ static int tear_down(void **state)
 
 struct client {
 	int fd;
-	uint8_t *input;
 	size_t n;    /* bytes of the input */
 	size_t used; /* of them were looked at */
 	bool closed;
 	unsigned cseq;
 	char session[64];
+	uint8_t input[INPUT_BYTES];
 };
 
-static struct client *client_new(void)
+static struct client *client_to(const char *address)
 {
 	struct client *c = xcalloc(1, sizeof(*c));
 
-	c->fd = http_connect(server_address);
-	c->input = xmalloc(INPUT_BYTES);
+	c->fd = http_connect(address);
 	return c;
+}
+
+static struct client *client_new(void)
+{
+	return client_to(server_address);
 }
 
 static void client_free(struct client *c)
 {
 	(void)close(c->fd);
-	free(c->input);
 	free(c);
 	turn();
 }
@@ -1070,12 +1073,10 @@ static struct http_server *http;
 /* What HTTP says to it, head and body; the connection stays open. */
 static struct client *tunnel_open(const char *method, const char *cookie, const char *fields)
 {
-	struct client *c = xcalloc(1, sizeof(*c));
+	struct client *c = client_to(http_server_address(http));
 	char *head = xasprintf("%s /porch HTTP/1.1\r\nHost: %s\r\nx-sessioncookie: %s\r\n%s\r\n",
 		method, http_server_address(http), cookie, fields);
 
-	c->fd = http_connect(http_server_address(http));
-	c->input = xmalloc(INPUT_BYTES);
 	client_send(c, head, strlen(head), false);
 	free(head);
 	return c;
@@ -1305,7 +1306,9 @@ static void a_group_is_sent_to_once(void **state)
 			(uint16_t)(sequences[0] + i));
 	say(second, "PLAY porch/trackID=0|" SESSION, false);
 	char *answer = client_answer(second);
-	assert_int_equal(sscanf(strstr(answer, ";seq="), ";seq=%u", &later[0]), 1);
+	const char *field = strstr(answer, ";seq=");
+	assert_non_null(field);
+	later[0] = (unsigned)strtoul(field + 5, NULL, 10);
 	assert_int_equal(later[0], (uint16_t)(sequences[0] + 7));
 	free(answer);
 	/* one goes, the other stays: each picture comes once */

@@ -206,7 +206,8 @@ def watch(nvrd, network, rows, codec, source, folder):
         client.run(network.inside, PROGRAMS[program][1](client, nvrd, transport))
         clients.append(client)
     for client in clients:
-        wait_for(lambda: client.has(SECONDS * FPS + 100), 4 * SECONDS + 60, client.name)
+        # a keyframe each second brings its parameter sets, and whatever else the encoder says
+        wait_for(lambda: client.has(SECONDS * FPS * 5 // 4 + 100), 4 * SECONDS + 60, client.name)
     for client in clients:
         client.process.send_signal(client.end)
     for client in clients:
