@@ -18,6 +18,7 @@ from daemon import Camera, Nvrd, end, finish, report, skip, spawn, wait_for
 
 LONG = bool(os.environ.get("NVRD_LONG"))
 SECONDS = 180 if LONG else 4
+LENGTH = 960 if LONG else 120  # of what the camera plays: four rounds of players, one after the other
 FPS = 25
 GROUP = "239.83.7.1"
 USERS = 'anna: {password: "s3cret", role: viewer}'
@@ -104,15 +105,14 @@ class Source:
 
 def make(name, video, audio):
     """A file of moving pictures and noise, in which nothing comes twice."""
-    path = media.CACHE / f"transports-{name}-{400 if LONG else 120}.{'mp4' if name in ('h264', 'hevc') else 'mkv'}"
+    path = media.CACHE / f"transports-{name}-{LENGTH}.{'mp4' if name in ('h264', 'hevc') else 'mkv'}"
     if path.exists():
         return path
     media.CACHE.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".part{path.suffix}")
-    seconds = 400 if LONG else 120
     media.run("ffmpeg", "-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i",
-              f"testsrc2=size=640x360:rate={FPS}:duration={seconds},noise=alls=8:allf=t",
-              "-f", "lavfi", "-i", f"anoisesrc=sample_rate=48000:duration={seconds}:seed=1", *video, "-g", "25", "-b:v", "600k",
+              f"testsrc2=size=640x360:rate={FPS}:duration={LENGTH},noise=alls=8:allf=t",
+              "-f", "lavfi", "-i", f"anoisesrc=sample_rate=48000:duration={LENGTH}:seed=1", *video, "-g", "25", "-b:v", "600k",
               *(["-pix_fmt", "yuvj420p"] if "mjpeg" in video else ["-pix_fmt", "yuv420p", "-maxrate", "600k", "-bufsize", "600k"]),
               *audio, "-b:a", "64k", str(part))
     part.rename(path)
