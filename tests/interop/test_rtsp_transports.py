@@ -195,7 +195,7 @@ def judge(client, source):
         return whole  # openRTSP writes it without saying where one packet ends
     heard = frames(client.audio, client.sound)
     fits = heard in source.frames if client.sound == "alaw" else media.run_of(heard, source.frames) >= 0 if heard else False
-    return report(bool(heard) and fits, f"{client.name}: its sound, none lost or doubled", client.log()) and whole
+    return report(bool(heard) and fits, f"{client.name}: its sound, none lost or doubled", (len(heard), client.log())) and whole
 
 
 def watch(nvrd, network, rows, codec, source, folder):
