@@ -52,8 +52,7 @@
 
 enum {
 	STOP_US = 4500000,
-	NFTW_FILES = 16,
-	FILES = 65536 /* descriptors, where we may have so many */
+	NFTW_FILES = 16
 };
 
 static const struct http_route routes[] = {

@@ -282,7 +282,7 @@ static const char *set_count(const struct config_option *o, unsigned *field, con
 	if (text[digits] || value < strtoul(o->min, NULL, 10) ||
 		value > strtoul(o->max, NULL, 10)) {
 		(void)snprintf(range, sizeof(range), "a number from %s to %s", o->min, o->max);
-		return expected(buf, range, text);
+		return expected(buf, range);
 	}
 	*field = (unsigned)value;
 	return NULL;
