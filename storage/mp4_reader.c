@@ -132,6 +132,8 @@ static void parse_esds(struct mp4_track *track, struct reader *r)
 		track->codec == MP4_TYPE('m', 'p', '4', 'a') ? "mp4a" : "mp4v", object);
 	reader_skip(&decoder, 12);
 	config = next_descriptor(&decoder, 5);
+	track->config = config.why ? NULL : config.at;
+	track->config_bytes = config.why ? 0 : reader_left(&config);
 	if (object == OBJECT_AAC && !config.why && reader_left(&config))
 		codec_string_of_aac(track->codec_string, sizeof(track->codec_string), config.at,
 			reader_left(&config));
@@ -173,12 +175,20 @@ static void parse_entry(struct mp4_track *track, const struct known_entry *known
 		reader_skip(&fields, 24);
 		track->width = reader_u16(&fields);
 		track->height = reader_u16(&fields);
+	} else {
+		reader_skip(&fields, 16);
+		track->channels = reader_u16(&fields);
+		reader_skip(&fields, 6);
+		track->sample_rate = reader_u32(&fields) >> 16;
 	}
 	track->name = known->name;
 	(void)snprintf(track->codec_string, sizeof(track->codec_string), "%s", known->codec_string);
 	while (known->parse && mp4_box_next(r, &type, &content)) {
-		if (type == known->config)
-			known->parse(track, &content);
+		if (type != known->config)
+			continue;
+		track->config = content.at;
+		track->config_bytes = reader_left(&content);
+		known->parse(track, &content);
 	}
 }
 

@@ -41,6 +41,10 @@ struct mp4_track {
 	uint32_t codec;   /* sample entry fourcc: 'avc1', 'hvc1', 'mp4a' */
 	const char *name; /* as codec_name() says it: "h264", "mjpeg", "aac"; "" when unknown */
 	uint32_t width, height;
+	uint32_t channels, sample_rate; /* sound */
+	/* avcC, hvcC, av1C without their headers, or the AudioSpecificConfig; in what was parsed; NULL: none */
+	const uint8_t *config;
+	size_t config_bytes;
 	uint32_t default_duration;
 	char codec_string[48]; /* RFC 6381 or, where that has no name, the type; "" when unknown */
 };

@@ -239,6 +239,12 @@ int recordings_moof(struct recordings *r, const struct catalogue_fragment *fragm
 	return moof_read(r, fragment->bytes < MOOF_USUAL ? fragment->bytes : MOOF_USUAL);
 }
 
+int recordings_read(struct recordings *r, const struct catalogue_fragment *fragment,
+	volume_reader_data_fn *on_data, void *arg)
+{
+	return recording_file_read(r->file, fragment->offset, fragment->bytes, on_data, arg);
+}
+
 /* --- the file of a row --- */
 
 struct recording_file {

@@ -55,6 +55,10 @@ typedef void recordings_moof_fn(void *arg, int error, const uint8_t *moof, size_
 int recordings_moof(struct recordings *recordings, const struct catalogue_fragment *fragment,
 	recordings_moof_fn *done, void *arg) MUST_CHECK;
 
+/* Reads all of it, as volume_reader_read(). */
+int recordings_read(struct recordings *recordings, const struct catalogue_fragment *fragment,
+	volume_reader_data_fn *on_data, void *arg) MUST_CHECK;
+
 /* --- the file of a row --- */
 
 struct recording_file;

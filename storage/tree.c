@@ -876,3 +876,11 @@ struct recordings *tree_recordings(struct tree *tree, const char *camera, int64_
 	return recordings_new(
 		tree->catalogue, tree->volume, visible ? camera : "", from_us, to_us, done, arg);
 }
+
+struct footage *tree_footage(struct tree *tree, const char *camera, const struct footage_wish *wish,
+	const struct auth_user *user)
+{
+	bool visible = auth_may_see(user, camera);
+
+	return footage_new(tree->catalogue, tree->volume, visible ? camera : "", wish);
+}

@@ -8,6 +8,7 @@
 #include "server/base/auth.h"
 #include "server/base/config.h"
 #include "storage/catalogue_resource.h"
+#include "storage/footage.h"
 #include "storage/locks.h"
 #include "storage/recordings.h"
 #include "storage/volume.h"
@@ -186,3 +187,7 @@ void tree_put_leave(struct tree_put *put);
 struct recordings *tree_recordings(struct tree *tree, const char *camera, int64_t from_us,
 	int64_t to_us, const struct auth_user *user, recordings_list_fn *done,
 	void *arg) MUST_CHECK;
+
+/* The frames of a camera's recordings; nothing of one that the user may not see. Free it before the tree. */
+struct footage *tree_footage(struct tree *tree, const char *camera, const struct footage_wish *wish,
+	const struct auth_user *user) MUST_CHECK;

@@ -22,17 +22,13 @@
 #include "storage/clip_name.h"
 #include "storage/clip_private.h"
 #include "storage/segment.h"
+#include "tests/made_recording.h"
 #include "tests/store.h"
 #include "tests/synthetic.h"
 
 #define FRAME_US INT64_C(40000)
 #define AT(frame) (SYNTHETIC_START_US + (frame)*FRAME_US)
-/* A sound's number is 15/8 of a frame's: 40 ms and 64/3 ms. */
-#define SOUND_OF(frame) (((frame)*15 + 7) / 8)
-
 enum {
-	PER_FRAGMENT = 12,
-	GROUP = 2, /* fragments from keyframe to keyframe */
 	SAMPLES_MOST = 8192,
 	MANY = 600 /* pictures in a fragment of which the moof is long */
 };
@@ -95,102 +91,6 @@ static void test_instants_and_ranges(void **state)
 		assert_false(clip_range_parse(&range, &at));
 		assert_ptr_equal(at, ranges[i]);
 	}
-}
-
-/* --- files on the disk and in the catalogue --- */
-
-struct made {
-	const char *camera, *name;
-	struct stream_track *tracks;
-	unsigned first, fragments; /* the number of its first frame */
-	bool reordered;            /* shown after 2, 3, 1, … frames */
-	unsigned pictures;         /* per fragment; 0: PER_FRAGMENT */
-	bool silent;
-};
-
-static AVPacket *picture(const struct made *m, unsigned i, bool key)
-{
-	AVPacket *packet = synthetic_video(i, key, 30 + i % 7);
-
-	if (m->reordered)
-		packet->pts += (int64_t)(key ? 2 : i % 2 ? 3 : 1) * SYNTHETIC_FRAME_90K;
-	return packet;
-}
-
-static void add_packet(struct fragment_builder *builder, AVPacket *packet)
-{
-	fragment_builder_add(builder, packet);
-	av_packet_free(&packet);
-}
-
-static struct fragment *make_fragment(
-	const struct made *m, struct fragment_builder *builder, unsigned number)
-{
-	unsigned n = m->pictures ? m->pictures : PER_FRAGMENT, from = m->first + number * n;
-	int64_t next[STREAM_TRACKS] = { AV_NOPTS_VALUE, AV_NOPTS_VALUE, AV_NOPTS_VALUE,
-		AV_NOPTS_VALUE };
-	AVPacket *after = synthetic_video(from + n, false, 1);
-
-	next[0] = after->dts;
-	av_packet_free(&after);
-	for (unsigned i = from; i < from + n; i++)
-		add_packet(builder, picture(m, i, i == from && number % GROUP == 0));
-	for (unsigned i = SOUND_OF(from); !m->silent && i < SOUND_OF(from + n); i++)
-		add_packet(builder, synthetic_audio(i, 10 + i % 3));
-	return fragment_builder_take(builder, next, number + 100);
-}
-
-static void write_all(int fd, const void *p, size_t n)
-{
-	assert_int_equal(write(fd, p, n), n);
-}
-
-/* Makes a recording's file, closed, and its row. */
-static void make(const struct made *m)
-{
-	struct fragment_init *init = fragment_init_new(m->tracks, m->silent ? 1 : 2);
-	struct fragment_builder *builder = fragment_builder_new(init);
-	char *path = xasprintf("recordings/%s/2026-11-20/%s", m->camera, m->name);
-	char *whole = xasprintf("%s/%s", folder, path);
-	int fd = open(whole, O_CREAT | O_RDWR | O_TRUNC, 0600);
-	struct catalogue_segment row = { .path = path, .state = SEGMENT_CLOSED };
-	struct segment_scan scan;
-	int64_t origin_us = 0;
-
-	assert_true(fd >= 0);
-	for (unsigned i = 0; i < m->fragments; i++) {
-		struct fragment *fragment = make_fragment(m, builder, i);
-		struct evbuffer *bytes = evbuffer_new();
-		struct box_writer w = { 0 };
-
-		if (i == 0) {
-			origin_us = fragment_origin_us(fragment);
-			segment_head(&w, init, m->camera, origin_us, 0);
-			write_all(fd, w.p, w.n);
-			free(w.p);
-		}
-		fragment_append(fragment, origin_us, bytes);
-		write_all(fd, evbuffer_pullup(bytes, -1), evbuffer_get_length(bytes));
-		evbuffer_free(bytes);
-		fragment_unref(&fragment);
-	}
-	assert_int_equal(segment_close(fd, &row.bytes), 0);
-	assert_int_equal(segment_scan(fd, &scan), 0);
-	row.camera = xstrdup(m->camera);
-	row.stream = xstrdup("main");
-	row.codecs = xstrdup(scan.codecs);
-	row.start_us = scan.start_us;
-	row.end_us = scan.end_us;
-	catalogue_adopt(catalogue, &row, NULL, scan.fragments, scan.n);
-	free(row.camera);
-	free(row.stream);
-	free(row.codecs);
-	segment_scan_fini(&scan);
-	close(fd);
-	fragment_builder_free(builder);
-	fragment_init_unref(&init);
-	free(whole);
-	free(path);
 }
 
 /* --- asking --- */
@@ -503,22 +403,22 @@ static void check_range(
  */
 static void make_porch(void)
 {
-	make(&(struct made){ .camera = "porch",
+	make_recording(&(struct made){ .camera = "porch",
 		.name = "14-30-00+0000.mp4",
 		.tracks = tracks,
 		.first = 0,
 		.fragments = 4 });
-	make(&(struct made){ .camera = "porch",
+	make_recording(&(struct made){ .camera = "porch",
 		.name = "14-30-02+0000.mp4",
 		.tracks = tracks,
 		.first = 48,
 		.fragments = 4 });
-	make(&(struct made){ .camera = "porch",
+	make_recording(&(struct made){ .camera = "porch",
 		.name = "14-30-04+0000.mp4",
 		.tracks = tracks,
 		.first = 96,
 		.fragments = 4 });
-	make(&(struct made){ .camera = "porch",
+	make_recording(&(struct made){ .camera = "porch",
 		.name = "14-30-10+0000.mp4",
 		.tracks = tracks,
 		.first = 244,
@@ -578,13 +478,13 @@ static void test_frames_in_another_order(void **state)
 	struct clip_wish wish = wish_of("reordered", AT(26), AT(60));
 
 	(void)state;
-	make(&(struct made){ .camera = "reordered",
+	make_recording(&(struct made){ .camera = "reordered",
 		.name = "14-30-00+0000.mp4",
 		.tracks = tracks,
 		.first = 0,
 		.fragments = 4,
 		.reordered = true });
-	make(&(struct made){ .camera = "reordered",
+	make_recording(&(struct made){ .camera = "reordered",
 		.name = "14-30-02+0000.mp4",
 		.tracks = tracks,
 		.first = 48,
@@ -646,7 +546,7 @@ static void test_long_moofs(void **state)
 	uint8_t *whole, *again;
 
 	(void)state;
-	make(&(struct made){ .camera = "long",
+	make_recording(&(struct made){ .camera = "long",
 		.name = "14-30-00+0000.mp4",
 		.tracks = tracks,
 		.first = 0,
@@ -671,7 +571,7 @@ static void test_many_fragments(void **state)
 	uint8_t *whole, *again;
 
 	(void)state;
-	make(&(struct made){ .camera = "many",
+	make_recording(&(struct made){ .camera = "many",
 		.name = "14-30-00+0000.mp4",
 		.tracks = tracks,
 		.fragments = 66000,
@@ -720,12 +620,12 @@ static void test_another_init_is_refused_with_where(void **state)
 	struct answer a;
 
 	(void)state;
-	make(&(struct made){ .camera = "changed",
+	make_recording(&(struct made){ .camera = "changed",
 		.name = "14-30-00+0000.mp4",
 		.tracks = tracks,
 		.first = 0,
 		.fragments = 4 });
-	make(&(struct made){ .camera = "changed",
+	make_recording(&(struct made){ .camera = "changed",
 		.name = "14-30-02+0000.mp4",
 		.tracks = other,
 		.first = 48,
@@ -745,13 +645,13 @@ static void test_recordings_that_overlap(void **state)
 	struct clip_wish wish = wish_of("twice", AT(0), AT(200));
 
 	(void)state;
-	make(&(struct made){ .camera = "twice",
+	make_recording(&(struct made){ .camera = "twice",
 		.name = "14-30-00+0000.mp4",
 		.tracks = tracks,
 		.first = 0,
 		.fragments = 4,
 		.silent = true });
-	make(&(struct made){ .camera = "twice",
+	make_recording(&(struct made){ .camera = "twice",
 		.name = "14-30-01+0000.mp4",
 		.tracks = tracks,
 		.first = 36,
@@ -770,12 +670,12 @@ static void test_a_file_that_is_gone(void **state)
 	char *path = xasprintf("%s/recordings/gone/2026-11-20/14-30-02+0000.mp4", folder);
 
 	(void)state;
-	make(&(struct made){ .camera = "gone",
+	make_recording(&(struct made){ .camera = "gone",
 		.name = "14-30-00+0000.mp4",
 		.tracks = tracks,
 		.first = 0,
 		.fragments = 4 });
-	make(&(struct made){ .camera = "gone",
+	make_recording(&(struct made){ .camera = "gone",
 		.name = "14-30-02+0000.mp4",
 		.tracks = tracks,
 		.first = 48,
@@ -804,7 +704,7 @@ static void test_what_grows(void **state)
 	uint8_t *p;
 
 	(void)state;
-	make(&(struct made){ .camera = "yard",
+	make_recording(&(struct made){ .camera = "yard",
 		.name = "14-30-00+0000.mp4",
 		.tracks = tracks,
 		.first = 0,
@@ -812,7 +712,7 @@ static void test_what_grows(void **state)
 	first = get(&wish);
 	same = get(&wish);
 	assert_ptr_equal(first, same);
-	make(&(struct made){ .camera = "yard",
+	make_recording(&(struct made){ .camera = "yard",
 		.name = "14-30-02+0000.mp4",
 		.tracks = tracks,
 		.first = 48,
@@ -883,7 +783,7 @@ static void test_a_view_hides_what_browsers_do_not_play(void **state)
 	uint8_t *p;
 
 	(void)state;
-	make(&(struct made){ .camera = "law",
+	make_recording(&(struct made){ .camera = "law",
 		.name = "14-30-00+0000.mp4",
 		.tracks = law,
 		.first = 0,
