@@ -153,6 +153,18 @@ size_t rtcp_write_sender_report(
 	return (size_t)(put_cname(p, report->ssrc, cname) - ret);
 }
 
+size_t rtcp_write_bye(uint8_t *ret, size_t size, uint32_t ssrc, const char *cname)
+{
+	uint8_t *p = ret;
+
+	if (size < 16 + cname_bytes(cname))
+		return 0;
+	p = put_header(p, 0, RECEIVER_REPORT, 1);
+	p = put_cname(put_u32(p, ssrc), ssrc, cname);
+	p = put_header(p, 1, BYE, 1);
+	return (size_t)(put_u32(p, ssrc) - ret);
+}
+
 size_t rtcp_write_receiver_report(
 	uint8_t *ret, size_t size, const struct rtcp_reception *reception, const char *cname)
 {

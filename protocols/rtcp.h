@@ -46,6 +46,11 @@ struct rtcp_reception {
 size_t rtcp_write_receiver_report(
 	uint8_t *ret, size_t size, const struct rtcp_reception *reception, const char *cname);
 
+/*
+ * Writes an empty RR + SDES + BYE (RFC 3550 section 6.1: a BYE does not stand alone; ffmpeg overlooks one that does). Returns as above.
+ */
+size_t rtcp_write_bye(uint8_t *ret, size_t size, uint32_t ssrc, const char *cname);
+
 /* 32.32 NTP time of microseconds since 1970, and back. */
 uint64_t rtcp_ntp_of_us(int64_t utc_us);
 int64_t rtcp_us_of_ntp(uint64_t ntp);

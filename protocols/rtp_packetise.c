@@ -11,6 +11,7 @@
 enum {
 	FIRST_DYNAMIC_TYPE = 96,
 	LENGTH_BYTES = 4,
+	HAS_EXTENSION = 0x10, /* of the first byte of an RTP header */
 	FU_START = 0x80,
 	FU_END = 0x40,
 	H264_FU_A = 28,
@@ -25,7 +26,7 @@ enum {
 void rtp_put_packet(struct rtp_packetiser *s, struct rtp_packets *out, uint32_t timestamp,
 	const uint8_t *head, size_t head_bytes, const uint8_t *p, size_t n)
 {
-	size_t bytes = RTP_HEADER_BYTES + head_bytes + n;
+	size_t bytes = RTP_HEADER_BYTES + s->extension_bytes + head_bytes + n;
 
 	if (out->block) {
 		struct rtp_packet packet = {
@@ -43,6 +44,11 @@ void rtp_put_packet(struct rtp_packetiser *s, struct rtp_packets *out, uint32_t 
 		*at++ = (uint8_t)bytes;
 		rtp_write_header(at, &packet);
 		at += RTP_HEADER_BYTES;
+		if (s->extension_bytes > 0) {
+			at[-RTP_HEADER_BYTES] |= HAS_EXTENSION;
+			memcpy(at, s->extension, s->extension_bytes);
+			at += s->extension_bytes;
+		}
 		if (head_bytes > 0)
 			memcpy(at, head, head_bytes);
 		memcpy(at + head_bytes, p, n);

@@ -70,6 +70,12 @@ void rtp_track_set_parameters(struct rtp_track *t, const AVCodecParameters *para
 	memcpy(t->sets, sets, t->sets_bytes);
 }
 
+void rtp_track_renew(struct rtp_track *t)
+{
+	t->packetiser.ssrc = track_random();
+	t->packets = t->octets = 0;
+}
+
 void rtp_track_init(struct rtp_track *t, const AVCodecParameters *parameters, unsigned number)
 {
 	const struct rtp_encoding *encoding = rtp_encoding_of(parameters);
@@ -81,7 +87,7 @@ void rtp_track_init(struct rtp_track *t, const AVCodecParameters *parameters, un
 	t->packetiser.channels = (unsigned)parameters->ch_layout.nb_channels;
 	t->packetiser.payload_type = rtp_payload_type(encoding, parameters, number);
 	t->packetiser.channel = (uint8_t)(2 * number);
-	t->packetiser.ssrc = track_random();
+	rtp_track_renew(t);
 	t->packetiser.next_sequence = (uint16_t)track_random();
 	t->offset = track_random();
 	t->clock_hz = rtp_clock_hz(encoding, parameters);
@@ -131,7 +137,8 @@ struct rtp_unit_packets *rtp_track_packetise(struct rtp_track *t, const struct r
 	packets->timestamp = unit->timestamp;
 	packets->utc_us = unit->utc_us;
 	t->packets += (uint32_t)packets->n;
-	t->octets += (uint32_t)(packets->bytes -
-				packets->n * (RTP_INTERLEAVED_BYTES + RTP_HEADER_BYTES));
+	t->octets +=
+		(uint32_t)(packets->bytes - packets->n * (RTP_INTERLEAVED_BYTES + RTP_HEADER_BYTES +
+								 t->packetiser.extension_bytes));
 	return packets;
 }

@@ -45,6 +45,8 @@ struct rtp_track {
 /* Zeroed memory; with a random SSRC, sequence number and offset. Without packetiser.encoding it is not sent. */
 void rtp_track_init(struct rtp_track *track, const AVCodecParameters *parameters, unsigned number);
 void rtp_track_fini(struct rtp_track *track);
+/* After a BYE: another SSRC. */
+void rtp_track_renew(struct rtp_track *track);
 /* From now on with other parameter sets. */
 void rtp_track_set_parameters(struct rtp_track *track, const AVCodecParameters *parameters);
 /* The RTP time of an instant (microseconds since 1970). */

@@ -256,8 +256,22 @@ static void rtsp_on_known(void *arg)
 	rtsp_connection_resume(arg);
 }
 
+static void rtsp_on_drained(void *arg)
+{
+	struct rtsp_connection *c = arg;
+	struct rtsp_session *session, *next;
+
+	for (session = LIST_FIRST(&c->server->sessions); session; session = next) {
+		next = LIST_NEXT(session, entry);
+		if (session->connection == c && session->over == RTSP_OVER_TCP &&
+			session->source->kind->on_room)
+			session->source->kind->on_room(session->source);
+	}
+}
+
 const struct connection_events rtsp_connection_events = {
 	.on_data = rtsp_on_data,
+	.on_drained = rtsp_on_drained,
 	.on_close = rtsp_on_close,
 };
 
@@ -298,7 +312,7 @@ static void rtsp_on_accept(void *arg, int fd, const struct sockaddr *peer, int p
 
 /* --- life --- */
 
-struct rtsp_server *rtsp_server_new(const struct config *config)
+struct rtsp_server *rtsp_server_new(const struct config *config, struct tree *tree)
 {
 	struct rtsp_server *server = xcalloc(1, sizeof(*server));
 
@@ -308,6 +322,7 @@ struct rtsp_server *rtsp_server_new(const struct config *config)
 		TAILQ_INIT(&server->connections[i]);
 	LIST_INIT(&server->sessions);
 	LIST_INIT(&server->groups);
+	server->tree = tree;
 	server->log.kind = "rtsp server";
 	server->sessions_metric = metric_get(METRIC_SESSIONS, "rtsp");
 	server->skipped_metric = metric_get(METRIC_READER_SKIPPED, "rtsp");

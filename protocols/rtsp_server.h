@@ -9,16 +9,19 @@ struct tls_server;
 
 /*
  * Re-exports live streams: rtsp://host:8554/<camera> (RFC 2326) over interleaved TCP, UDP and multicast, by TLS
- * (rtsps) and through HTTP, from packets that protocols/rtp_sender makes once per stream. Access by
- * protocols/authenticate. docs/RTSP.md says what there is.
+ * (rtsps) and through HTTP, from packets that protocols/rtp_sender makes once per stream; and plays recordings:
+ * rtsp://host:8554/recordings/<camera> (protocols/rtsp_replay.h). Access by protocols/authenticate. docs/RTSP.md says
+ * what there is.
  */
 struct rtsp_server;
+struct tree;
 
 /*
  * Takes what comes through HTTP (http_set_tunnel()), too. The configuration says how many sessions there may be, and
- * the groups of cameras; it must live until it is replaced by rtsp_server_apply().
+ * the groups of cameras; it must live until it is replaced by rtsp_server_apply(). Recordings are played from the
+ * tree, which outlives it; NULL: none are.
  */
-struct rtsp_server *rtsp_server_new(const struct config *config) MUST_CHECK;
+struct rtsp_server *rtsp_server_new(const struct config *config, struct tree *tree) MUST_CHECK;
 void rtsp_server_free(struct rtsp_server *server); /* ends all sessions */
 
 /*

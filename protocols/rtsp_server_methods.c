@@ -6,6 +6,7 @@
 #include <event2/buffer.h>
 #include <event2/util.h>
 
+#include "protocols/rtsp_replay.h"
 #include "protocols/rtsp_server_private.h"
 
 enum {
@@ -66,6 +67,7 @@ static const struct {
 	{ 453, "Not Enough Bandwidth"            },
 	{ 454, "Session Not Found"               },
 	{ 455, "Method Not Valid in This State"  },
+	{ 457, "Invalid Range"                   },
 	{ 459, "Aggregate Operation Not Allowed" },
 	{ 460, "Only Aggregate Operation Allowed"},
 	{ 461, "Unsupported Transport"           },
@@ -418,6 +420,10 @@ static void run_play(struct rtsp_request *r)
 		wait_for_source(r, s->source);
 		return;
 	}
+	if (result > 0) {
+		answer_session(r, result);
+		return;
+	}
 	if (result < 0) {
 		answer_unavailable(r); /* it went, or changed, since SETUP */
 		rtsp_session_end(s);
@@ -468,6 +474,11 @@ static const char *const methods_not_allowed[] = { "ANNOUNCE", "RECORD", "REDIRE
 
 /* --- what every request goes through; each step answers and returns false, or returns true --- */
 
+static bool is_replay(const char *name)
+{
+	return strncmp(name, RTSP_REPLAY_PREFIX, strlen(RTSP_REPLAY_PREFIX)) == 0;
+}
+
 static bool find_method(struct rtsp_request *r)
 {
 	for (size_t i = 0; i < ARRAY_LENGTH(methods); i++)
@@ -490,7 +501,6 @@ static bool find_method(struct rtsp_request *r)
 static bool check_head(struct rtsp_request *r)
 {
 	struct message_text cseq = message_find(r->message, "CSeq");
-	struct message_text require = message_find(r->message, "Require");
 	uint64_t number;
 
 	if (cseq.p && message_text_number(cseq, UINT32_MAX, &number))
@@ -499,11 +509,20 @@ static bool check_head(struct rtsp_request *r)
 		answer(r, 505);
 	else if (!r->cseq.p)
 		answer_with(r, 400, "CSeq is missing or no number", NULL);
-	else if (require.p) {
-		add_field(r, "Unsupported: %.*s", (int)require.n, require.p);
-		answer(r, 551);
-	}
 	return !r->answered;
+}
+
+/* ONVIF's replay is all that there is, and for recordings only. */
+static bool check_require(struct rtsp_request *r)
+{
+	struct message_text require = message_find(r->message, "Require");
+
+	if (!require.p || (message_text_is(require, "onvif-replay") &&
+				  (r->name[0] == '\0' || is_replay(r->name))))
+		return true;
+	add_field(r, "Unsupported: %.*s", (int)require.n, require.p);
+	answer(r, 551);
+	return false;
 }
 
 /* Cuts "/trackID=<n>" and slashes off the end of the decoded path, and writes its number. */
@@ -568,7 +587,13 @@ static bool parse_target(struct rtsp_request *r)
 		answer(r, 404);
 		return false;
 	}
-	(void)strcpy(r->name, path + (path[0] == '/'));
+	const char *name = path + (path[0] == '/'), *query = strchr(uri.path, '?');
+	if (!is_replay(name)) {
+		(void)strcpy(r->name, name);
+	} else if (rtsp_replay_name(r->name, sizeof(r->name), name, query ? query + 1 : "") < 0) {
+		answer(r, 404);
+		return false;
+	}
 	r->asks_group = strcmp(uri.path + strcspn(uri.path, "?"), "?multicast") == 0;
 	write_base(r, &uri);
 	return true;
@@ -611,9 +636,10 @@ static bool check_user(struct rtsp_request *r)
 static bool check_visible(struct rtsp_request *r)
 {
 	char camera[RTSP_NAME_BYTES];
-	size_t n = strcspn(r->name, "/");
+	const char *name = r->name + (is_replay(r->name) ? strlen(RTSP_REPLAY_PREFIX) : 0);
+	size_t n = strcspn(name, "/");
 
-	memcpy(camera, r->name, n);
+	memcpy(camera, name, n);
 	camera[n] = '\0';
 	if (n == 0 || auth_may_see(r->user, camera))
 		return true;
@@ -633,14 +659,16 @@ static struct rtsp_source *find_source(struct rtsp_request *r)
 		c->source = NULL;
 	}
 	if (!c->source)
-		c->source = rtsp_live_new(r->name);
+		c->source = c->server->tree && is_replay(r->name)
+				    ? rtsp_replay_new(c->server->tree, r->name, r->user)
+				    : rtsp_live_new(r->name);
 	return c->source;
 }
 
 static bool check_source(struct rtsp_request *r)
 {
 	r->source = find_source(r);
-	switch (r->source->kind->check(r->source)) {
+	switch (r->source ? r->source->kind->check(r->source) : -ENOENT) {
 	case 0:
 		return true;
 	case -EINPROGRESS:
@@ -686,7 +714,7 @@ static bool check_session(struct rtsp_request *r)
 
 static bool proceed(struct rtsp_request *r)
 {
-	if (!check_head(r) || !find_method(r) || !parse_target(r))
+	if (!check_head(r) || !find_method(r) || !parse_target(r) || !check_require(r))
 		return false;
 	if (r->method->needs & NEEDS_USER && (!check_user(r) || !check_visible(r)))
 		return false;

@@ -62,6 +62,7 @@ struct rtsp_server {
 	LIST_HEAD(, rtsp_session) sessions;
 	size_t n_sessions;
 	LIST_HEAD(, rtsp_multicast) groups;
+	struct tree *tree; /* of recordings; NULL: none are played */
 	struct metric *sessions_metric, *skipped_metric, *sent_metric;
 };
 
@@ -84,7 +85,7 @@ struct rtsp_connection {
 	struct reactor_dead dead;
 };
 
-/* --- what a session plays: rtsp_live.c --- */
+/* --- what a session plays: rtsp_live.c, rtsp_replay.c --- */
 
 /*
  * What a URL names. A connection has it while it is described; from SETUP on the session, which it sends its units to by
@@ -114,13 +115,18 @@ struct rtsp_source_kind {
 	void (*write_sdp)(struct rtsp_source *source, const char *host, struct evbuffer *out);
 	bool (*takes_track)(struct rtsp_source *source, unsigned track);
 	/*
-	 * Starts: units come, which wait until the session has answered. Adds to the answer's fields. 0; -EINPROGRESS:
-	 * rtsp_source_ready() comes, and nothing was added; -ENOTCONN.
+	 * Starts, or goes elsewhere: units come, which wait until the session has answered. Adds to the answer's fields. 0; -EINPROGRESS:
+	 * rtsp_source_ready() comes, and nothing was added; -ENOTCONN; or a status to answer with, and nothing has changed.
 	 */
 	int (*play)(
 		struct rtsp_source *source, const struct message *message, struct evbuffer *fields);
 	void (*stop)(
 		struct rtsp_source *source); /* no unit comes after this; fine when not playing */
+	/*
+	 * Set when it gives what rtsp_session_has_room() for, be it paused meanwhile: there is room (again). NULL: units come when they do,
+	 * and a slow reader misses some.
+	 */
+	void (*on_room)(struct rtsp_source *source);
 	/* While it plays; false when the track has nothing to say. */
 	bool (*get_start)(struct rtsp_source *source, unsigned track, struct rtsp_start *ret);
 	bool (*get_report)(struct rtsp_source *source, unsigned track, int64_t utc_us,
@@ -222,6 +228,11 @@ void rtsp_session_flush(struct rtsp_session *session);
 void rtsp_session_pause(struct rtsp_session *session);
 /* A unit of its source. */
 void rtsp_session_take(struct rtsp_session *session, struct rtp_unit_packets *unit);
+/* Of sources with on_room: whether more may be given, and how many bytes wait. */
+bool rtsp_session_has_room(struct rtsp_session *session);
+size_t rtsp_session_waiting(struct rtsp_session *session);
+/* All was given: says BYE, and is ready for another PLAY. */
+void rtsp_session_finish(struct rtsp_session *session);
 /* What was described is over. */
 void rtsp_session_source_ended(struct rtsp_session *session);
 /* Ends it without a word. */

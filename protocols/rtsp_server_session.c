@@ -21,6 +21,7 @@ enum {
 	BEHIND_US = 5000000,
 	STALLED_US = 20000000,
 	MARK_US = 500000,
+	ROOM_BYTES = 1 << 20, /* for sources that wait for it; told of when half is free */
 	/*
 	 * UDP: packets at a time and the time between, about 100 Mbit/s. The group of pictures that
 	 * waits at the start goes at so many times its own speed: the socket buffer of a player that
@@ -31,7 +32,6 @@ enum {
 	PACE_SPEED = 4,
 	PACE_LONGEST_US = 500000,
 	REPORT_BYTES = 256,
-	BYE_BYTES = 8,
 };
 #define RTSP_CNAME "nvrd"
 
@@ -384,6 +384,8 @@ static int64_t session_pace_wait_us(
 	int64_t due_us = s->pace_start_us + (unit->utc_us - s->pace_media_us) / PACE_SPEED;
 	int64_t wait_us = due_us - now_us;
 
+	if (s->source->kind->on_room)
+		return 0; /* it came when it was due */
 	return wait_us < PACE_LONGEST_US ? wait_us : PACE_LONGEST_US;
 }
 
@@ -410,6 +412,8 @@ static void session_pace(struct rtsp_session *s)
 	}
 	if (queued)
 		reactor_timer_start(s->pace_timer, wait_us);
+	else if (s->source->kind->on_room)
+		s->source->kind->on_room(s->source);
 }
 
 static void session_on_pace(evutil_socket_t fd, short what, void *arg)
@@ -495,7 +499,7 @@ void rtsp_session_take(struct rtsp_session *s, struct rtp_unit_packets *unit)
 		return;
 	}
 	int64_t now_us = reactor_monotonic_us();
-	if (session_skips(s, unit, now_us))
+	if (!s->source->kind->on_room && session_skips(s, unit, now_us))
 		return;
 	if (s->over == RTSP_OVER_UDP) {
 		session_queue(s, unit);
@@ -507,16 +511,34 @@ void rtsp_session_take(struct rtsp_session *s, struct rtp_unit_packets *unit)
 	session_mark(s, now_us);
 }
 
+size_t rtsp_session_waiting(struct rtsp_session *s)
+{
+	return s->over == RTSP_OVER_TCP ? session_look(s, reactor_monotonic_us()) : s->queued_bytes;
+}
+
+bool rtsp_session_has_room(struct rtsp_session *s)
+{
+	if (s->over == RTSP_OVER_TCP)
+		connection_set_low_water(s->connection->connection, ROOM_BYTES / 2);
+	return rtsp_session_waiting(s) < ROOM_BYTES;
+}
+
 /* --- start and end --- */
 
 int rtsp_session_start(
 	struct rtsp_session *s, const struct message *message, struct evbuffer *fields)
 {
-	if (s->state == RTSP_READY)
+	enum rtsp_state before = s->state;
+
+	if (s->state == RTSP_READY || s->source->kind->on_room)
 		s->state = RTSP_STARTING;
 	int result = s->source->kind->play(s->source, message, fields);
-	if (result < 0)
+	if (result > 0)
+		s->state = before;
+	else if (result < 0)
 		s->state = RTSP_READY;
+	if (result <= 0 && s->state != RTSP_PLAYING && s->source->kind->on_room)
+		session_drop_queue(s); /* of where it was before */
 	return result;
 }
 
@@ -544,14 +566,16 @@ void rtsp_session_flush(struct rtsp_session *s)
 	s->pace_start_us = s->progress_us;
 	s->pace_media_us = rtsp_session_start_us(s);
 	session_send_reports(s, s->pace_media_us);
-	if (s->over == RTSP_OVER_UDP) {
+	if (s->source->kind->on_room) {
+		s->source->kind->on_room(s->source);
+	} else if (s->over == RTSP_OVER_UDP) {
 		session_pace(s);
-		return;
+	} else {
+		STAILQ_FOREACH (queued, &s->queue, entry)
+			session_write_unit(s, queued->unit);
+		session_drop_queue(s);
+		session_mark(s, s->progress_us);
 	}
-	STAILQ_FOREACH (queued, &s->queue, entry)
-		session_write_unit(s, queued->unit);
-	session_drop_queue(s);
-	session_mark(s, s->progress_us);
 }
 
 void rtsp_session_pause(struct rtsp_session *s)
@@ -569,13 +593,18 @@ void rtsp_session_pause(struct rtsp_session *s)
 static void session_send_byes(struct rtsp_session *s)
 {
 	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
-		uint8_t bye[BYE_BYTES] = { 0x81, 203, 0, 1 };
+		uint8_t bye[REPORT_BYTES];
 		if (!s->tracks[i].set_up)
 			continue;
-		for (unsigned k = 0; k < 4; k++)
-			bye[4 + k] = (uint8_t)(s->tracks[i].ssrc >> (24 - 8 * k));
-		session_send_rtcp(s, i, bye, sizeof(bye));
+		size_t n = rtcp_write_bye(bye, sizeof(bye), s->tracks[i].ssrc, RTSP_CNAME);
+		session_send_rtcp(s, i, bye, n);
 	}
+}
+
+void rtsp_session_finish(struct rtsp_session *s)
+{
+	session_send_byes(s);
+	rtsp_session_pause(s);
 }
 
 /* Players connect anew. */
@@ -606,7 +635,12 @@ static void session_on_tick(evutil_socket_t fd, short what, void *arg)
 	}
 	if (by_connection) {
 		(void)session_look(s, now_us);
-		if (now_us - s->progress_us > STALLED_US) {
+		/* who is given what there is room for may take his time, while he is heard of */
+		int64_t stalled_us = s->source->kind->on_room ? EXPIRE_US : STALLED_US;
+		int64_t heard_us = s->source->kind->on_room && s->seen_us > s->progress_us
+					   ? s->seen_us
+					   : s->progress_us;
+		if (now_us - heard_us > stalled_us) {
 			connection_close(s->connection->connection, CLOSE_TOO_SLOW);
 			return;
 		}

@@ -453,7 +453,7 @@ static int nvrd_listen(struct nvrd *nvrd)
 		if (!nvrd->https)
 			return -1;
 	}
-	nvrd->rtsp = rtsp_server_new(config);
+	nvrd->rtsp = rtsp_server_new(config, nvrd->tree);
 	if (config->listen.rtsp && nvrd_listen_rtsp(nvrd, "rtsp", config->listen.rtsp, NULL) < 0)
 		return -1;
 	if (config->listen.rtsps &&

@@ -63,18 +63,27 @@ static void footage_tell(struct footage *f, int error, struct footage_piece *pie
 	footage_fn *done = f->done;
 
 	f->done = NULL;
-	done(f->arg, error, piece, false);
+	done(f->arg, error, piece, FOOTAGE_ENDS);
+}
+
+static enum footage_end footage_end_of(const struct footage *f)
+{
+	if (f->wish.backward)
+		return f->any && f->last_start_us <= f->wish.end_us ? FOOTAGE_REACHED
+								    : FOOTAGE_ENDS;
+	if (f->row && f->row->end_us > f->wish.end_us)
+		return FOOTAGE_REACHED;
+	return f->row && reactor_now_us() - f->row->end_us < GROWING_US ? FOOTAGE_GROWS
+									: FOOTAGE_ENDS;
 }
 
 /* There is nothing more, now. */
 static void footage_tell_end(struct footage *f)
 {
 	footage_fn *done = f->done;
-	bool growing =
-		!f->wish.backward && f->row && reactor_now_us() - f->row->end_us < GROWING_US;
 
 	f->done = NULL;
-	done(f->arg, 0, NULL, growing);
+	done(f->arg, 0, NULL, footage_end_of(f));
 }
 
 /* Goes on in another turn of the loop. */

@@ -68,10 +68,15 @@ struct footage *footage_new(struct catalogue *catalogue, struct volume *volume, 
 	const struct footage_wish *wish);
 void footage_free(struct footage *footage); /* NULL is fine; no callback after this */
 
+enum footage_end {
+	FOOTAGE_ENDS,    /* nothing else is recorded */
+	FOOTAGE_REACHED, /* end_us */
+	FOOTAGE_GROWS    /* not yet: the recording goes on */
+};
 /*
  * error: 0, -EAGAIN: ask again later, or what reading failed with. The piece is the callee's; NULL without error: there is no
- * more, or none yet: asking again is fine, and `growing` says that it makes sense.
+ * more, now; asking again is fine.
  */
-typedef void footage_fn(void *arg, int error, struct footage_piece *piece, bool growing);
+typedef void footage_fn(void *arg, int error, struct footage_piece *piece, enum footage_end end);
 /* Gives the next piece. One at a time. */
 void footage_next(struct footage *footage, footage_fn *done, void *arg);

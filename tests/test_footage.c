@@ -34,12 +34,13 @@ static struct stream_track tracks[2], other[2];
 /* --- a walk as text --- */
 
 struct walk {
-	bool done, growing;
+	bool done;
+	enum footage_end end;
 	int error;
 	struct footage_piece *piece;
 };
 
-static void on_piece(void *arg, int error, struct footage_piece *piece, bool growing)
+static void on_piece(void *arg, int error, struct footage_piece *piece, enum footage_end end)
 {
 	struct walk *walk = arg;
 
@@ -47,7 +48,7 @@ static void on_piece(void *arg, int error, struct footage_piece *piece, bool gro
 	walk->done = true;
 	walk->error = error;
 	walk->piece = piece;
-	walk->growing = growing;
+	walk->end = end;
 }
 
 static struct walk next(struct footage *footage)
@@ -106,6 +107,7 @@ static void check(const char *camera, const struct footage_wish *wish, const cha
 {
 	struct footage *footage = footage_new(catalogue, volume, camera, wish);
 	char text[TEXT_BYTES] = "";
+	bool reached = wish->end_us != EVER && wish->end_us != NEVER;
 	struct walk walk;
 
 	while ((walk = next(footage)).piece) {
@@ -113,7 +115,7 @@ static void check(const char *camera, const struct footage_wish *wish, const cha
 		footage_piece_free(walk.piece);
 	}
 	assert_int_equal(walk.error, 0);
-	assert_false(walk.growing);
+	assert_int_equal(walk.end, reached ? FOOTAGE_REACHED : FOOTAGE_ENDS);
 	assert_null(next(footage).piece); /* and it stays so */
 	footage_free(footage);
 	assert_string_equal(text, expected);

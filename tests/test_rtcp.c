@@ -61,6 +61,8 @@ static void test_reports_are_written(void **state)
 	static const uint8_t expected[] = { 0x80, 200, 0, 6, 0, 0, 0, 7, 1, 2, 3, 4, 5, 6, 7, 8, 0,
 		0, 0, 9, 0, 0, 0, 10, 0, 0, 0, 11, 0x81, 202, 0, 3, 0, 0, 0, 7, 1, 4, 'n', 'v', 'r',
 		'd', 0, 0 };
+	static const uint8_t expected_bye[] = { 0x80, 201, 0, 1, 0, 0, 0, 7, 0x81, 202, 0, 3, 0, 0,
+		0, 7, 1, 4, 'n', 'v', 'r', 'd', 0, 0, 0x81, 203, 0, 1, 0, 0, 0, 7 };
 	struct rtcp_reception reception = {
 		.ssrc = 1, .about_ssrc = 2, .fraction_lost = 3, .cumulative_lost = 4
 	};
@@ -74,6 +76,10 @@ static void test_reports_are_written(void **state)
 		rtcp_write_sender_report(bytes, sizeof(bytes), &report, "nvrd"), sizeof(expected));
 	assert_memory_equal(bytes, expected, sizeof(expected));
 	assert_int_equal(rtcp_write_sender_report(bytes, 20, &report, "nvrd"), 0);
+	n = rtcp_write_bye(bytes, sizeof(bytes), 7, "nvrd");
+	assert_int_equal(n, sizeof(expected_bye));
+	assert_memory_equal(bytes, expected_bye, n);
+	assert_int_equal(rtcp_write_bye(bytes, 31, 7, "nvrd"), 0);
 	n = rtcp_write_receiver_report(bytes, sizeof(bytes), &reception, "nvrd");
 	assert_int_equal(n % 4, 0);
 	assert_int_equal(rtcp_parse(&c, bytes, n, &why), 0);

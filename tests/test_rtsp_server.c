@@ -98,7 +98,7 @@ static int set_up(void **state)
 	authenticate_set_users(NULL);
 	config = config_parse("nvrd.yaml", "", 0, &errors);
 	assert_non_null(config);
-	server = rtsp_server_new(config);
+	server = rtsp_server_new(config, NULL);
 	server_address = rtsp_server_listen(server, "127.0.0.1:0", true, NULL);
 	assert_non_null(server_address);
 	return 0;
@@ -709,6 +709,14 @@ static void pause_stops_media(void **state)
 	assert_int_equal(stream_readers(yard), 0); /* the connection took the session along */
 }
 
+static bool is_bye(const uint8_t *p, size_t n)
+{
+	struct rtcp_compound compound;
+	const char *why;
+
+	return rtcp_is(p, n) && rtcp_parse(&compound, p, n, &why) == 0 && compound.has_bye;
+}
+
 /* Tracks that change: BYE, and the connection is closed. */
 static void changed_tracks_end_the_session(void **state)
 {
@@ -722,7 +730,7 @@ static void changed_tracks_end_the_session(void **state)
 	expect(c, "PLAY porch|" SESSION, "200 OK*");
 	begin(porch, 1);
 	while ((p = client_packet(c, &n)))
-		byes += (p[1] == 1 || p[1] == 3) && p[5] == 203 && n == 8;
+		byes += (p[1] == 1 || p[1] == 3) && is_bye(p + 4, n);
 	assert_int_equal(byes, 2);
 	assert_true(c->closed);
 	client_free(c);
@@ -909,8 +917,7 @@ static void udp_readers_get_the_same_packets(void **state)
 
 	begin(porch, 1);
 	n = udp_receive(u.fds[1], bytes, sizeof(bytes));
-	assert_int_equal(n, 8);
-	assert_int_equal(bytes[1], 203); /* BYE */
+	assert_true(is_bye(bytes, n));
 	expect(other, "PLAY porch|" SESSION, "454 Session Not Found");
 	client_free(other);
 	(void)close(u.fds[0]);

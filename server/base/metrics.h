@@ -137,6 +137,8 @@ struct evbuffer;
 	X(METRIC_FTP_REFUSED, COUNTER, "nvrd_ftp_refused_total", "reason",                           \
 		"What FTP refused: a session (sessions, host, user), a data connection from or to "  \
 		"another host (data, port).")                                                        \
+	X(METRIC_REPLAY_AHEAD_BYTES, GAUGE, "nvrd_replay_ahead_bytes", "",                           \
+		"Bytes of recordings read for RTSP replays and not sent yet.")                       \
 	X(METRIC_SENT_BYTES, COUNTER, "nvrd_sent_bytes_total", "server", "Bytes sent to clients.")   \
 	X(METRIC_READER_SKIPPED, COUNTER, "nvrd_reader_skipped_frames_total", "protocol",            \
 		"Frames that slow readers skipped.")                                                 \

@@ -312,7 +312,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	}
 	id[0] = '\0';
 	config = config_parse("fuzz", text, sizeof(text) - 1, &errors);
-	server = rtsp_server_new(config);
+	server = rtsp_server_new(config, NULL);
 	if (!config || !rtsp_server_listen(server, "192.0.2.2:554", false, NULL))
 		abort();
 	porch = stream_new("porch");
