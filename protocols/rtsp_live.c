@@ -52,8 +52,10 @@ static int live_check(struct rtsp_source *source)
 	return 0;
 }
 
-static void live_write_sdp(struct rtsp_source *source, const char *host, struct evbuffer *out)
+static void live_write_sdp(struct rtsp_source *source, const struct message *message,
+	const char *host, struct evbuffer *out)
 {
+	(void)message;
 	rtp_sender_write_sdp(stream_find(source->name), host, NULL, out);
 }
 

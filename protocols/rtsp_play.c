@@ -14,6 +14,7 @@ enum {
 	INTERVAL_MOST_MS = 24 * 3600 * 1000
 };
 #define SECOND_US INT64_C(1000000)
+#define NTP_ZERO "19000101T000000Z"
 
 /* --- numbers --- */
 
@@ -110,7 +111,11 @@ static bool parse_clock(struct message_text *text, int64_t *us)
 	}
 	basic[n] = '\0';
 	at = basic;
-	if (!end || !clip_time_parse(us, &at) || *at)
+	if (!end)
+		return false;
+	if (!strcmp(basic, NTP_ZERO)) /* GStreamer's beginning of all */
+		*us = 0;
+	else if (!clip_time_parse(us, &at) || *at)
 		return false;
 	text->n -= (size_t)(end + 1 - text->p);
 	text->p = end + 1;

@@ -92,6 +92,15 @@ static bool parse_name(struct rtsp_replay *replay, const char *name)
 
 static void replay_look(struct rtsp_replay *replay);
 
+/* When the first frame of what leads is shown. */
+static int64_t first_shown_us(const struct footage_piece *piece)
+{
+	for (size_t i = 0; i < piece->n; i++)
+		if (piece->samples[i].track == piece->format->lead)
+			return piece->samples[i].pts_us;
+	return piece->samples[0].pts_us;
+}
+
 static void look_on_piece(void *arg, int error, struct footage_piece *piece, enum footage_end end)
 {
 	struct rtsp_replay *replay = arg;
@@ -102,7 +111,7 @@ static void look_on_piece(void *arg, int error, struct footage_piece *piece, enu
 	if (!error && (!piece || piece->n == 0))
 		error = -ENOENT;
 	if (!error && !replay->looking_back) {
-		replay->first_us = piece->samples[0].pts_us;
+		replay->first_us = first_shown_us(piece);
 		replay->looking_back = true;
 		footage_format_unref(&replay->described);
 		replay->described = footage_format_ref(piece->format);
@@ -156,20 +165,24 @@ static int replay_check(struct rtsp_source *source)
 	return replay->error == -ENOENT ? -ENOENT : replay->error ? -ENOTCONN : 0;
 }
 
-static void replay_write_sdp(struct rtsp_source *source, const char *host, struct evbuffer *out)
+static void replay_write_sdp(struct rtsp_source *source, const struct message *message,
+	const char *host, struct evbuffer *out)
 {
 	struct rtsp_replay *replay = replay_of(source);
 	const struct footage_format *format = replay->described;
 	const struct rtsp_range clock = { true, true, true, replay->first_us, replay->last_us };
 	const struct rtsp_range npt = { false, true, true, 0, replay->last_us - replay->first_us };
+	bool onvif = message_find(message, "Require").p;
 	char attributes[256], texts[2][2 * RTSP_TIME_BYTES];
 	struct rtp_sdp sdp = {
 		.name = replay->camera, .address = host, .version = 1, .attributes = attributes
 	};
 
-	/* players take the first that they know, most of them only npt */
-	(void)snprintf(attributes, sizeof(attributes), "a=range:%s\r\na=range:%s\r\n",
-		rtsp_range_write(texts[0], &npt), rtsp_range_write(texts[1], &clock));
+	/* players take the first that they know, and ask in its unit */
+	(void)rtsp_range_write(texts[0], onvif ? &clock : &npt);
+	(void)rtsp_range_write(texts[1], onvif ? &npt : &clock);
+	(void)snprintf(
+		attributes, sizeof(attributes), "a=range:%s\r\na=range:%s\r\n", texts[0], texts[1]);
 	for (unsigned i = 0; i < format->n; i++) {
 		sdp.tracks[i] = format->tracks[i];
 		sdp.track_attributes[i] = format->tracks[i]->codec_type == AVMEDIA_TYPE_VIDEO

@@ -213,7 +213,7 @@ static void run_describe(struct rtsp_request *r)
 
 	local_host(r, host, sizeof(host));
 	if (!r->asks_group || !rtsp_multicast_write_sdp(r->c->server, r->name, host, body))
-		r->source->kind->write_sdp(r->source, host, body);
+		r->source->kind->write_sdp(r->source, r->message, host, body);
 	add_field(r, "Content-Base: %s", r->base);
 	add_field(r, "Content-Type: application/sdp");
 	add_field(r, "Cache-Control: no-cache");

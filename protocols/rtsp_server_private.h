@@ -112,7 +112,8 @@ struct rtsp_source_kind {
 	 */
 	int (*check)(struct rtsp_source *source);
 	/* Of what can be set up: as SDP, and whether a track is sent at all. */
-	void (*write_sdp)(struct rtsp_source *source, const char *host, struct evbuffer *out);
+	void (*write_sdp)(struct rtsp_source *source, const struct message *message,
+		const char *host, struct evbuffer *out);
 	bool (*takes_track)(struct rtsp_source *source, unsigned track);
 	/*
 	 * Starts, or goes elsewhere: units come, which wait until the session has answered. Adds to the answer's fields. 0; -EINPROGRESS:

@@ -412,8 +412,6 @@ static void session_pace(struct rtsp_session *s)
 	}
 	if (queued)
 		reactor_timer_start(s->pace_timer, wait_us);
-	else if (s->source->kind->on_room)
-		s->source->kind->on_room(s->source);
 }
 
 static void session_on_pace(evutil_socket_t fd, short what, void *arg)
@@ -421,8 +419,11 @@ static void session_on_pace(evutil_socket_t fd, short what, void *arg)
 	struct rtsp_session *s = arg;
 
 	(void)fd, (void)what;
-	if (s->state == RTSP_PLAYING)
-		session_pace(s);
+	if (s->state != RTSP_PLAYING)
+		return;
+	session_pace(s);
+	if (s->source->kind->on_room && s->queued_bytes < ROOM_BYTES / 2)
+		s->source->kind->on_room(s->source);
 }
 
 static void session_queue(struct rtsp_session *s, struct rtp_unit_packets *unit)

@@ -45,6 +45,8 @@ static void ranges(void **state)
 		{ "clock=-19961108T143740Z", 0, { true, false, true, 0, EXAMPLE_US + 20 * S }, NULL },
 		{ "clock=now-", 0, { true, false, false, 0, 0 }, NULL },
 		{ "clock=19961108T143720.123456789Z-", 0, { true, true, false, EXAMPLE_US + 123456, 0 }, "clock=19961108T143720.123456Z-" },
+		{ "clock=19000101T000000Z-", 0, { true, true, false, 0, 0 }, "clock=19700101T000000Z-" },
+		{ "clock=18990101T000000Z-", -EBADMSG, { 0 }, NULL },
 		{ "npt=-", -EBADMSG, { 0 }, NULL }, { "npt=", -EBADMSG, { 0 }, NULL },
 		{ "npt", -EBADMSG, { 0 }, NULL }, { "", -EBADMSG, { 0 }, NULL },
 		{ "npt=x-", -EBADMSG, { 0 }, NULL }, { "npt=1.x-", -EBADMSG, { 0 }, NULL },

@@ -2,6 +2,7 @@
 import re
 import socket
 import struct
+import time
 
 NTP_TO_UNIX = 2208988800
 
@@ -59,6 +60,8 @@ class Replay:
         self.socket = socket.create_connection((host, int(port)), timeout)
         self.input, self.cseq, self.session = b"", 0, None
         self.packets, self.rtcp = [], []  # that came between answers
+        self.partial = {}  # of each channel, packets of a unit that has not ended
+        self.accepted = set()  # the CSeqs of what is wanted
 
     def close(self):
         self.socket.close()
@@ -120,32 +123,36 @@ class Replay:
             self.session = answer.fields["session"].split(";")[0]
         return answer
 
-    def play(self, **fields):
-        """PLAY with ONVIF's extension; what was under way of an earlier one is left out."""
-        self.packets = []
-        answer = self.request("PLAY", self.base, Require="onvif-replay", **fields)
-        self.packets = [p for p in self.packets if p.us is not None and p.cseq == self.cseq & 0xff]
-        return answer
+    def play(self, keep=False, **fields):
+        """PLAY with ONVIF's extension; what is under way of an earlier one is left out unless it is to be kept."""
+        if not keep:
+            self.packets, self.partial, self.accepted = [], {}, set()
+        self.accepted.add(self.cseq + 1 & 0xff)
+        return self.request("PLAY", self.base, Require="onvif-replay", **fields)
 
     def packet(self):
-        while True:
+        """The next one; fails after a minute."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
             if self.packets:
-                return self.packets.pop(0)
-            assert self.bytes_ahead() == b"$", self.input[:80]
-            packet = self.interleaved()
-            if packet and (packet.us is None or packet.cseq == self.cseq & 0xff):
+                packet = self.packets.pop(0)
+            else:
+                assert self.bytes_ahead() == b"$", self.input[:80]
+                packet = self.interleaved()
+            if packet and (packet.us is None or packet.cseq in self.accepted):
                 return packet
+        raise TimeoutError
 
     def units(self, channel=0, most=None):
         """Access units of a track, up to the one with the T bit, or so many."""
-        collected, count = [], 0
+        count = 0
         while most is None or count < most:
             packet = self.packet()
             if packet.channel != channel:
                 continue
-            collected.append(packet)
+            self.partial.setdefault(channel, []).append(packet)
             if packet.marker:
-                unit, collected, count = Unit(collected), [], count + 1
+                unit, count = Unit(self.partial.pop(channel)), count + 1
                 yield unit
                 if unit.flags and unit.flags[-1] & 0x10:
                     return
