@@ -192,11 +192,12 @@ static int member_check(struct rtsp_source *source)
 	return result == -EINPROGRESS ? -ENOTCONN : result;
 }
 
-static void member_write_sdp(struct rtsp_source *source, const char *host, struct evbuffer *out)
+static void member_write_sdp(struct rtsp_source *source, const struct message *message,
+	const char *host, struct evbuffer *out)
 {
 	struct rtsp_source *live = member_of(source)->live;
 
-	live->kind->write_sdp(live, host, out);
+	live->kind->write_sdp(live, message, host, out);
 }
 
 static bool member_takes_track(struct rtsp_source *source, unsigned track)

@@ -201,12 +201,10 @@ static bool replay_takes_track(struct rtsp_source *source, unsigned track)
 
 /* --- PLAY --- */
 
-/* Where the next frame would be, in the media. */
+/* Where the next frame is, in the media; there is one. */
 static int64_t replay_position_us(const struct rtsp_replay *replay)
 {
-	const struct footage_piece *piece = STAILQ_FIRST(&replay->pieces);
-
-	return piece ? piece->samples[replay->sample].pts_us : replay->end_us;
+	return STAILQ_FIRST(&replay->pieces)->samples[replay->sample].pts_us;
 }
 
 /* An instant of a range. */
@@ -235,7 +233,7 @@ static struct footage_wish replay_wish(struct rtsp_replay *replay, const struct 
 
 	if (range->has_from)
 		wish.at_us = instant_of(replay, range, range->from_us);
-	else if (replay->footage)
+	else if (replay->n_pieces > 0)
 		wish.at_us = replay_position_us(replay);
 	else
 		wish.at_us = backward ? replay->last_us : replay->from_us;
@@ -307,7 +305,7 @@ static int replay_started(struct rtsp_replay *replay, struct evbuffer *fields)
 static void replay_set_up_tracks(struct rtsp_replay *replay)
 {
 	for (unsigned i = 0; i < replay->described->n; i++)
-		if (!replay->tracks[i].rtp.sets)
+		if (!replay->tracks[i].rtp.clock_hz)
 			rtp_track_init(&replay->tracks[i].rtp, replay->described->tracks[i], i);
 }
 

@@ -495,8 +495,6 @@ void replay_start_clock(struct rtsp_replay *replay)
 {
 	const struct footage_piece *piece = STAILQ_FIRST(&replay->pieces);
 
-	if (!piece)
-		return;
 	if (!replay->entered)
 		replay_enter_piece(replay);
 	replay_set_clock(

@@ -124,8 +124,8 @@ struct rtsp_source_kind {
 	void (*stop)(
 		struct rtsp_source *source); /* no unit comes after this; fine when not playing */
 	/*
-	 * Set when it gives what rtsp_session_has_room() for, be it paused meanwhile: there is room (again). NULL: units come when they do,
-	 * and a slow reader misses some.
+	 * It gives no more than rtsp_session_has_room() allows: there is room again, or playing begins. NULL: units come when they do, and a
+	 * slow reader misses some.
 	 */
 	void (*on_room)(struct rtsp_source *source);
 	/* While it plays; false when the track has nothing to say. */

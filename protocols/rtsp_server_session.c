@@ -622,6 +622,15 @@ void rtsp_session_source_ended(struct rtsp_session *s)
 		rtsp_connection_finish(c);
 }
 
+/* TCP: nothing was taken for too long. A reader of recordings may take his time, while he is heard of. */
+static bool session_is_stalled(struct rtsp_session *s, int64_t now_us)
+{
+	(void)session_look(s, now_us);
+	if (!s->source->kind->on_room)
+		return now_us - s->progress_us > STALLED_US;
+	return now_us - s->progress_us > EXPIRE_US && now_us - s->seen_us > EXPIRE_US;
+}
+
 static void session_on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct rtsp_session *s = arg;
@@ -634,17 +643,9 @@ static void session_on_tick(evutil_socket_t fd, short what, void *arg)
 		rtsp_session_end(s);
 		return;
 	}
-	if (by_connection) {
-		(void)session_look(s, now_us);
-		/* who is given what there is room for may take his time, while he is heard of */
-		int64_t stalled_us = s->source->kind->on_room ? EXPIRE_US : STALLED_US;
-		int64_t heard_us = s->source->kind->on_room && s->seen_us > s->progress_us
-					   ? s->seen_us
-					   : s->progress_us;
-		if (now_us - heard_us > stalled_us) {
-			connection_close(s->connection->connection, CLOSE_TOO_SLOW);
-			return;
-		}
+	if (by_connection && session_is_stalled(s, now_us)) {
+		connection_close(s->connection->connection, CLOSE_TOO_SLOW);
+		return;
 	}
 	if (s->state == RTSP_PLAYING)
 		session_send_reports(s, reactor_now_us());
