@@ -11,6 +11,7 @@
 #include "storage/segment_parts.h"
 
 enum {
+	MOST_TICKS = 100000000, /* a second, so that any instant can be said in them */
 	TFHD = MP4_TYPE('t', 'f', 'h', 'd'),
 	TFDT = MP4_TYPE('t', 'f', 'd', 't'),
 	TRUN = MP4_TYPE('t', 'r', 'u', 'n'),
@@ -46,8 +47,11 @@ static int64_t ticks_of(int64_t us, uint32_t timescale)
 /* The instant of a decode time in the file, rounded down as struct fragment has it. */
 static int64_t instant_of(const struct clip_head *head, int64_t time, uint32_t timescale)
 {
-	return av_rescale_rnd(
-		ticks_of(head->origin_us, timescale) + time, 1000000, timescale, AV_ROUND_DOWN);
+	int64_t ticks = ticks_of(head->origin_us, timescale);
+
+	if (__builtin_add_overflow(ticks, time, &ticks))
+		ticks = time < 0 ? INT64_MIN : INT64_MAX; /* of a damaged file */
+	return av_rescale_rnd(ticks, 1000000, timescale, AV_ROUND_DOWN);
 }
 
 static uint32_t timescale_of(const struct clip_head *head, uint32_t track_id)
@@ -107,6 +111,9 @@ int clip_head_parse(struct clip_head *ret, const uint8_t *p, size_t n)
 	lead = segment_find_track(&head.movie, clock.track_id);
 	if (lead < 0)
 		return -EBADMSG;
+	for (size_t i = 0; i < head.movie.n_tracks; i++)
+		if (head.movie.tracks[i].timescale > MOST_TICKS)
+			return -EBADMSG;
 	head.lead = (unsigned)lead;
 	*ret = head;
 	return 0;
@@ -392,7 +399,8 @@ static void cut_on_sample(void *arg, unsigned traf, const struct mp4_sample *sam
 	t->samples++;
 	t->bytes += sample->bytes;
 	t->duration += sample->duration;
-	if (instant_of(c->head, (int64_t)time + sample->composition, t->timescale) >= c->to_us)
+	if (instant_of(c->head, (int64_t)(time + (uint64_t)(int64_t)sample->composition),
+		    t->timescale) >= c->to_us)
 		return;
 	t->kept = t->samples;
 	t->kept_bytes = t->bytes;
