@@ -514,6 +514,7 @@ static void nvrd_fini(struct nvrd *nvrd)
 	http_server_free(nvrd->https);
 	rtsp_server_free(nvrd->rtsp);
 	ftp_server_free(nvrd->ftp);
+	reactor_bury(); /* sessions hold on to the tree */
 	hls_fini();
 	wall_clock_unwatch();
 	uploads_free(nvrd->uploads);

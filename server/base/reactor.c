@@ -46,15 +46,20 @@ int64_t reactor_monotonic_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static void reactor_on_bury(evutil_socket_t fd, short what, void *arg)
+void reactor_bury(void)
 {
 	struct reactor_dead *dead;
 
-	(void)fd, (void)what, (void)arg;
 	while ((dead = STAILQ_FIRST(&reactor.dead))) {
 		STAILQ_REMOVE_HEAD(&reactor.dead, entry);
 		dead->fini(dead->object);
 	}
+}
+
+static void reactor_on_bury(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	reactor_bury();
 }
 
 void reactor_free_later(struct reactor_dead *dead, void (*fini)(void *), void *object)
@@ -126,7 +131,7 @@ void reactor_fini(void)
 	reactor.dns = NULL;
 	/* whoever waited for a name is told that there will be none, and lets go */
 	(void)event_base_loop(reactor.base, EVLOOP_NONBLOCK);
-	reactor_on_bury(-1, 0, NULL);
+	reactor_bury();
 	reactor_timer_free(&reactor.lag_timer);
 	event_free(reactor.bury);
 	event_base_free(reactor.base);

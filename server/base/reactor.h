@@ -39,6 +39,8 @@ struct reactor_dead {
 	void *object;
 };
 void reactor_free_later(struct reactor_dead *dead, void (*fini)(void *), void *object);
+/* Has them die now: from outside the loop, before what they still use is freed. */
+void reactor_bury(void);
 
 /* Timers: a one-shot event that is owned by its object. */
 struct event *reactor_timer_new(event_callback_fn on_timer, void *arg);

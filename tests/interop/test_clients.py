@@ -233,11 +233,11 @@ def check_lftp(nvrd):
     source, target, there = nvrd.folder / "lftp-source", nvrd.folder / "lftp-target", uploaded(nvrd, "lftp")
     make_files(source, 10)
     (source / "big.bin").write_bytes(os.urandom(12_000_000))
-    # lftp takes an upload for done whose last byte it could write, also when the connection is cut then: little may be on the way
+    # lftp takes an upload for done whose last byte it could write, also when the connection is cut then: little may be on the way, and it looks once more
     settings = "set net:socket-buffer 65536; set net:max-retries 20; set net:reconnect-interval-base 1; set net:reconnect-interval-max 1; set ftp:prefer-epsv yes; set ftp:ssl-allow no; set cmd:fail-exit yes"
     for label, command, made in (("mirror -R", f"mirror -R -c {source} /uploads/lftp", there), ("mirror", f"mirror -c /uploads/lftp {target}", target)):
         cutting = Cutting(nvrd.ftp, (4_000_000, 7_000_000, 10_000_000))
-        result = run("lftp", "-p", cutting.address, "-u", f"{USER},{PASSWORD}", "-e", f"{settings}; {command}; bye", "127.0.0.1", env=nvrd.environment)
+        result = run("lftp", "-p", cutting.address, "-u", f"{USER},{PASSWORD}", "-e", f"{settings}; {command}; {command}; bye", "127.0.0.1", env=nvrd.environment)
         cutting.close()
         report(result.returncode == 0 and not cutting.cuts and contents(made) == contents(source), f"lftp {label} over three cut connections", (cutting.cuts, result.stdout[-2000:]))
         offsets = [int(word.partition(" ")[2]) for word in cutting.commands if re.match("REST [1-9]", word)]
