@@ -21,7 +21,8 @@ enum {
 	PIECE_BYTES = 16 << 20, /* of a fragment; what is more is no fragment of ours */
 	GROWING_US = 10000000,  /* what is recorded is in the catalogue at the latest */
 	OPEN_US = 2000000,      /* of a file that is written so much may not be there yet */
-	HOLE_US = 100000,       /* between two files may be so much, by rounding */
+	HOLE_US = 2,            /* between two files may be so much, by rounding */
+	REORDER_US = 1000000,   /* pictures are shown at most so long after they are decoded */
 };
 
 struct footage {
@@ -54,6 +55,8 @@ struct footage {
 	bool any;
 	int64_t last_start_us, last_end_us;
 	size_t reading;
+	/* seeking: the fragment before this one is read to see whether it is shown at the instant; 0: none is */
+	size_t doubt;
 };
 
 /* --- telling --- */
@@ -149,11 +152,21 @@ static bool seeks_gap(const struct footage *f, size_t behind)
 	return f->wish.at_us >= end_us + (f->row->state == SEGMENT_OPEN ? OPEN_US : HOLE_US);
 }
 
+/* Forward: begins with the keyframe before a fragment, or in a gap with the one behind. */
+static void footage_begin(struct footage *f, size_t behind, bool gap)
+{
+	ssize_t key = gap ? -1 : keyframe_before(f, behind);
+
+	f->at = key < 0 ? behind : (size_t)key;
+	while (f->at < f->recording->n && !fragment_at(f, f->at)->keyframe)
+		f->at++;
+}
+
 /* The place in the file at hand where the instant is. */
 static void footage_seek(struct footage *f)
 {
 	size_t n = f->recording->n, behind = 0;
-	ssize_t key = -1;
+	bool gap;
 
 	f->sought = true;
 	while (behind < n && fragment_at(f, behind)->start_us <= f->wish.at_us)
@@ -162,11 +175,13 @@ static void footage_seek(struct footage *f)
 		footage_enter_group(f, behind);
 		return;
 	}
-	if (!seeks_gap(f, behind))
-		key = keyframe_before(f, behind);
-	f->at = key < 0 ? behind : (size_t)key;
-	while (f->at < n && !fragment_at(f, f->at)->keyframe)
-		f->at++;
+	gap = seeks_gap(f, behind);
+	if (gap && behind > 0 && f->wish.at_us - end_of(fragment_at(f, behind - 1)) < REORDER_US) {
+		f->doubt = behind;
+		f->at = behind - 1;
+		return;
+	}
+	footage_begin(f, behind, gap);
 }
 
 /* A file was loaded: where in it to go on. */
@@ -307,6 +322,19 @@ static void piece_cut(const struct footage *f, struct footage_piece *piece)
 	piece->n = n;
 }
 
+/* Whether a frame of what leads is shown at an instant, or after it. */
+static bool is_shown(const struct footage_piece *piece, int64_t at_us)
+{
+	for (size_t i = 0; i < piece->n; i++) {
+		const struct footage_sample *sample = &piece->samples[i];
+
+		if (sample->track == piece->format->lead &&
+			sample->pts_us + sample->duration_us > at_us)
+			return true;
+	}
+	return false;
+}
+
 /* Whether it begins with a frame that is shown only after the instant from which to play. */
 static bool begins_late(const struct footage *f, const struct footage_piece *piece)
 {
@@ -374,6 +402,7 @@ static void footage_leave_out(struct footage *f)
 {
 	log_write_repeated(
 		&f->left_out, LOG_WARN, &f->log, "a fragment of %s is damaged", f->row->path);
+	f->doubt = 0;
 	f->at++;
 	while (!f->wish.backward && f->at < f->recording->n && !fragment_at(f, f->at)->keyframe)
 		f->at++;
@@ -399,6 +428,13 @@ static void footage_on_fragment(void *arg, int error, struct evbuffer *data)
 	if (piece->bytes < f->reading || footage_piece_parse(piece, &f->recording->head) < 0) {
 		footage_piece_free(piece);
 		footage_leave_out(f);
+		return;
+	}
+	if (f->doubt) {
+		footage_begin(f, f->doubt, !is_shown(piece, f->wish.at_us));
+		f->doubt = 0;
+		footage_piece_free(piece);
+		footage_step_later(f);
 		return;
 	}
 	if (!f->any && !f->settled && begins_late(f, piece)) {
@@ -428,7 +464,7 @@ static void footage_step_forward(struct footage *f)
 {
 	const struct recording *r = f->recording;
 
-	while (f->wish.keyframes && f->at < r->n && !fragment_at(f, f->at)->keyframe) {
+	while (f->wish.keyframes && !f->doubt && f->at < r->n && !fragment_at(f, f->at)->keyframe) {
 		if (f->any)
 			footage_note(f, fragment_at(f, f->at));
 		f->at++;

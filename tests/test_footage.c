@@ -139,7 +139,7 @@ static void forward_from_the_keyframe_at_or_before(void **state)
 		/* over the gap, from within it, before and behind all */
 		{ { AT(130), AT(247), false, false }, "Gk120-131 132-143 Gk245-246 " },
 		{ { AT(200), AT(247), false, false }, "Gk245-246 " },
-		{ { AT(144) + 200000, AT(247), false, false }, "Gk245-246 " },
+		{ { AT(144) + 10, AT(247), false, false }, "Gk245-246 " },
 		{ { AT(-500), AT(3), false, false }, "Gk0-2 " },
 		{ { AT(270), EVER, false, false }, "Gk269-280 281-292 " },
 		{ { AT(300), EVER, false, false }, "" },
@@ -187,6 +187,9 @@ static void what_counts_is_when_it_is_shown(void **state)
 	check("reordered", &(struct footage_wish){ AT(73), AT(74), false, false },
 		"Gk48-59 60-71 k72-73 ");
 	check("reordered", &(struct footage_wish){ AT(1), AT(2), false, false }, "Gk0-1 ");
+	/* the last one, 143, is decoded up to 144, and shown from 146 up to 147 */
+	check("reordered", &(struct footage_wish){ AT(147) - 1, EVER, false, true }, "Gk120-131 ");
+	check("reordered", &(struct footage_wish){ AT(147), EVER, false, true }, "");
 	check("reordered", &(struct footage_wish){ AT(73), AT(60), true, false }, "Gk48-59 60-71 ");
 }
 
