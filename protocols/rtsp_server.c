@@ -261,10 +261,9 @@ static void rtsp_on_drained(void *arg)
 	struct rtsp_connection *c = arg;
 	struct rtsp_session *session, *next;
 
-	for (session = LIST_FIRST(&c->server->sessions); session; session = next) {
-		next = LIST_NEXT(session, entry);
-		if (session->connection == c && session->over == RTSP_OVER_TCP &&
-			session->source->kind->on_room)
+	for (session = LIST_FIRST(&c->sessions); session; session = next) {
+		next = LIST_NEXT(session, connection_entry);
+		if (session->over == RTSP_OVER_TCP && session->source->kind->on_room)
 			session->source->kind->on_room(session->source);
 	}
 }
