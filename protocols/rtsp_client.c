@@ -12,13 +12,6 @@
 
 enum {
 	CONNECT_US = 10000000,
-	TICK_US = 1000000,
-	EXPIRE_US = 100000,
-	SILENCE_TCP_US = 10000000,
-	SILENCE_UDP_US = 20000000,
-	SILENCE_BYE_US = 2000000, /* what a camera says that plays on has no meaning */
-	FIRST_UDP_US = 3000000,   /* without a packet after PLAY: UDP is blocked on the way */
-	NO_PICTURE_US = 60000000, /* packets come, but no picture to begin with */
 	TIMEOUT_S = 60,
 	SHORT_LIVES = 2,       /* then keepalives are tried another way */
 	STARTLED_US = 2000000, /* an end so soon after a keepalive was an answer to it */
@@ -47,7 +40,9 @@ static void client_leave(struct rtsp_client *client)
 {
 	bool tell = client->session[0] && client->connection;
 
-	rtsp_media_count_losses(client);
+	if (client->receiver.up)
+		client->memory->transport = client->transport;
+	rtp_receiver_stop(&client->receiver);
 	if (tell)
 		rtsp_client_send(client, "TEARDOWN", client->aggregate, "");
 	client->session[0] = '\0';
@@ -67,9 +62,9 @@ static void client_learn_from_life(struct rtsp_client *client, enum source_end e
 {
 	struct rtsp_client_memory *memory = client->memory;
 	int64_t timeout_us = (int64_t)client->session_timeout_s * 1000000;
-	int64_t now_us = reactor_monotonic_us(), life_us = now_us - client->playing_us;
-	bool timed_out =
-		life_us >= timeout_us * 4 / 5 && life_us <= timeout_us * 3 / 2 + SILENCE_UDP_US;
+	int64_t now_us = reactor_monotonic_us(), life_us = now_us - client->receiver.started_us;
+	bool timed_out = life_us >= timeout_us * 4 / 5 &&
+			 life_us <= timeout_us * 3 / 2 + RTSP_SILENCE_UDP_US;
 	bool startled = client->keepalive_us && now_us - client->keepalive_us < STARTLED_US;
 
 	if (client->state != RTSP_PLAYING)
@@ -91,10 +86,7 @@ static void client_learn_from_life(struct rtsp_client *client, enum source_end e
 static void client_stop_timers(struct rtsp_client *client)
 {
 	reactor_timer_stop(client->keepalive_timer);
-	reactor_timer_stop(client->tick_timer);
-	reactor_timer_stop(client->reorder_timer);
 	reactor_timer_stop(client->body_timer);
-	reactor_timer_stop(client->hold_timer);
 }
 
 void rtsp_client_end(struct rtsp_client *client, enum source_end end, const char *detail)
@@ -187,62 +179,22 @@ static void client_on_keepalive_timer(evutil_socket_t fd, short what, void *arg)
 		client->keepalive_timer, (int64_t)client->session_timeout_s * 1000000 / 2);
 }
 
-/* Whether pictures have stopped; UDP that never started is perhaps blocked on its way. */
-static bool client_is_silent(const struct rtsp_client *client, int64_t now_us)
-{
-	bool udp = client->transport == TRANSPORT_UDP;
-	int64_t since_us =
-		client->picture_us > client->playing_us ? client->picture_us : client->playing_us;
+/* --- media --- */
 
-	if (udp && !client->picture_us)
-		return now_us - since_us > FIRST_UDP_US;
-	return now_us - since_us > (udp ? SILENCE_UDP_US : SILENCE_TCP_US);
-}
-
-/* Whether the camera said that there is no more, and sent none (RFC 3550 section 6.6). */
-static bool client_is_at_end(const struct rtsp_client *client, int64_t now_us)
-{
-	return client->bye_us && client->picture_us && now_us - client->bye_us > SILENCE_BYE_US;
-}
-
-/* Whether packets come out of which no picture can be made. */
-static bool client_is_blind(const struct rtsp_client *client, int64_t now_us)
-{
-	int64_t since_us =
-		client->unit_us > client->playing_us ? client->unit_us : client->playing_us;
-
-	return now_us - since_us > NO_PICTURE_US;
-}
-
-static void client_on_tick_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct rtsp_client *client = arg;
-	int64_t now_us = reactor_monotonic_us();
-
-	(void)fd, (void)what;
-	rtsp_media_tick(client);
-	if (client_is_silent(client, now_us)) {
-		if (client->may_switch && !client->picture_us)
-			client->memory->transport =
-				client->transport == TRANSPORT_UDP ? TRANSPORT_TCP : TRANSPORT_UDP;
-		rtsp_client_end(client, SOURCE_STALLED, NULL);
-	} else if (client_is_at_end(client, now_us)) {
-		rtsp_client_end(client, SOURCE_STALLED, "the camera says that this is the end");
-	} else if (client_is_blind(client, now_us)) {
-		rtsp_client_end(client, SOURCE_NO_KEYFRAME, rtsp_media_what_is_missing(client));
-	} else {
-		reactor_timer_start(client->tick_timer, TICK_US);
-	}
-}
-
-static void client_on_reorder_timer(evutil_socket_t fd, short what, void *arg)
+static void client_on_media_end(void *arg, enum source_end end, const char *detail)
 {
 	struct rtsp_client *client = arg;
 
-	(void)fd, (void)what;
-	rtsp_media_expire(client);
-	reactor_timer_start(client->reorder_timer, EXPIRE_US);
+	if (end == SOURCE_STALLED && client->may_switch && !client->receiver.picture_us)
+		client->memory->transport =
+			client->transport == TRANSPORT_UDP ? TRANSPORT_TCP : TRANSPORT_UDP;
+	rtsp_client_end(client, end, detail);
 }
+
+static const struct rtp_receiver_events client_receiver_events = {
+	.on_report = rtsp_client_on_report,
+	.on_end = client_on_media_end,
+};
 
 /* --- life --- */
 
@@ -260,10 +212,7 @@ static void client_make_timers(struct rtsp_client *client)
 {
 	client->step_timer = reactor_timer_new(client_on_step_timer, client);
 	client->keepalive_timer = reactor_timer_new(client_on_keepalive_timer, client);
-	client->tick_timer = reactor_timer_new(client_on_tick_timer, client);
-	client->reorder_timer = reactor_timer_new(client_on_reorder_timer, client);
 	client->body_timer = reactor_timer_new(rtsp_client_on_body_timer, client);
-	client->hold_timer = reactor_timer_new(rtsp_media_on_hold_timer, client);
 }
 
 struct rtsp_client *rtsp_client_new(
@@ -285,11 +234,11 @@ struct rtsp_client *rtsp_client_new(
 	client->tls = (struct tls_client){ order->config->tls_verify,
 		order->config->tls_fingerprint, order->config->tls == TLS_LEGACY };
 	client->session_timeout_s = TIMEOUT_S;
-	STAILQ_INIT(&client->held);
 	client_choose_transport(client);
-	client->bytes = metric_get(METRIC_CAMERA_BYTES, order->camera);
-	client->lost = metric_get(METRIC_CAMERA_LOST_PACKETS, order->camera);
-	client->dropped = metric_get(METRIC_CAMERA_DROPPED_FRAMES, order->camera);
+	rtp_receiver_init(
+		&client->receiver, &client->order, &client->log, &client_receiver_events, client);
+	for (unsigned i = 0; i < RTP_RECEIVER_TRACKS; i++)
+		client->tracks[i].client = client;
 	client_make_timers(client);
 	rtsp_client_connect(client);
 	return client;
@@ -299,13 +248,11 @@ static void client_fini(void *object)
 {
 	struct rtsp_client *client = object;
 
-	rtsp_media_free(client);
+	rtsp_client_drop_tracks(client);
+	rtp_receiver_fini(&client->receiver);
 	reactor_timer_free(&client->step_timer);
 	reactor_timer_free(&client->keepalive_timer);
-	reactor_timer_free(&client->tick_timer);
-	reactor_timer_free(&client->reorder_timer);
 	reactor_timer_free(&client->body_timer);
-	reactor_timer_free(&client->hold_timer);
 	explicit_bzero(&client->uri, sizeof(client->uri));
 	free(client);
 }

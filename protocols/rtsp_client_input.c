@@ -149,11 +149,11 @@ static bool input_skip_garbage(struct rtsp_client *client, struct evbuffer *inpu
 static bool input_is_packet(
 	const struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n, size_t seen)
 {
-	bool ours = rtsp_media_has_channel(client, channel);
+	bool ours = rtsp_client_has_channel(client, channel);
 
 	if (client->garbage_bytes)
 		return ours && n >= RTP_HEADER_BYTES &&
-		       (seen < RTP_HEADER_BYTES || rtsp_media_knows(client, p, seen));
+		       (seen < RTP_HEADER_BYTES || rtp_receiver_knows(&client->receiver, p, seen));
 	return n < INTERLEAVED_HEAD || seen == 0 || p[0] >> 6 == 2;
 }
 
@@ -175,7 +175,7 @@ static bool input_take_packet(
 {
 	uint8_t channel = head->bytes[1];
 	size_t n = (size_t)(head->bytes[2] << 8 | head->bytes[3]);
-	bool ours = rtsp_media_has_channel(client, channel);
+	bool ours = rtsp_client_has_channel(client, channel);
 	const uint8_t *p;
 
 	if (head->n < INTERLEAVED_HEAD)
@@ -190,7 +190,7 @@ static bool input_take_packet(
 	if (!ours && !input_may_begin((char)p[INTERLEAVED_HEAD + n]))
 		return input_skip_garbage(client, input, 1);
 	client->garbage_bytes = 0;
-	(void)rtsp_media_on_interleaved(client, channel, p + INTERLEAVED_HEAD, n);
+	(void)rtsp_client_on_interleaved(client, channel, p + INTERLEAVED_HEAD, n);
 	if (!input_is(client, input))
 		return false;
 	evbuffer_drain(input, INTERLEAVED_HEAD + n);

@@ -1,4 +1,4 @@
-/* How a track's packets travel: channels of the connection, or UDP ports; and reports of them. */
+/* How the packets of a track travel: by channels of the connection, or UDP ports. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -11,24 +11,18 @@
 #include "server/base/address.h"
 #include "server/base/log.h"
 
-enum {
-	REPORT_BYTES = 128,
-	OUR_SSRC = 0x6e767264
-};
-
-/* Over TCP nothing is waited for: what is missing was left out by the camera. */
-static void track_make_reorder(struct rtsp_track *track)
+static struct rtp_receiver_track *track_media(const struct rtsp_track *track)
 {
-	rtp_reorder_free(track->reorder);
-	track->reorder = rtp_reorder_new(
-		track->udp ? RTP_REORDER_PACKETS : 0, track->clock.hz, rtsp_track_on_packet, track);
+	struct rtsp_client *client = track->client;
+
+	return &client->receiver.tracks[track - client->tracks];
 }
 
 /* --- channels --- */
 
 void rtsp_track_refused(struct rtsp_track *track)
 {
-	track->refused = true;
+	track_media(track)->refused = true;
 	datagram_pair_free(track->udp);
 	track->udp = NULL;
 }
@@ -45,7 +39,44 @@ void rtsp_track_set_channels(
 	datagram_pair_free(track->udp);
 	track->udp = NULL;
 	client->transport = TRANSPORT_TCP;
-	track_make_reorder(track);
+	rtp_receiver_set_up(track_media(track), false);
+}
+
+bool rtsp_client_has_channel(const struct rtsp_client *client, uint8_t channel)
+{
+	for (unsigned i = 0; i < client->receiver.n_tracks; i++) {
+		if (channel == client->tracks[i].channel ||
+			channel == client->tracks[i].rtcp_channel)
+			return true;
+	}
+	return false;
+}
+
+/* Two tracks on the same channels are told apart by the payload type. */
+static struct rtsp_track *client_find_channel(
+	struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n)
+{
+	struct rtsp_track *found = NULL;
+
+	for (unsigned i = 0; i < client->receiver.n_tracks; i++) {
+		struct rtsp_track *track = &client->tracks[i];
+
+		if (channel != track->channel && channel != track->rtcp_channel)
+			continue;
+		if (!found || (n > 1 && sdp_has_type(&track_media(track)->media, p[1] & 0x7f)))
+			found = track;
+	}
+	return found;
+}
+
+bool rtsp_client_on_interleaved(
+	struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n)
+{
+	struct rtsp_track *track = client_find_channel(client, channel, p, n);
+
+	if (track)
+		rtp_receiver_take(track_media(track), p, n);
+	return track;
 }
 
 /* --- UDP --- */
@@ -77,10 +108,8 @@ static void track_on_datagram(void *arg, enum datagram_kind kind, const uint8_t 
 		return;
 	if (kind == DATAGRAM_RTP && !track->has_server_port)
 		track_learn_port(track, from, from_bytes);
-	if (rtcp_is(p, n))
-		rtsp_media_on_rtcp(track, p, n);
-	else if (kind == DATAGRAM_RTP)
-		rtsp_media_on_rtp(track, p, n);
+	if (kind == DATAGRAM_RTP || rtcp_is(p, n))
+		rtp_receiver_take(track_media(track), p, n);
 }
 
 static const struct datagram_events track_datagram_events = { .on_datagram = track_on_datagram };
@@ -105,7 +134,7 @@ void rtsp_track_set_server_ports(struct rtsp_track *track, uint16_t rtp_port, ui
 	socklen_t n = peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
 						  : sizeof(struct sockaddr_in);
 
-	track_make_reorder(track);
+	rtp_receiver_set_up(track_media(track), true);
 	if (!rtp_port)
 		return; /* learned from the first packet */
 	track->has_server_port = true;
@@ -115,49 +144,38 @@ void rtsp_track_set_server_ports(struct rtsp_track *track, uint16_t rtp_port, ui
 	*port_of(&to) = htons(rtcp_port);
 	datagram_pair_set_peer(track->udp, DATAGRAM_RTCP, (struct sockaddr *)&to, n);
 	(void)datagram_pair_send(track->udp, DATAGRAM_RTP, &part, 1);
-	rtsp_track_send_report(track);
+	rtp_receiver_report(track_media(track));
 }
 
 /* --- reports --- */
 
-static size_t track_write_report(const struct rtsp_track *track, uint8_t ret[REPORT_BYTES])
+void rtsp_client_on_report(void *arg, unsigned number, const uint8_t *p, size_t n)
 {
-	struct rtcp_reception reception = { .ssrc = OUR_SSRC };
-	struct rtp_reorder_stats stats;
-
-	rtp_reorder_get_stats(track->reorder, &stats);
-	reception.about_ssrc = stats.ssrc;
-	reception.highest_sequence = stats.highest_extended;
-	reception.cumulative_lost = (uint32_t)stats.lost;
-	reception.jitter = stats.jitter;
-	if (track->has_report) {
-		reception.last_sr = (uint32_t)(track->report_ntp >> 16);
-		reception.delay_since_sr =
-			(uint32_t)((reactor_monotonic_us() - track->report_arrived_us) * 65536 /
-				   1000000);
-	}
-	return rtcp_write_receiver_report(ret, REPORT_BYTES, &reception, "nvrd");
-}
-
-void rtsp_track_send_report(struct rtsp_track *track)
-{
-	uint8_t frame[4 + REPORT_BYTES];
-	size_t n = track_write_report(track, frame + 4);
-	struct iovec part = { .iov_base = frame + 4, .iov_len = n };
+	struct rtsp_client *client = arg;
+	const struct rtsp_track *track = &client->tracks[number];
+	const uint8_t head[] = { '$', track->rtcp_channel, (uint8_t)(n >> 8), (uint8_t)n };
+	struct iovec part = { .iov_base = (void *)(uintptr_t)p, .iov_len = n };
 	struct evbuffer *out;
 
-	if (!n)
-		return;
 	if (track->udp) {
 		(void)datagram_pair_send(track->udp, DATAGRAM_RTCP, &part, 1);
 		return;
 	}
-	frame[0] = '$';
-	frame[1] = track->rtcp_channel;
-	frame[2] = (uint8_t)(n >> 8);
-	frame[3] = (uint8_t)n;
 	out = evbuffer_new();
-	evbuffer_add(out, frame, 4 + n);
-	rtsp_client_write(track->client, out);
+	evbuffer_add(out, head, sizeof(head));
+	evbuffer_add(out, p, n);
+	rtsp_client_write(client, out);
 	evbuffer_free(out);
+}
+
+/* --- the end --- */
+
+void rtsp_client_drop_tracks(struct rtsp_client *client)
+{
+	for (unsigned i = 0; i < client->receiver.n_tracks; i++) {
+		datagram_pair_free(client->tracks[i].udp);
+		client->tracks[i] = (struct rtsp_track){ .client = client };
+	}
+	rtp_receiver_drop_tracks(&client->receiver);
+	client->next_setup = 0;
 }

@@ -6,27 +6,23 @@
 
 #include "protocols/digest.h"
 #include "protocols/message.h"
-#include "protocols/rtp_depacketiser.h"
-#include "protocols/rtp_reorder.h"
+#include "protocols/rtp_receiver.h"
 #include "protocols/rtsp_client.h"
 #include "protocols/rtsp_fields.h"
-#include "protocols/sdp.h"
 #include "protocols/uri.h"
 #include "server/base/connection.h"
 #include "server/base/datagram.h"
-#include "server/base/metrics.h"
 #include "server/base/reactor.h"
-#include "server/media/clock.h"
-#include "server/media/decode_time.h"
-#include "server/media/sound_aac.h"
 
 enum {
-	RTSP_TRACKS = 3, /* one picture, one sound, metadata */
 	RTSP_TARGET_BYTES = URI_PATH_BYTES + URI_HOST_BYTES + 32,
 	RTSP_COOKIE_BYTES = 24,
 	RTSP_CNONCE_BYTES = 17,
 	RTSP_BODY_BYTES = 256 << 10,
 	RTSP_WAKEUP_BYTES = 256 << 10, /* taken at once; then the other cameras have their turn */
+	RTSP_SILENCE_TCP_US = 10000000,
+	RTSP_SILENCE_UDP_US = 20000000,
+	RTSP_FIRST_UDP_US = 3000000, /* without a packet after PLAY: UDP is blocked on the way */
 };
 
 /* How a URI's scheme is spoken: a row each. */
@@ -37,42 +33,12 @@ struct rtsp_scheme {
 	bool tls, tunnel;
 };
 
-/* A unit that waits for the clock to settle. */
-struct rtsp_held_unit {
-	STAILQ_ENTRY(rtsp_held_unit) entry;
-	struct rtsp_track *track;
-	AVPacket *packet;
-};
-STAILQ_HEAD(rtsp_held_units, rtsp_held_unit);
-
-/* The media side of one track: from packets to the stream. */
+/* How the packets of the receiver's track of the same number travel. */
 struct rtsp_track {
 	struct rtsp_client *client;
-	const struct rtsp_encoding *encoding; /* a row of rtsp_client_tracks.c */
-	int index;                            /* of the stream's track */
-	enum sdp_kind kind;
-	struct sdp_media media;
 	uint8_t channel, rtcp_channel; /* when interleaved */
-	bool refused;                  /* the camera did not set it up */
 	bool has_server_port;          /* of UDP, said or learned */
 	struct datagram_pair *udp;
-	struct rtp_reorder *reorder;
-	struct rtp_depacketiser *depacketiser;
-	AVCodecParameters *parameters; /* NULL until they are known */
-	AVRational time_base;
-	struct clock clock;
-	struct decode_time decode_time; /* video */
-	int64_t last_dts;               /* of the run; AV_NOPTS_VALUE before the first */
-	struct sound_aac *aac;          /* what the run's units go through; or NULL */
-	bool stale;                     /* the parameters are not those that the run began with */
-	uint64_t lost_counted;
-	/* what pairs this track's RTP time with the other's */
-	bool has_play_time, has_report;
-	uint32_t play_time; /* RTP-Info */
-	uint64_t report_ntp;
-	uint32_t report_time;
-	int64_t report_arrived_us; /* monotonic; for our own reports */
-	struct metric *frames;
 };
 
 enum rtsp_client_state {
@@ -118,7 +84,7 @@ struct rtsp_client {
 	int64_t keepalive_us; /* monotonic: when it was sent */
 	char session[RTSP_SESSION_BYTES];
 	unsigned session_timeout_s;
-	struct event *step_timer, *keepalive_timer, *tick_timer, *reorder_timer;
+	struct event *step_timer, *keepalive_timer;
 
 	/* input */
 	size_t seen;          /* searched for the end of a head */
@@ -127,22 +93,9 @@ struct rtsp_client {
 	struct event *body_timer;
 	struct log_repeated garbage;
 
-	/* media */
-	struct rtsp_track tracks[RTSP_TRACKS];
-	unsigned n_tracks, next_setup;
-	bool running, up;   /* pictures have begun; on_up was called */
-	bool holding;       /* units wait in `held` */
-	int64_t playing_us; /* monotonic: PLAY's answer */
-	int64_t picture_us; /* monotonic: the last packet of track 0, and the last unit */
-	int64_t unit_us;
-	int64_t bye_us; /* monotonic: RTCP BYE of track 0, after which nothing came; or 0 */
-	struct rtsp_held_units held; /* until the clock has settled; at most HELD_BYTES */
-	size_t held_bytes;
-	struct event *hold_timer;
-	unsigned ticks;
-	const char *degraded;               /* why, as the owner was told */
-	double lost_before, dropped_before; /* at the last look */
-	struct metric *bytes, *lost, *dropped;
+	struct rtp_receiver receiver;
+	struct rtsp_track tracks[RTP_RECEIVER_TRACKS];
+	unsigned next_setup;
 	struct reactor_dead dead;
 };
 
@@ -197,51 +150,14 @@ void rtsp_client_add_authorization(
  */
 bool rtsp_client_take_challenge(struct rtsp_client *client, const struct message *answer);
 
-/* --- rtsp_client_tracks.c --- */
-
-/*
- * Chooses the tracks of a description: the first picture and the first sound that nvrd can record,
- * and ONVIF metadata. Returns SOURCE_STOPPED, or the reason to end, with a detail in `detail`.
- */
-enum source_end rtsp_media_choose(
-	struct rtsp_client *client, const struct sdp *sdp, char *detail, size_t size);
-/* Whether another description, of a running session, has the same tracks. */
-bool rtsp_media_same(const struct rtsp_client *client, const struct sdp *sdp);
-
-/* Makes track->parameters anew of what the depacketiser knows. Logs why when it cannot. */
-bool rtsp_track_make_parameters(struct rtsp_track *track);
-/* Whether they differ, for a unit that says that its sets changed. */
-bool rtsp_track_changed(const struct rtsp_track *track);
-
-/* --- rtsp_client_media.c --- */
-
-/* What depacketisers and reorder call, with the track as argument. */
-extern const struct rtp_depacketiser_events rtsp_unit_events;
-void rtsp_track_on_packet(void *arg, const uint8_t *p, size_t n, bool gap);
+/* --- rtsp_client_ports.c: how the packets of a track travel --- */
 
 /* An interleaved packet; false when its channel is nobody's. */
-bool rtsp_media_on_interleaved(
+bool rtsp_client_on_interleaved(
 	struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n);
-/* Whether these bytes, 12 or more, begin a packet that one of our tracks may send. */
-bool rtsp_media_knows(const struct rtsp_client *client, const uint8_t *p, size_t n);
-bool rtsp_media_has_channel(const struct rtsp_client *client, uint8_t channel);
-
-/* Each second: counts losses, and sends receiver reports each five. */
-void rtsp_media_tick(struct rtsp_client *client);
-/* Counts what was lost since the last tick, at the end. */
-void rtsp_media_count_losses(struct rtsp_client *client);
-/* Gives up on packets that do not come any more. */
-void rtsp_media_expire(struct rtsp_client *client);
-/* The clock had its time to settle: what was held back is published. */
-void rtsp_media_on_hold_timer(evutil_socket_t fd, short what, void *arg);
-/* Takes RTP and RTCP of a track from wherever they came. */
-void rtsp_media_on_rtp(struct rtsp_track *track, const uint8_t *p, size_t n);
-void rtsp_media_on_rtcp(struct rtsp_track *track, const uint8_t *p, size_t n);
-/* Static words: why no picture came out of what arrived. */
-const char *rtsp_media_what_is_missing(const struct rtsp_client *client);
-void rtsp_media_free(struct rtsp_client *client);
-
-/* --- rtsp_client_ports.c: how a track's packets travel --- */
+bool rtsp_client_has_channel(const struct rtsp_client *client, uint8_t channel);
+/* Sends a receiver report. */
+void rtsp_client_on_report(void *arg, unsigned track, const uint8_t *p, size_t n);
 
 /* The camera did not set the track up: nothing will come of it. */
 void rtsp_track_refused(struct rtsp_track *track);
@@ -252,5 +168,5 @@ void rtsp_track_set_channels(
 int rtsp_track_open_udp(struct rtsp_track *track) MUST_CHECK;
 /* Where the camera sends from, and takes reports: makes holes in firewalls on the way. */
 void rtsp_track_set_server_ports(struct rtsp_track *track, uint16_t rtp_port, uint16_t rtcp_port);
-/* Sends a receiver report of the track (RFC 3550 section 6.4.2). */
-void rtsp_track_send_report(struct rtsp_track *track);
+/* Forgets all tracks, also the receiver's. */
+void rtsp_client_drop_tracks(struct rtsp_client *client);

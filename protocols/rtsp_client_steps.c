@@ -8,8 +8,6 @@
 
 enum {
 	STEP_US = 10000000,
-	TICK_US = 1000000,
-	EXPIRE_US = 100000,
 	REDIRECTS_MOST = 3,
 	REFUSED_LOGIN_S = 60,
 };
@@ -32,7 +30,8 @@ static void send_setup(struct rtsp_client *client)
 	char fields[128];
 	struct uri uri;
 
-	if (uri_join_control(&uri, &client->uri, client->session_base, track->media.control) < 0) {
+	if (uri_join_control(&uri, &client->uri, client->session_base,
+		    client->receiver.tracks[client->next_setup].media.control) < 0) {
 		rtsp_client_end(client, SOURCE_PROTOCOL, "a track's control is too long");
 		return;
 	}
@@ -169,7 +168,7 @@ static bool client_switch_transport(struct rtsp_client *client, int status)
 	client->transport = client->transport == TRANSPORT_TCP ? TRANSPORT_UDP : TRANSPORT_TCP;
 	log_info(&client->log, "the camera refuses this transport (%d): trying %s", status,
 		client->transport == TRANSPORT_UDP ? "UDP" : "TCP");
-	rtsp_media_free(client);
+	rtsp_client_drop_tracks(client);
 	client->session[0] = '\0';
 	rtsp_client_enter(client, RTSP_DESCRIBE); /* Hikvision wants it before each first SETUP */
 	return true;
@@ -203,7 +202,7 @@ static bool client_bear(struct rtsp_client *client, int status)
 	case RTSP_OPTIONS: /* some do not know it */
 		return status != 401;
 	case RTSP_SETUP:
-		if (client->tracks[client->next_setup].kind != SDP_VIDEO) {
+		if (client->receiver.tracks[client->next_setup].kind != SDP_VIDEO) {
 			log_warn(&client->log, "without a track: the camera answers %d", status);
 			return true;
 		}
@@ -335,7 +334,7 @@ static void on_describe(
 		free(sdp);
 		return;
 	}
-	end = rtsp_media_choose(client, sdp, detail, sizeof(detail));
+	end = rtp_receiver_choose(&client->receiver, sdp, detail, sizeof(detail));
 	/* tracks are relative to the base, PLAY names the session's own control */
 	if (end == SOURCE_STOPPED &&
 		uri_join_control(&aggregate, &client->uri, client->session_base, sdp->control) < 0)
@@ -367,6 +366,7 @@ static void on_setup(
 	struct rtsp_client *client, const struct message *answer, struct message_text body)
 {
 	struct rtsp_track *track = &client->tracks[client->next_setup];
+	struct rtp_reorder **reorder = &client->receiver.tracks[client->next_setup].reorder;
 	struct message_text field = message_find(answer, "Transport");
 	struct rtsp_transport_answer transport;
 
@@ -380,22 +380,24 @@ static void on_setup(
 			track, transport.server_ports[0], transport.server_ports[1]);
 	else
 		rtsp_track_set_channels(track, &transport);
-	if (transport.has_ssrc && track->reorder)
-		rtp_reorder_prefer(track->reorder, transport.ssrc);
-	rtsp_client_enter(client, ++client->next_setup < client->n_tracks ? RTSP_SETUP : RTSP_PLAY);
+	if (transport.has_ssrc && *reorder)
+		rtp_reorder_prefer(*reorder, transport.ssrc);
+	rtsp_client_enter(
+		client, ++client->next_setup < client->receiver.n_tracks ? RTSP_SETUP : RTSP_PLAY);
 }
 
 static void on_play(
 	struct rtsp_client *client, const struct message *answer, struct message_text body)
 {
 	struct message_text field = message_find(answer, "RTP-Info");
-	struct rtsp_rtp_info infos[RTSP_TRACKS];
-	size_t n = rtsp_parse_rtp_info(infos, RTSP_TRACKS, field.p, field.n);
+	struct rtsp_rtp_info infos[RTP_RECEIVER_TRACKS];
+	size_t n = rtsp_parse_rtp_info(infos, RTP_RECEIVER_TRACKS, field.p, field.n);
+	bool udp = client->transport == TRANSPORT_UDP;
 
 	(void)body;
 	client_set_session(client, answer);
-	for (unsigned i = 0; i < client->n_tracks; i++) {
-		struct rtsp_track *track = &client->tracks[i];
+	for (unsigned i = 0; i < client->receiver.n_tracks; i++) {
+		struct rtp_receiver_track *track = &client->receiver.tracks[i];
 		const struct rtsp_rtp_info *info =
 			rtsp_find_rtp_info(infos, n, track->media.control, i);
 
@@ -404,13 +406,12 @@ static void on_play(
 		if (info && info->has_sequence && track->reorder)
 			rtp_reorder_expect(track->reorder, info->sequence);
 	}
-	client->playing_us = reactor_monotonic_us();
 	connection_set_paced(client->connection);
 	rtsp_client_enter(client, RTSP_PLAYING);
 	reactor_timer_start(
 		client->keepalive_timer, (int64_t)client->session_timeout_s * 1000000 / 2);
-	reactor_timer_start(client->tick_timer, TICK_US);
-	reactor_timer_start(client->reorder_timer, EXPIRE_US);
+	rtp_receiver_start(&client->receiver, udp ? RTSP_FIRST_UDP_US : RTSP_SILENCE_TCP_US,
+		udp ? RTSP_SILENCE_UDP_US : RTSP_SILENCE_TCP_US);
 }
 
 static void on_keepalive(
@@ -430,7 +431,8 @@ static void on_announce(struct rtsp_client *client, struct message_text body)
 {
 	struct sdp *sdp = xmalloc(sizeof(*sdp));
 	const char *why;
-	bool same = sdp_parse(sdp, body.p, body.n, &why) < 0 || rtsp_media_same(client, sdp);
+	bool same = sdp_parse(sdp, body.p, body.n, &why) < 0 ||
+		    rtp_receiver_is_of(&client->receiver, sdp);
 
 	free(sdp);
 	if (!same)

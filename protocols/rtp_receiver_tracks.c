@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "protocols/rtsp_client_private.h"
+#include "protocols/rtp_receiver_private.h"
 #include "server/base/log.h"
 #include "server/base/metrics.h"
 #include "server/media/codec.h"
@@ -69,7 +69,7 @@ static AVCodecParameters *parameters_of_opus(const struct rtp_depacketiser *d, c
 	return parameters_of_sound(d, AV_CODEC_ID_OPUS, why);
 }
 
-static const struct rtsp_encoding {
+static const struct rtp_encoding {
 	const char *name;
 	enum sdp_kind kind;
 	AVCodecParameters *(*parameters)(const struct rtp_depacketiser *d, const char **why);
@@ -95,7 +95,7 @@ static const struct rtsp_encoding {
 	{ "VND.ONVIF.METADATA", SDP_APPLICATION, NULL              },
 };
 
-static const struct rtsp_encoding *encoding_find(const struct sdp_media *media)
+static const struct rtp_encoding *encoding_find(const struct sdp_media *media)
 {
 	for (size_t i = 0; i < ARRAY_LENGTH(encodings); i++) {
 		if (encodings[i].kind == media->kind && !strcmp(encodings[i].name, media->encoding))
@@ -104,14 +104,14 @@ static const struct rtsp_encoding *encoding_find(const struct sdp_media *media)
 	return NULL;
 }
 
-bool rtsp_track_make_parameters(struct rtsp_track *track)
+bool rtp_receiver_make_parameters(struct rtp_receiver_track *track)
 {
 	const struct rtp_sound *sound = rtp_depacketiser_sound(track->depacketiser);
 	const char *why = "unknown";
 	AVCodecParameters *made = track->encoding->parameters(track->depacketiser, &why);
 
 	if (!made) {
-		log_warn(&track->client->log, "%s: %s", track->media.encoding, why);
+		log_warn(track->receiver->log, "%s: %s", track->media.encoding, why);
 		return false;
 	}
 	avcodec_parameters_free(&track->parameters);
@@ -123,7 +123,7 @@ bool rtsp_track_make_parameters(struct rtsp_track *track)
 	return true;
 }
 
-bool rtsp_track_changed(const struct rtsp_track *track)
+bool rtp_receiver_has_changed(const struct rtp_receiver_track *track)
 {
 	const struct rtp_sound *sound = rtp_depacketiser_sound(track->depacketiser);
 	const AVCodecParameters *now = track->parameters;
@@ -144,33 +144,35 @@ static const char *track_kind_label(enum sdp_kind kind)
 }
 
 /* Returns false with *why when the track cannot be taken. */
-static bool track_init(struct rtsp_client *client, const struct rtsp_encoding *encoding,
-	const struct sdp_media *media, const char **why)
+static bool track_init(struct rtp_receiver *receiver, const struct rtp_encoding *encoding,
+	const struct sdp *sdp, size_t line, const char **why)
 {
-	struct rtsp_track *track = &client->tracks[client->n_tracks];
+	const struct sdp_media *media = &sdp->media[line];
+	struct rtp_receiver_track *track = &receiver->tracks[receiver->n_tracks];
 	struct rtp_format format = { media->encoding, media->fmtp, media->clock_hz, media->channels,
 		media->width, media->height };
 
-	*track = (struct rtsp_track){
-		.client = client,
+	*track = (struct rtp_receiver_track){
+		.receiver = receiver,
 		.encoding = encoding,
 		.kind = media->kind,
 		.media = *media,
+		.line = line,
 		.last_dts = AV_NOPTS_VALUE,
 		.time_base = {1, 90000},
 	};
-	track->depacketiser = rtp_depacketiser_new(&format, &rtsp_unit_events, track, why);
+	track->depacketiser = rtp_depacketiser_new(&format, &rtp_receiver_unit_events, track, why);
 	if (!track->depacketiser)
 		return false;
 	track->frames = metric_get(
-		METRIC_CAMERA_FRAMES, client->order.camera, track_kind_label(media->kind));
-	if (media->kind == SDP_AUDIO && !rtsp_track_make_parameters(track)) {
+		METRIC_CAMERA_FRAMES, receiver->order->camera, track_kind_label(media->kind));
+	if (media->kind == SDP_AUDIO && !rtp_receiver_make_parameters(track)) {
 		rtp_depacketiser_free(track->depacketiser);
 		*why = "its configuration makes no sense";
 		return false;
 	}
 	clock_init(&track->clock, (uint32_t)track->time_base.den);
-	client->n_tracks++;
+	receiver->n_tracks++;
 	return true;
 }
 
@@ -178,20 +180,20 @@ static bool track_init(struct rtsp_client *client, const struct rtsp_encoding *e
  * Takes the first track of that kind that can be recorded. Returns whether there was any of the kind
  * at all; why the last one was not taken is in `detail`.
  */
-static bool media_choose_kind(struct rtsp_client *client, const struct sdp *sdp, enum sdp_kind kind,
-	char *detail, size_t size)
+static bool media_choose_kind(struct rtp_receiver *receiver, const struct sdp *sdp,
+	enum sdp_kind kind, char *detail, size_t size)
 {
 	bool found = false;
 
 	for (size_t i = 0; i < sdp->n_media; i++) {
 		const struct sdp_media *media = &sdp->media[i];
-		const struct rtsp_encoding *encoding = encoding_find(media);
+		const struct rtp_encoding *encoding = encoding_find(media);
 		const char *why = "not supported";
 
 		if (media->kind != kind || sdp_is_backchannel(sdp, i))
 			continue;
 		found = true;
-		if (encoding && track_init(client, encoding, media, &why))
+		if (encoding && track_init(receiver, encoding, sdp, i, &why))
 			return true;
 		snprintf(detail, size, "%s: %s",
 			media->encoding[0] ? media->encoding : "unknown encoding", why);
@@ -199,26 +201,26 @@ static bool media_choose_kind(struct rtsp_client *client, const struct sdp *sdp,
 	return found;
 }
 
-enum source_end rtsp_media_choose(
-	struct rtsp_client *client, const struct sdp *sdp, char *detail, size_t size)
+enum source_end rtp_receiver_choose(
+	struct rtp_receiver *receiver, const struct sdp *sdp, char *detail, size_t size)
 {
-	bool any = media_choose_kind(client, sdp, SDP_VIDEO, detail, size); /* it is track 0 */
+	bool any = media_choose_kind(receiver, sdp, SDP_VIDEO, detail, size); /* it is track 0 */
 	char unused[64];
 
-	if (client->n_tracks == 0)
+	if (receiver->n_tracks == 0)
 		return any ? SOURCE_UNSUPPORTED : SOURCE_NO_VIDEO;
-	any = client->order.config->audio != AUDIO_OFF &&
-	      media_choose_kind(client, sdp, SDP_AUDIO, detail, size);
-	if (any && client->n_tracks == 1)
-		log_warn(&client->log, "without sound: %s", detail);
-	(void)media_choose_kind(client, sdp, SDP_APPLICATION, unused, sizeof(unused));
+	any = receiver->order->config->audio != AUDIO_OFF &&
+	      media_choose_kind(receiver, sdp, SDP_AUDIO, detail, size);
+	if (any && receiver->n_tracks == 1)
+		log_warn(receiver->log, "without sound: %s", detail);
+	(void)media_choose_kind(receiver, sdp, SDP_APPLICATION, unused, sizeof(unused));
 	return SOURCE_STOPPED;
 }
 
-bool rtsp_media_same(const struct rtsp_client *client, const struct sdp *sdp)
+bool rtp_receiver_is_of(const struct rtp_receiver *receiver, const struct sdp *sdp)
 {
-	for (unsigned i = 0; i < client->n_tracks; i++) {
-		const struct sdp_media *media = &client->tracks[i].media;
+	for (unsigned i = 0; i < receiver->n_tracks; i++) {
+		const struct sdp_media *media = &receiver->tracks[i].media;
 		bool found = false;
 
 		for (size_t k = 0; k < sdp->n_media; k++)
