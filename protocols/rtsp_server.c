@@ -11,6 +11,7 @@
 
 enum {
 	REQUESTS_PER_WAKE_UP = 16,
+	PACKETS_PER_WAKE_UP = 512,
 	IDLE_US = RTSP_TIMEOUT_S * 1000000,
 	REQUEST_US = RTSP_REQUEST_S * 1000000,
 	INTERLEAVED_BYTES = 4
@@ -98,18 +99,35 @@ void rtsp_connection_finish(struct rtsp_connection *c)
 	connection_finish(c->connection);
 }
 
-/* Media of the client: receiver reports, which say that it lives. */
-static void rtsp_take_interleaved(struct rtsp_connection *c, unsigned channel)
+/* The session whose channel it is, and its track. */
+static struct rtsp_session *rtsp_find_channel(
+	const struct rtsp_connection *c, unsigned channel, unsigned *track)
 {
 	struct rtsp_session *session;
 
 	LIST_FOREACH (session, &c->sessions, connection_entry) {
 		if (session->over != RTSP_OVER_TCP)
 			continue;
-		for (size_t i = 0; i < STREAM_TRACKS; i++)
-			if (session->tracks[i].set_up && session->tracks[i].channels[1] == channel)
-				rtsp_session_touch(session);
+		for (unsigned i = 0; i < STREAM_TRACKS; i++) {
+			const struct rtsp_track *t = &session->tracks[i];
+			if (!t->set_up || (t->channels[0] != channel && t->channels[1] != channel))
+				continue;
+			*track = i;
+			return session;
+		}
 	}
+	return NULL;
+}
+
+/* Media of who publishes; of others receiver reports, which say that they live. */
+static void rtsp_take_interleaved(
+	struct rtsp_connection *c, unsigned channel, const uint8_t *p, size_t n)
+{
+	unsigned track;
+	struct rtsp_session *session = rtsp_find_channel(c, channel, &track);
+
+	if (session)
+		rtsp_session_on_packet(session, track, p, n);
 }
 
 /* Takes one interleaved packet from the input. Returns false when more bytes are needed. */
@@ -122,9 +140,11 @@ static bool rtsp_read_interleaved(struct rtsp_connection *c, struct evbuffer *in
 	size_t n = sizeof(head) + ((size_t)head[2] << 8 | head[3]);
 	if (evbuffer_get_length(input) < n)
 		return false;
-	evbuffer_drain(input, n);
-	rtsp_take_interleaved(c, head[1]);
-	return true;
+	const uint8_t *p = evbuffer_pullup(input, (ssize_t)n);
+	rtsp_take_interleaved(c, head[1], p + sizeof(head), n - sizeof(head));
+	if (c->connection)
+		evbuffer_drain(input, n);
+	return c->connection != NULL;
 }
 
 void rtsp_connection_refuse(struct rtsp_connection *c, int status, const char *why)
@@ -192,7 +212,7 @@ void rtsp_connection_read(struct rtsp_connection *c)
 			c->seen = 0;
 			continue;
 		}
-		if (i >= REQUESTS_PER_WAKE_UP)
+		if (i >= (first == '$' ? PACKETS_PER_WAKE_UP : REQUESTS_PER_WAKE_UP))
 			break;
 		bool again = first == '$' ? rtsp_read_interleaved(c, input)
 					  : rtsp_read_request(c, input);

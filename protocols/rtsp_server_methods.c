@@ -21,6 +21,10 @@ enum {
 	NEEDS_USER = 1 << 0,    /* credentials, when users are configured */
 	NEEDS_SOURCE = 1 << 1,  /* something that can be played now and that the user may see */
 	NEEDS_SESSION = 1 << 2, /* a session, else 454 */
+	/* Whom it is for, else 455; each of them has a permission of its own. */
+	FOR_PLAYERS = 1 << 3,
+	FOR_PUBLISHERS = 1 << 4,
+	FOR_ALL = FOR_PLAYERS | FOR_PUBLISHERS,
 };
 
 struct rtsp_request {
@@ -47,7 +51,9 @@ struct rtsp_method {
 	void (*run)(struct rtsp_request *r);
 };
 
-#define RTSP_PUBLIC "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
+#define RTSP_PUBLIC                                                                               \
+	"OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, RECORD, PAUSE, GET_PARAMETER, SET_PARAMETER, " \
+	"TEARDOWN"
 
 /* --- answers --- */
 
@@ -62,6 +68,7 @@ static const struct {
 	{ 404, "Not Found"                       },
 	{ 405, "Method Not Allowed"              },
 	{ 406, "Not Acceptable"                  },
+	{ 415, "Unsupported Media Type"          },
 	{ 429, "Too Many Requests"               }, /* HTTP's (RFC 6585); RTSP has no other word for it */
 	{ 451, "Parameter Not Understood"        },
 	{ 453, "Not Enough Bandwidth"            },
@@ -221,6 +228,96 @@ static void run_describe(struct rtsp_request *r)
 	evbuffer_free(body);
 }
 
+/* --- ANNOUNCE, RECORD --- */
+
+static const char *over_words(enum rtsp_over over)
+{
+	switch (over) {
+	case RTSP_OVER_TCP:
+		return "TCP";
+	case RTSP_OVER_UDP:
+		return "UDP";
+	case RTSP_OVER_MULTICAST:
+		return "multicast";
+	}
+	return "";
+}
+
+#define RTSP_ALLOW "Allow: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN"
+
+static void answer_no_place(struct rtsp_request *r)
+{
+	if (!stream_find(r->name)) {
+		answer(r, 404);
+		return;
+	}
+	add_field(r, RTSP_ALLOW);
+	answer_with(r, 405, "This camera is not one to publish to", NULL);
+}
+
+static void answer_busy(struct rtsp_request *r)
+{
+	add_field(r, RTSP_ALLOW);
+	answer_with(r, 455, "Somebody else publishes to this camera", NULL);
+}
+
+static bool check_announce(struct rtsp_request *r)
+{
+	struct message_text type = message_find(r->message, "Content-Type");
+
+	if (r->session)
+		answer_session(r, 455);
+	else if (r->body.n == 0 || !message_text_starts(type, "application/sdp"))
+		answer(r, 415);
+	return !r->answered;
+}
+
+static void run_announce(struct rtsp_request *r)
+{
+	struct rtsp_connection *c = r->c;
+	const char *why = "";
+
+	rtsp_source_free(c->source);
+	c->source = NULL;
+	switch (rtsp_publisher_new(
+		&c->source, c, r->name, r->user ? r->user->name : NULL, r->body, &why)) {
+	case 0:
+		answer(r, 200);
+		break;
+	case -ENOENT:
+		answer_no_place(r);
+		break;
+	case -EBUSY:
+		answer_busy(r);
+		break;
+	case -ENOTSUP:
+		answer(r, 415);
+		break;
+	default:
+		answer_with(r, 400, why, NULL);
+		break;
+	}
+}
+
+static void run_record(struct rtsp_request *r)
+{
+	struct rtsp_session *s = r->session;
+	int result = rtsp_session_start(s, r->message, r->fields);
+
+	if (result == -EBUSY) {
+		answer_busy(r);
+		return;
+	}
+	if (result < 0) {
+		answer_session(r, 455); /* without its picture */
+		return;
+	}
+	log_info(&s->log, "%s publishes over %s%s", r->c->peer, over_words(s->over),
+		r->c->tunnel ? " through HTTP" : "");
+	answer_session(r, 200);
+	rtsp_session_flush(s);
+}
+
 /* --- SETUP --- */
 
 /* The only track that is sent, or TRACK_NONE. */
@@ -242,9 +339,11 @@ static bool check_setup(struct rtsp_request *r)
 {
 	struct rtsp_session *s = r->session;
 
-	if (r->track == TRACK_NONE)
+	if (r->source->kind->find_track)
+		r->track = r->source->kind->find_track(r->source, r->message->target);
+	else if (r->track == TRACK_NONE)
 		r->track = only_track(r->source);
-	if (r->track == TRACK_NONE || (s && s->source != r->source))
+	if (r->track < 0 || (s && s->source != r->source))
 		answer(r, 459);
 	else if (!r->source->kind->takes_track(r->source, (unsigned)r->track))
 		answer(r, 404);
@@ -304,17 +403,18 @@ static bool open_session(struct rtsp_request *r, enum rtsp_over over)
 static void add_transport(struct rtsp_request *r, const struct rtsp_transport *transport)
 {
 	const struct rtsp_track *track = &r->session->tracks[r->track];
+	const char *mode = transport->record ? ";mode=record" : "";
 	unsigned port;
 
 	switch (transport->over) {
 	case RTSP_OVER_TCP:
-		add_field(r, "Transport: RTP/AVP/TCP;unicast;interleaved=%u-%u", track->channels[0],
-			track->channels[1]);
+		add_field(r, "Transport: RTP/AVP/TCP;unicast;interleaved=%u-%u%s",
+			track->channels[0], track->channels[1], mode);
 		break;
 	case RTSP_OVER_UDP:
 		port = datagram_pair_port(track->pair);
-		add_field(r, "Transport: RTP/AVP;unicast;client_port=%u-%u;server_port=%u-%u",
-			transport->ports[0], transport->ports[1], port, port + 1);
+		add_field(r, "Transport: RTP/AVP;unicast;client_port=%u-%u;server_port=%u-%u%s",
+			transport->ports[0], transport->ports[1], port, port + 1, mode);
 		break;
 	case RTSP_OVER_MULTICAST:
 		evbuffer_add_printf(r->fields, "Transport: RTP/AVP;multicast;");
@@ -331,7 +431,8 @@ static unsigned transports_allowed(const struct rtsp_request *r)
 
 	if (connection_is_tls(r->c->connection) || r->c->tunnel)
 		return RTSP_OVER_TCP;
-	if (!rtsp_multicast_find(r->c->server, r->name, &group))
+	if (rtsp_source_is_published(r->source) ||
+		!rtsp_multicast_find(r->c->server, r->name, &group))
 		return RTSP_OVER_TCP | RTSP_OVER_UDP;
 	return RTSP_OVER_TCP | RTSP_OVER_UDP | RTSP_OVER_MULTICAST;
 }
@@ -345,6 +446,10 @@ static void run_setup(struct rtsp_request *r)
 	if (rtsp_transport_parse(&transport, field.p, field.n, transports_allowed(r)) < 0 ||
 		(r->session && r->session->over != transport.over)) {
 		answer(r, 461);
+		return;
+	}
+	if (transport.record && !rtsp_source_is_published(r->source)) {
+		answer(r, 455); /* ANNOUNCE comes first */
 		return;
 	}
 	if (is_new && !open_session(r, transport.over))
@@ -364,12 +469,22 @@ static void run_setup(struct rtsp_request *r)
 
 /* --- PLAY, PAUSE, TEARDOWN, parameters --- */
 
+/* Whether the URL is the source's; what is published has track URLs of its own. */
+static bool names_source(const struct rtsp_request *r, const struct rtsp_source *source)
+{
+	size_t n = strlen(source->name);
+
+	if (strncmp(r->name, source->name, n) != 0)
+		return false;
+	return r->name[n] == '\0' || (r->name[n] == '/' && rtsp_source_is_published(source));
+}
+
 /* A track's URL will do where it is all that the session has. */
 static bool check_aggregate(struct rtsp_request *r)
 {
 	const struct rtsp_session *s = r->session;
 
-	if (strcmp(s->source->name, r->name) != 0) {
+	if (!names_source(r, s->source)) {
 		answer_session(r, 455);
 		return false;
 	}
@@ -398,19 +513,6 @@ static void add_rtp_info(struct rtsp_request *r)
 		evbuffer_add(r->fields, "\r\n", 2);
 }
 
-static const char *over_words(enum rtsp_over over)
-{
-	switch (over) {
-	case RTSP_OVER_TCP:
-		return "TCP";
-	case RTSP_OVER_UDP:
-		return "UDP";
-	case RTSP_OVER_MULTICAST:
-		return "multicast";
-	}
-	return "";
-}
-
 static void run_play(struct rtsp_request *r)
 {
 	struct rtsp_session *s = r->session;
@@ -436,9 +538,11 @@ static void run_play(struct rtsp_request *r)
 	rtsp_session_flush(s);
 }
 
+/* Who publishes keeps his place while he pauses, for as long as media may be missing. */
 static void run_pause(struct rtsp_request *r)
 {
-	rtsp_session_pause(r->session);
+	if (!rtsp_source_is_published(r->session->source))
+		rtsp_session_pause(r->session);
 	answer_session(r, 200);
 }
 
@@ -460,17 +564,19 @@ static void run_parameter(struct rtsp_request *r)
 }
 
 static const struct rtsp_method methods[] = {
-	{"OPTIONS",        NEEDS_NOTHING,              NULL,            run_options  },
-	{ "DESCRIBE",      NEEDS_USER | NEEDS_SOURCE,  check_describe,  run_describe },
-	{ "SETUP",         NEEDS_USER | NEEDS_SOURCE,  check_setup,     run_setup    },
-	{ "PLAY",          NEEDS_USER | NEEDS_SESSION, check_aggregate, run_play     },
-	{ "PAUSE",         NEEDS_USER | NEEDS_SESSION, check_aggregate, run_pause    },
-	{ "GET_PARAMETER", NEEDS_USER,                 NULL,            run_parameter},
-	{ "SET_PARAMETER", NEEDS_USER,                 NULL,            run_parameter},
-	{ "TEARDOWN",      NEEDS_USER | NEEDS_SESSION, check_aggregate, run_teardown },
+	{"OPTIONS",        NEEDS_NOTHING,                               NULL,            run_options  },
+	{ "DESCRIBE",      NEEDS_USER | NEEDS_SOURCE | FOR_PLAYERS,     check_describe,  run_describe },
+	{ "ANNOUNCE",      NEEDS_USER | FOR_PUBLISHERS,                 check_announce,  run_announce },
+	{ "SETUP",         NEEDS_USER | NEEDS_SOURCE | FOR_ALL,         check_setup,     run_setup    },
+	{ "PLAY",          NEEDS_USER | NEEDS_SESSION | FOR_PLAYERS,    check_aggregate, run_play     },
+	{ "RECORD",        NEEDS_USER | NEEDS_SESSION | FOR_PUBLISHERS, check_aggregate, run_record   },
+	{ "PAUSE",         NEEDS_USER | NEEDS_SESSION | FOR_ALL,        check_aggregate, run_pause    },
+	{ "GET_PARAMETER", NEEDS_USER | FOR_ALL,                        NULL,            run_parameter},
+	{ "SET_PARAMETER", NEEDS_USER | FOR_ALL,                        NULL,            run_parameter},
+	{ "TEARDOWN",      NEEDS_USER | NEEDS_SESSION | FOR_ALL,        check_aggregate, run_teardown },
 };
-/* Of RFC 2326, but not for a stream that is only read. */
-static const char *const methods_not_allowed[] = { "ANNOUNCE", "RECORD", "REDIRECT" };
+/* Of RFC 2326, but not for a server to be asked. */
+static const char *const methods_not_allowed[] = { "REDIRECT" };
 
 /* --- what every request goes through; each step answers and returns false, or returns true --- */
 
@@ -599,6 +705,15 @@ static bool parse_target(struct rtsp_request *r)
 	return true;
 }
 
+/* Whether the user may do what is for one of these, by the scope of his password and his role. */
+static bool may(const struct rtsp_request *r, unsigned whom)
+{
+	unsigned scopes = r->c->asker.scopes;
+
+	return (whom & FOR_PLAYERS && scopes & SCOPE_RTSP) ||
+	       (whom & FOR_PUBLISHERS && scopes & SCOPE_RTSP_PUBLISH && auth_may_publish(r->user));
+}
+
 static bool check_user(struct rtsp_request *r)
 {
 	const struct message *m = r->message;
@@ -608,7 +723,7 @@ static bool check_user(struct rtsp_request *r)
 
 	switch (result) {
 	case AUTHENTICATED:
-		if (asker->scopes & SCOPE_RTSP)
+		if (may(r, r->method->needs))
 			return true;
 		answer(r, 403);
 		break;
@@ -652,9 +767,9 @@ static struct rtsp_source *find_source(struct rtsp_request *r)
 {
 	struct rtsp_connection *c = r->c;
 
-	if (r->session && !strcmp(r->session->source->name, r->name))
+	if (r->session && names_source(r, r->session->source))
 		return r->session->source;
-	if (c->source && strcmp(c->source->name, r->name) != 0) {
+	if (c->source && !names_source(r, c->source)) {
 		rtsp_source_free(c->source);
 		c->source = NULL;
 	}
@@ -712,6 +827,23 @@ static bool check_session(struct rtsp_request *r)
 	return true;
 }
 
+/* Players do not record, and publishers do not play. */
+static bool check_purpose(struct rtsp_request *r)
+{
+	const struct rtsp_source *source = r->source    ? r->source
+					   : r->session ? r->session->source
+							: NULL;
+	unsigned whom = source && rtsp_source_is_published(source) ? FOR_PUBLISHERS : FOR_PLAYERS;
+
+	if (!source || !(r->method->needs & NEEDS_USER))
+		return true;
+	if (!(r->method->needs & whom))
+		answer(r, 455);
+	else if (!may(r, whom))
+		answer(r, 403);
+	return !r->answered;
+}
+
 static bool proceed(struct rtsp_request *r)
 {
 	if (!check_head(r) || !find_method(r) || !parse_target(r) || !check_require(r))
@@ -719,6 +851,8 @@ static bool proceed(struct rtsp_request *r)
 	if (r->method->needs & NEEDS_USER && (!check_user(r) || !check_visible(r)))
 		return false;
 	if (!check_session(r) || (r->method->needs & NEEDS_SOURCE && !check_source(r)))
+		return false;
+	if (!check_purpose(r))
 		return false;
 	return !r->method->check || r->method->check(r);
 }

@@ -85,7 +85,7 @@ struct rtsp_connection {
 	struct reactor_dead dead;
 };
 
-/* --- what a session plays: rtsp_live.c, rtsp_replay.c --- */
+/* --- what a session plays: rtsp_live.c, rtsp_replay.c; or is sent: rtsp_publish.c --- */
 
 /*
  * What a URL names. A connection has it while it is described; from SETUP on the session, which it sends its units to by
@@ -115,6 +115,8 @@ struct rtsp_source_kind {
 	void (*write_sdp)(struct rtsp_source *source, const struct message *message,
 		const char *host, struct evbuffer *out);
 	bool (*takes_track)(struct rtsp_source *source, unsigned track);
+	/* The track that a URL of SETUP names, or -ENOENT; NULL: by its number, as write_sdp said. */
+	int (*find_track)(struct rtsp_source *source, struct message_text target);
 	/*
 	 * Starts, or goes elsewhere: units come, which wait until the session has answered. Adds to the answer's fields. 0; -EINPROGRESS:
 	 * rtsp_source_ready() comes, and nothing was added; -ENOTCONN; or a status to answer with, and nothing has changed.
@@ -132,12 +134,23 @@ struct rtsp_source_kind {
 	bool (*get_start)(struct rtsp_source *source, unsigned track, struct rtsp_start *ret);
 	bool (*get_report)(struct rtsp_source *source, unsigned track, int64_t utc_us,
 		struct rtcp_sender_report *ret);
+	/* RTP or RTCP of the client's; NULL: it is of no interest. */
+	void (*on_packet)(struct rtsp_source *source, unsigned track, const uint8_t *p, size_t n);
 	/* Stops and frees it. */
 	void (*free)(struct rtsp_source *source);
 };
 
 struct rtsp_source *rtsp_live_new(const char *name);
 void rtsp_source_free(struct rtsp_source *source); /* NULL is fine */
+/*
+ * What an ANNOUNCE of a connection describes, to be pushed into the camera of that name; user may be NULL.
+ * Its kind has neither description nor reports, and play() means to record. Returns 0; -ENOENT: nobody can publish under that
+ * name; -EBUSY: somebody else does; -EBADMSG and *why; -ENOTSUP: nothing of it can be recorded (logged).
+ */
+int rtsp_publisher_new(struct rtsp_source **ret, const struct rtsp_connection *connection,
+	const char *name, const char *user, struct message_text description,
+	const char **why) MUST_CHECK;
+bool rtsp_source_is_published(const struct rtsp_source *source);
 /* What check() or play() said to wait for has happened: the request is read again. */
 void rtsp_source_ready(struct rtsp_source *source);
 
@@ -240,6 +253,11 @@ void rtsp_session_source_ended(struct rtsp_session *session);
 void rtsp_session_end(struct rtsp_session *session);
 /* The connection is gone or is about to go. */
 void rtsp_session_connection_ended(struct rtsp_session *session);
+/* RTP or RTCP of the client's, of one of its tracks. */
+void rtsp_session_on_packet(
+	struct rtsp_session *session, unsigned track, const uint8_t *p, size_t n);
+void rtsp_session_send_rtcp(
+	struct rtsp_session *session, unsigned track, const uint8_t *p, size_t n);
 /* The client was heard of. */
 void rtsp_session_touch(struct rtsp_session *session);
 size_t rtsp_sessions_of_host(const struct rtsp_server *server, const struct sockaddr *peer);

@@ -208,13 +208,20 @@ void rtsp_session_end(struct rtsp_session *s)
 void rtsp_session_connection_ended(struct rtsp_session *s)
 {
 	session_leave_connection(s);
-	if (s->over == RTSP_OVER_TCP)
+	if (s->over == RTSP_OVER_TCP || rtsp_source_is_published(s->source))
 		rtsp_session_end(s);
 }
 
 void rtsp_session_touch(struct rtsp_session *s)
 {
 	s->seen_us = reactor_monotonic_us();
+}
+
+void rtsp_session_on_packet(struct rtsp_session *s, unsigned track, const uint8_t *p, size_t n)
+{
+	rtsp_session_touch(s);
+	if (s->source->kind->on_packet)
+		s->source->kind->on_packet(s->source, track, p, n);
 }
 
 /* --- transports --- */
@@ -225,11 +232,10 @@ static void track_on_datagram(void *arg, enum datagram_kind kind, const uint8_t 
 {
 	struct rtsp_track *track = arg;
 
-	(void)p, (void)n;
 	if (!address_is_same_host(from, (struct sockaddr *)&track->session->peer))
 		return;
-	rtsp_session_touch(track->session);
 	datagram_pair_set_peer(track->pair, kind, from, from_bytes);
+	rtsp_session_on_packet(track->session, (unsigned)(track - track->session->tracks), p, n);
 }
 
 static const struct datagram_events track_datagram_events = { .on_datagram = track_on_datagram };
@@ -325,10 +331,10 @@ static void session_write_unit(struct rtsp_session *s, struct rtp_unit_packets *
 	}
 }
 
-static void session_send_rtcp(struct rtsp_session *s, unsigned number, uint8_t *p, size_t n)
+void rtsp_session_send_rtcp(struct rtsp_session *s, unsigned number, const uint8_t *p, size_t n)
 {
 	struct rtsp_track *track = &s->tracks[number];
-	struct iovec whole = { .iov_base = p, .iov_len = n };
+	struct iovec whole = { .iov_base = (void *)(uintptr_t)p, .iov_len = n };
 	const uint8_t head[] = { '$', track->channels[1], (uint8_t)(n >> 8), (uint8_t)n };
 
 	if (track->pair) {
@@ -346,13 +352,13 @@ static void session_send_reports(struct rtsp_session *s, int64_t utc_us)
 
 	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
 		struct rtcp_sender_report report;
-		if (!s->tracks[i].set_up ||
+		if (!s->tracks[i].set_up || !s->source->kind->get_report ||
 			!s->source->kind->get_report(s->source, i, utc_us, &report))
 			continue;
 		s->tracks[i].ssrc = report.ssrc;
 		size_t n = rtcp_write_sender_report(bytes, sizeof(bytes), &report, RTSP_CNAME);
 		if (n > 0)
-			session_send_rtcp(s, i, bytes, n);
+			rtsp_session_send_rtcp(s, i, bytes, n);
 	}
 }
 
@@ -595,10 +601,10 @@ static void session_send_byes(struct rtsp_session *s)
 {
 	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
 		uint8_t bye[REPORT_BYTES];
-		if (!s->tracks[i].set_up)
+		if (!s->tracks[i].set_up || rtsp_source_is_published(s->source))
 			continue;
 		size_t n = rtcp_write_bye(bye, sizeof(bye), s->tracks[i].ssrc, RTSP_CNAME);
-		session_send_rtcp(s, i, bye, n);
+		rtsp_session_send_rtcp(s, i, bye, n);
 	}
 }
 

@@ -99,7 +99,8 @@ static bool take_parameter(struct rtsp_transport *t, struct text parameter)
 	}
 	if (text_is(name, "mode")) {
 		value = trimmed(value.p, value.n);
-		return text_is(value, "play") || text_is(value, "\"play\"");
+		t->record = text_is(value, "record") || text_is(value, "\"record\"");
+		return t->record || text_is(value, "play") || text_is(value, "\"play\"");
 	}
 	return true;
 }

@@ -16,6 +16,7 @@ enum rtsp_over {
 
 struct rtsp_transport {
 	enum rtsp_over over;
+	bool record;       /* the client is to send */
 	bool has_channels; /* TCP: the client chose them */
 	uint8_t channels[2];
 	uint16_t ports[2]; /* UDP: the client's, RTP and RTCP */

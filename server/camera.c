@@ -55,7 +55,9 @@ static void camera_update_sub(struct camera *camera)
 	reactor_timer_stop(camera->linger_timer);
 	if (!camera->config->enabled)
 		pull_stop(camera->sub.pull);
-	else if (camera->config->substream_always || stream_is_wanted(camera->sub.stream))
+	else if (camera->config->substream_always || stream_is_wanted(camera->sub.stream) ||
+		 !strcmp(camera->config->substream,
+			 CONFIG_SOURCE_PUBLISH)) /* nobody can be asked */
 		pull_start(camera->sub.pull);
 	else
 		reactor_timer_start(camera->linger_timer, LINGER_US);

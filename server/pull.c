@@ -7,6 +7,7 @@
 #include "protocols/av_source.h"
 #include "protocols/http_camera.h"
 #include "protocols/rtsp_client.h"
+#include "protocols/rtsp_publish.h"
 #include "server/base/auth.h"
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
@@ -28,6 +29,7 @@
 #define PULL_STATES(X)                   \
 	X(PULL_OFF, "off")               \
 	X(PULL_CONNECTING, "connecting") \
+	X(PULL_WAITING, "waiting")       \
 	X(PULL_PLAYING, "playing")       \
 	X(PULL_DEGRADED, "degraded")     \
 	X(PULL_DOWN, "down")
@@ -107,19 +109,32 @@ static void stop_test(void *running)
 	test_source_free(running);
 }
 
+static void *start_publish(struct pull *pull, const struct source_order *order, const char **why)
+{
+	(void)pull, (void)why;
+	return rtsp_publish_new(order);
+}
+
+static void stop_publish(void *running)
+{
+	rtsp_publish_free(running);
+}
+
 static const struct pull_source {
 	const char *prefix; /* of the URL */
 	void *(*start)(struct pull *pull, const struct source_order *order, const char **why);
 	void (*stop)(void *running);
+	bool waits; /* until somebody pushes */
 } pull_sources[] = {
-	{"rtsp://",        start_rtsp, stop_rtsp},
-	{ "rtsps://",      start_rtsp, stop_rtsp},
-	{ "rtsp+http://",  start_rtsp, stop_rtsp},
-	{ "rtsp+https://", start_rtsp, stop_rtsp},
-	{ "http://",       start_http, stop_http},
-	{ "https://",      start_http, stop_http},
-	{ "av:",           start_av,   stop_av  },
-	{ "test:",         start_test, stop_test},
+	{"rtsp://",              start_rtsp,    stop_rtsp,    false},
+	{ "rtsps://",            start_rtsp,    stop_rtsp,    false},
+	{ "rtsp+http://",        start_rtsp,    stop_rtsp,    false},
+	{ "rtsp+https://",       start_rtsp,    stop_rtsp,    false},
+	{ "http://",             start_http,    stop_http,    false},
+	{ "https://",            start_http,    stop_http,    false},
+	{ "av:",		 start_av,      stop_av,      false},
+	{ "test:",               start_test,    stop_test,    false},
+	{ CONFIG_SOURCE_PUBLISH, start_publish, stop_publish, true },
 };
 
 static const struct pull_source *pull_find_source(const char *url)
@@ -225,6 +240,8 @@ static void pull_on_up(void *arg)
 {
 	struct pull *pull = arg;
 
+	if (pull->kind->waits)
+		metric_add(pull->connects, 1);
 	pull_enter(pull, PULL_PLAYING);
 	pull->again = (struct log_repeated){ 0 };
 	log_info(pull->log, "media arrives");
@@ -271,9 +288,21 @@ static void pull_on_end(void *arg, enum source_end end, const char *detail)
 	reactor_timer_start(pull->start_timer, wait_us);
 }
 
+static void pull_on_left(void *arg, enum source_end end, const char *detail)
+{
+	struct pull *pull = arg;
+
+	stream_end(pull->stream);
+	log_info(pull->log, "%s%s%s; waiting for the next one", source_end_words(end),
+		detail ? ": " : "", detail ? detail : "");
+	metric_add(metric_get(METRIC_CAMERA_FAILURES, pull->name, source_end_metric(end)), 1);
+	pull_enter(pull, PULL_WAITING);
+}
+
 static const struct source_events pull_source_events = {
 	.on_up = pull_on_up,
 	.on_degraded = pull_on_degraded,
+	.on_left = pull_on_left,
 	.on_end = pull_on_end,
 };
 
@@ -291,12 +320,15 @@ static void pull_connect(struct pull *pull)
 		.retry_after_us = &pull->retry_after_us,
 	};
 
-	metric_add(pull->connects, 1);
 	pull->retry_after_us = 0;
 	pull->kind = pull_find_source(pull->url);
+	if (!pull->kind || !pull->kind->waits)
+		metric_add(pull->connects, 1);
 	pull->running = pull->kind ? pull->kind->start(pull, &order, &why) : NULL;
 	if (!pull->running)
 		pull_on_end(pull, SOURCE_FAILED, why);
+	else if (pull->kind->waits)
+		pull_enter(pull, PULL_WAITING);
 }
 
 /* Queues for its turn. */

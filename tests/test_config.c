@@ -296,7 +296,7 @@ static void users_have_application_passwords(void **state)
 		      "      - {name: b, password: c, scope: [dav:write, live]}\n"
 		      "      - {name: b, password: d, scope: []}\n",
 		"nvrd.yaml:5: users.a.app_passwords: there is no scope \"dav:write\": dav, dav:read, "
-		"ftp, ftp:read, live, rtsp, metrics\n"
+		"ftp, ftp:read, live, rtsp, rtsp:publish, metrics\n"
 		"nvrd.yaml:6: users.a.app_passwords: the scope is empty\n"
 		"nvrd.yaml:6: users.a.app_passwords: a name is given twice, first in line 5\n");
 	expect_errors(
@@ -502,9 +502,9 @@ static const struct {
 	{ "users: {a: {password: $nvrd$1$00}}\n",
 		"nvrd.yaml:1: users.a.password: is not a whole hash as nvrd --hash-password prints it\n" },
 	{ "cameras: {a: {source: \"test:\", substream: \"upload:\"}}\n",
-		"nvrd.yaml:1: cameras.a.substream: must begin with rtsp://, rtsps://, rtsp+http://, rtsp+https://, http://, https:// or av:, or be test:\n" },
+		"nvrd.yaml:1: cameras.a.substream: must begin with rtsp://, rtsps://, rtsp+http://, rtsp+https://, http://, https:// or av:, or be test: or publish:\n" },
 	{ "cameras: {a: {source: 'ftp://u:hunter2@h/'}}\n",
-		"nvrd.yaml:1: cameras.a.source: must begin with rtsp://, rtsps://, rtsp+http://, rtsp+https://, http://, https:// or av:, or be test:\n" },
+		"nvrd.yaml:1: cameras.a.source: must begin with rtsp://, rtsps://, rtsp+http://, rtsp+https://, http://, https:// or av:, or be test: or publish:\n" },
 	{ "cameras: {a: {source: 'rtsp:///hunter2'}}\n",
 		"nvrd.yaml:1: cameras.a.source: names no host after ://\n" },
 	{ "cameras: {a: {source: 'rtsp://h/hunter 2'}}\n",

@@ -26,6 +26,7 @@
 #include "protocols/http_server.h"
 #include "protocols/rtcp.h"
 #include "protocols/rtp.h"
+#include "protocols/rtsp_publish.h"
 #include "protocols/rtsp_server.h"
 #include "server/base/config.h"
 #include "server/base/log.h"
@@ -48,6 +49,7 @@ static struct rtsp_server *server;
 static const char *server_address;
 static struct stream *porch, *yard; /* porch has video and audio; yard has video only */
 static unsigned next_picture;       /* of the porch */
+static struct rtsp_publish *gate;   /* others publish to it */
 
 /* --- media --- */
 
@@ -79,6 +81,33 @@ static void publish_sound(unsigned i)
 	av_packet_free(&packet);
 }
 
+static void gate_on_up(void *arg)
+{
+	(void)arg;
+}
+
+static void gate_on_left(void *arg, enum source_end end, const char *detail)
+{
+	(void)arg, (void)detail;
+	assert_int_equal(end, SOURCE_CLOSED);
+}
+
+static struct rtsp_publish *gate_new(void)
+{
+	static const struct source_events events = { .on_up = gate_on_up, .on_left = gate_on_left };
+	static const struct config_camera options = { 0 };
+	static const struct log_name log = { .kind = "camera", .name = "gate" };
+	const struct source_order order = {
+		.config = &options,
+		.stream = stream_new("gate"),
+		.camera = "gate",
+		.log = &log,
+		.events = &events,
+	};
+
+	return rtsp_publish_new(&order);
+}
+
 /* porch: a keyframe, a sound, a picture; yard: a keyframe; garden: off. */
 static int set_up(void **state)
 {
@@ -88,6 +117,7 @@ static int set_up(void **state)
 	porch = stream_new("porch");
 	yard = stream_new("yard/sub");
 	(void)stream_new("garden");
+	gate = gate_new();
 	begin(porch, 2);
 	begin(yard, 1);
 	publish_picture(yard, true, PICTURE_BYTES);
@@ -114,6 +144,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	rtsp_server_free(server);
+	rtsp_publish_free(gate);
 	config_free(config);
 	while (stream_next(NULL))
 		stream_free(stream_next(NULL));
@@ -337,7 +368,9 @@ static char *hear(struct client *c)
 
 /* --- conversations --- */
 
-#define PUBLIC "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
+#define PUBLIC                                                                                    \
+	"OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, RECORD, PAUSE, GET_PARAMETER, SET_PARAMETER, " \
+	"TEARDOWN"
 #define TCP01 "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
 #define TCP23 "Transport: RTP/AVP/TCP;unicast;interleaved=2-3"
 #define SESSION "Session: @ID"
@@ -349,6 +382,16 @@ static char *hear(struct client *c)
 	"PLAY porch/|" SESSION "\n"                                                          \
 	"200 OK|Range: npt=now-|RTP-Info: url=rtsp://@HOST/porch/trackID=0;seq=#;rtptime=#," \
 	"url=rtsp://@HOST/porch/trackID=1;seq=#;rtptime=#|" SESSION "\n"
+#define SDP(n) "Content-Type: application/sdp|Content-Length: " n "||"
+#define ANNOUNCES                                                                        \
+	"ANNOUNCE gate|" SDP("111") "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n" \
+				    "a=control:streamid=0\r\nm=audio 0 RTP/AVP 0\r\n"    \
+				    "a=control:streamid=1\r\n\n200 OK\n"
+#define RECORDS                                                                                  \
+	ANNOUNCES "SETUP gate/streamid=0|" TCP01 ";mode=record\n200 OK|" TCP01                   \
+		  ";mode=record|" NEW_SESSION "\nSETUP gate/streamid=1|" TCP23 "|" SESSION       \
+		  "\n200 OK|" TCP23 "|" NEW_SESSION "\nRECORD gate|" SESSION "\n200 OK|" SESSION \
+		  "\n"
 
 // clang-format off
 static const struct {
@@ -359,7 +402,7 @@ static const struct {
 	{ "OPTIONS of a stream", "OPTIONS porch\n200 OK|Public: " PUBLIC "\n" },
 	{ "OPTIONS of what is not there tells nothing", "OPTIONS nowhere\n200 OK|Public: " PUBLIC "\n" },
 	{ "an unknown method", "FETCH porch\n501 Not Implemented|Public: " PUBLIC "\n" },
-	{ "a method that is not for readers", "RECORD porch\n405 Method Not Allowed|Allow: " PUBLIC "\n" },
+	{ "a method that is not for a server", "REDIRECT porch\n405 Method Not Allowed|Allow: " PUBLIC "\n" },
 	{ "an option that is required", "OPTIONS -|Require: implicit-play\n551 Option not supported|Unsupported: implicit-play\n" },
 	{ "DESCRIBE of what is not there", "DESCRIBE nowhere\n404 Not Found\nDESCRIBE yard\n404 Not Found\n" },
 	{ "DESCRIBE of a camera that is off", "DESCRIBE garden\n503 Service Unavailable|Retry-After: 5\n" },
@@ -408,6 +451,23 @@ static const struct {
 	{ "the session's field with its timeout", SET_UP_BOTH "PLAY porch/|Session: @ID ; timeout=60\n"
 		"200 OK|Range: npt=now-|RTP-Info: url=rtsp://@HOST/porch/trackID=0;seq=#;rtptime=#,"
 		"url=rtsp://@HOST/porch/trackID=1;seq=#;rtptime=#|" SESSION "\n" },
+	{ "ANNOUNCE, SETUP, RECORD", RECORDS "GET_PARAMETER gate|" SESSION "\n200 OK|" SESSION "\nPAUSE gate|" SESSION "\n200 OK|" SESSION "\n"
+		"RECORD gate|" SESSION "\n200 OK|" SESSION "\nTEARDOWN gate|" SESSION "\n200 OK\nRECORD gate|" SESSION "\n454 Session Not Found\n" },
+	{ "ANNOUNCE of what cannot be published", "ANNOUNCE nowhere|" SDP("111") "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:streamid=0\r\nm=audio 0 RTP/AVP 0\r\na=control:streamid=1\r\n\n404 Not Found\n"
+		"ANNOUNCE porch|" SDP("111") "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:streamid=0\r\nm=audio 0 RTP/AVP 0\r\na=control:streamid=1\r\n\n405 This camera is not one to publish to|Allow: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\n" },
+	{ "ANNOUNCE of something else", "ANNOUNCE gate|Content-Type: text/plain|Content-Length: 5||v=0\r\n\n415 Unsupported Media Type\n"
+		"ANNOUNCE gate|Content-Type: application/sdp\n415 Unsupported Media Type\n"
+		"ANNOUNCE gate|" SDP("5") "v=0\r\n\n400 *\nANNOUNCE gate|" SDP("22") "m=video 0 RTP/AVP 31\r\n\n415 Unsupported Media Type\n" },
+	{ "the only track, and no other one, by the URL that was announced", "ANNOUNCE gate|" SDP("22") "m=video 0 RTP/AVP 26\r\n\n200 OK\n"
+		"SETUP gate|" TCP01 ";mode=record\n200 OK|" TCP01 ";mode=record|" NEW_SESSION "\n" },
+	{ "a track that was not announced", ANNOUNCES "SETUP gate/streamid=2|" TCP01 ";mode=record\n459 Aggregate Operation Not Allowed\n"
+		"SETUP gate/xstreamid=1|" TCP01 ";mode=record\n459 Aggregate Operation Not Allowed\n" },
+	{ "to record without ANNOUNCE", "SETUP porch/trackID=0|" TCP01 ";mode=record\n455 Method Not Valid in This State\n"
+		SET_UP_BOTH "RECORD porch|" SESSION "\n455 Method Not Valid in This State\n" },
+	{ "to record without the picture", ANNOUNCES "SETUP gate/streamid=1|" TCP23 "\n200 OK|" TCP23 "|" NEW_SESSION "\n"
+		"RECORD gate|" SESSION "\n455 Method Not Valid in This State|" SESSION "\n" },
+	{ "to play what one publishes", RECORDS "PLAY gate|" SESSION "\n455 Method Not Valid in This State\n" },
+	{ "ANNOUNCE while recording", RECORDS "ANNOUNCE gate|" SESSION "|" SDP("111") "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:streamid=0\r\nm=audio 0 RTP/AVP 0\r\na=control:streamid=1\r\n\n455 Method Not Valid in This State|" SESSION "\n" },
 	{ "a body that is too long", "SET_PARAMETER porch|Content-Length: 20000||\n413 *\n" },
 	{ "a length that is none", "SET_PARAMETER porch|Content-Length: -1||\n400 *\n" },
 };

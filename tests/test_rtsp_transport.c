@@ -38,7 +38,9 @@ static const struct {
 	{ "RTP/AVP/TCP;interleaved=256-257, RTP/AVP/TCP;interleaved=0-1", "tcp 0-1" },
 	{ "RTP/SAVP;unicast;client_port=4588-4589", NULL },
 	{ "RAW/RAW/UDP;unicast;client_port=4588-4589,RTP/AVP;unicast;client_port=1-2", "udp 1-2" },
-	{ "RTP/AVP/TCP;unicast;mode=record", NULL },
+	{ "RTP/AVP/TCP;unicast;mode=record", "record" },
+	{ "RTP/AVP;client_port=4588-4589;mode=\"RECORD\"", "record" },
+	{ "RTP/AVP/TCP;unicast;mode=listen", NULL },
 	{ "RTP/AVP/TCP;interleaved=", NULL },
 	{ "RTP/AVP/TCP;interleaved=1-", NULL },
 	{ "RTP/AVP/TCP;interleaved=-1", NULL },
@@ -71,6 +73,8 @@ static void describe(char *ret, size_t size, const char *p, size_t n, unsigned a
 
 	if (rtsp_transport_parse(&t, p, n, allowed) < 0)
 		snprintf(ret, size, "none");
+	else if (t.record)
+		snprintf(ret, size, "record");
 	else if (t.over == RTSP_OVER_MULTICAST)
 		snprintf(ret, size, "multicast");
 	else if (t.over == RTSP_OVER_UDP)

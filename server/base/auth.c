@@ -146,13 +146,14 @@ unsigned auth_scope_find(const char *word)
 		const char *word;
 		unsigned scopes;
 	} rows[] = {
-		{"dav",       SCOPE_DAV | SCOPE_DAV_READ},
-		{ "dav:read", SCOPE_DAV_READ            },
-		{ "ftp",      SCOPE_FTP | SCOPE_FTP_READ},
-		{ "ftp:read", SCOPE_FTP_READ            },
-		{ "live",     SCOPE_LIVE                },
-		{ "rtsp",     SCOPE_RTSP                },
-		{ "metrics",  SCOPE_METRICS             },
+		{"dav",           SCOPE_DAV | SCOPE_DAV_READ},
+		{ "dav:read",     SCOPE_DAV_READ            },
+		{ "ftp",          SCOPE_FTP | SCOPE_FTP_READ},
+		{ "ftp:read",     SCOPE_FTP_READ            },
+		{ "live",         SCOPE_LIVE                },
+		{ "rtsp",         SCOPE_RTSP                },
+		{ "rtsp:publish", SCOPE_RTSP_PUBLISH        },
+		{ "metrics",      SCOPE_METRICS             },
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
@@ -294,6 +295,11 @@ bool auth_may_see(const struct auth_user *user, const char *camera)
 bool auth_may_configure(const struct auth_user *user)
 {
 	return !user || (user->role == ROLE_ADMIN && !user->cameras);
+}
+
+bool auth_may_publish(const struct auth_user *user)
+{
+	return !user || user->role >= ROLE_OPERATOR;
 }
 
 void auth_random_hex(char *ret, size_t n)

@@ -35,9 +35,10 @@ enum auth_scope {
 	SCOPE_FTP_READ = 1 << 2,
 	SCOPE_FTP = 1 << 3,
 	SCOPE_LIVE = 1 << 4, /* live pictures over HTTP */
-	SCOPE_RTSP = 1 << 5,
+	SCOPE_RTSP = 1 << 5, /* to play */
 	SCOPE_METRICS = 1 << 6,
-	SCOPE_ALL = (1 << 7) - 1,
+	SCOPE_RTSP_PUBLISH = 1 << 7,
+	SCOPE_ALL = (1 << 8) - 1,
 };
 
 /*
@@ -125,6 +126,9 @@ bool auth_may_see(const struct auth_user *user, const char *camera);
 
 /* Whether the user may see and change the configuration: an admin who may see all cameras; also NULL. */
 bool auth_may_configure(const struct auth_user *user);
+
+/* Whether the user may push pictures into the cameras that he may see: an operator; also NULL. */
+bool auth_may_publish(const struct auth_user *user);
 
 /* n random bytes as 2n hex digits and NUL. */
 void auth_random_hex(char *ret, size_t n);

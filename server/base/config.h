@@ -165,6 +165,8 @@ struct config *config_demo(const char *store);
 
 /* A source that nobody pulls: the camera has only what is uploaded. */
 #define CONFIG_SOURCE_UPLOAD "upload:"
+/* Others push into the camera: protocols/rtsp_publish. */
+#define CONFIG_SOURCE_PUBLISH "publish:"
 /* Whether the camera is enabled and has something to pull. */
 bool config_camera_is_pulled(const struct config_camera *camera);
 /* So much of a volume of this size. */

@@ -165,7 +165,7 @@ static const struct {
 
 static const char *check_pulled(const char *text)
 {
-	if (strcmp(text, "test:") == 0)
+	if (strcmp(text, "test:") == 0 || strcmp(text, CONFIG_SOURCE_PUBLISH) == 0)
 		return NULL;
 	if (strlen(text) > SOURCE_BYTES)
 		return "is longer than 2048 bytes";
@@ -184,7 +184,7 @@ static const char *check_pulled(const char *text)
 		return NULL;
 	}
 	return "must begin with rtsp://, rtsps://, rtsp+http://, rtsp+https://, http://, https:// "
-	       "or av:, or be test:";
+	       "or av:, or be test: or publish:";
 }
 
 static const char *check_source(const char *text)
@@ -551,7 +551,7 @@ const struct config_option config_options[] = {
 		.example = "[live, rtsp]",
 		.applies = APPLIES_NOTHING,
 		.help = "What it is for, a list of: dav (recordings and uploads over HTTP and WebDAV), dav:read, ftp, "
-			"ftp:read, live (live pictures over HTTP), rtsp, metrics. With :read nothing can be changed. "
+			"ftp:read, live (live pictures over HTTP), rtsp (to play), rtsp:publish, metrics. With :read nothing can be changed. "
 			"It never gives more than the user may do.",
 	},
 	{
@@ -574,7 +574,8 @@ const struct config_option config_options[] = {
 			"TLS, rtsp+http:// or rtsp+https:// through an HTTP tunnel; http:// or https:// for "
 			"a camera that gives JPEG pictures or an MJPEG stream; av: and anything that "
 			"libavformat opens (rtmp://, srt://, udp://, a file, a webcam as /dev/video0); "
-			"test: for a built-in moving picture; upload: for a camera that nobody pulls, of "
+			"test: for a built-in moving picture; publish: for what others push here by RTSP (ANNOUNCE, "
+			"RECORD), who need the role operator; upload: for a camera that nobody pulls, of "
 			"which there are only the recordings that become of files in its folder uploads.",
 	},
 	{

@@ -288,7 +288,7 @@ bool config_is_secret(const struct config_option *option, const char *text)
 			return strpbrk(text, "@=") != NULL;
 	}
 	return strncasecmp(text, "av:/", strlen("av:/")) != 0 && strcmp(text, "test:") != 0 &&
-	       strcmp(text, CONFIG_SOURCE_UPLOAD) != 0;
+	       strcmp(text, CONFIG_SOURCE_UPLOAD) != 0 && strcmp(text, CONFIG_SOURCE_PUBLISH) != 0;
 }
 
 static void read_option(struct config_loading *l, const struct config_option *option, void *object,
@@ -601,7 +601,7 @@ static void check_app_passwords(struct config_loading *l, const struct auth_user
 			if (!scopes)
 				config_fail(l->errors, app->line, path,
 					"there is no scope \"%s\": dav, dav:read, ftp, ftp:read, live, "
-					"rtsp, metrics",
+					"rtsp, rtsp:publish, metrics",
 					config_show(shown, *word));
 			app->scopes |= scopes;
 		}

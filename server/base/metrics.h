@@ -41,7 +41,8 @@ struct evbuffer;
 	X(METRIC_CAMERA_FRAMES, COUNTER, "nvrd_camera_frames_total", "camera,kind",                  \
 		"Access units received, by kind (video, audio).")                                    \
 	X(METRIC_CAMERA_STATE, GAUGE, "nvrd_camera_state", "camera,state",                           \
-		"1 for the state that the camera is in: off, connecting, playing, degraded, down.")  \
+		"1 for the state that the camera is in: off, connecting, waiting (for who "          \
+		"publishes), playing, degraded, down.")                                              \
 	X(METRIC_CAMERA_LOST_PACKETS, COUNTER, "nvrd_rtp_packets_lost_total", "camera",              \
 		"RTP packets that never arrived.")                                                   \
 	X(METRIC_CAMERA_DROPPED_FRAMES, COUNTER, "nvrd_camera_dropped_frames_total", "camera",       \

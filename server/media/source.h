@@ -6,7 +6,7 @@
 #include "server/media/stream.h"
 
 /*
- * What every source (RTSP client, HTTP camera, libavformat, test picture) has in common: it
+ * What every source (RTSP client, HTTP camera, libavformat, who publishes, test picture) has in common: it
  * publishes into a stream, tells once that media flows, and ends once with a reason. Whoever
  * supervises it (server/camera) decides when to try again.
  */
@@ -41,6 +41,11 @@ struct source_events {
 	void (*on_up)(void *arg); /* the first complete access unit was published */
 	/* Media arrives, but something is wrong with it: static words, or NULL when all is well again. */
 	void (*on_degraded)(void *arg, const char *why);
+	/*
+	 * Of a source that others push into: whoever did so is gone, for that reason, and it waits for the
+	 * next one.
+	 */
+	void (*on_left)(void *arg, enum source_end end, const char *detail);
 	/* It is over; called once, never from inside source_new/start. `detail` may be NULL. */
 	void (*on_end)(void *arg, enum source_end end, const char *detail);
 };
