@@ -320,7 +320,8 @@ const char *connection_peer(const struct connection *c)
 	return "192.0.2.1:554";
 }
 
-static const struct sockaddr_in fake_address = { .sin_family = AF_INET };
+static const struct sockaddr_in fake_address = { .sin_family = AF_INET,
+	.sin_addr = { UINT32_MAX } }; /* any but 0.0.0.0, which is nobody's */
 
 const struct sockaddr *connection_peer_address(const struct connection *c)
 {

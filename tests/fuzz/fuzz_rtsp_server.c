@@ -1,6 +1,6 @@
 /*
  * Connections of the RTSP server: what clients send, byte for byte, without a socket; requests and interleaved packets,
- * while a camera sends pictures. The input is a run of steps: a byte that says what happens, then its argument. What is
+ * while a camera sends pictures and another one waits for somebody to publish. The input is a run of steps: a byte that says what happens, then its argument. What is
  * answered must be whole answers and whole packets.
  */
 #include <errno.h>
@@ -12,8 +12,10 @@
 #include <event2/event.h>
 
 #include "protocols/http_server.h"
+#include "protocols/rtsp_publish.h"
 #include "protocols/rtsp_server.h"
 #include "server/base/config.h"
+#include "server/base/connection.h"
 #include "server/base/datagram.h"
 #include "server/base/listener.h"
 #include "server/base/log.h"
@@ -31,6 +33,8 @@ enum step {
 	STEP_WAIT, /* a byte: tenths of a second */
 	STEP_CLOSE,
 	STEP_END, /* the camera goes, and comes again */
+	STEP_DATAGRAM, /* to the newest UDP ports: a byte that is odd for RTCP, two of length, the bytes */
+	STEP_PLACE, /* the camera that waits goes, and comes again */
 	STEPS
 };
 enum {
@@ -39,7 +43,8 @@ enum {
 	PICTURE_BYTES = 3000
 };
 
-static struct stream *porch;
+static struct stream *porch, *gate;
+static struct rtsp_publish *place; /* of the gate */
 static char id[ID_BYTES + 1];
 static int64_t pictures;
 
@@ -73,13 +78,19 @@ const char *listener_address(const struct listener *l)
 
 struct datagram_pair {
 	size_t sent;
+	const struct datagram_events *events;
+	void *arg;
 };
+static struct datagram_pair *newest;
 
 struct datagram_pair *datagram_pair_new(
 	const struct sockaddr *local, const struct datagram_events *events, void *arg)
 {
-	(void)local, (void)events, (void)arg;
-	return xcalloc(1, sizeof(struct datagram_pair));
+	(void)local;
+	newest = xcalloc(1, sizeof(struct datagram_pair));
+	newest->events = events;
+	newest->arg = arg;
+	return newest;
 }
 
 struct datagram_pair *datagram_group_new(const struct sockaddr_in *local,
@@ -92,6 +103,8 @@ struct datagram_pair *datagram_group_new(const struct sockaddr_in *local,
 
 void datagram_pair_free(struct datagram_pair *pair)
 {
+	if (pair == newest)
+		newest = NULL;
 	free(pair);
 }
 
@@ -200,6 +213,48 @@ static void camera_send(void)
 	av_packet_free(&packet);
 }
 
+/* --- the camera that waits --- */
+
+static bool published; /* and it was told so once */
+
+static void gate_on_up(void *arg)
+{
+	(void)arg;
+	if (published)
+		abort();
+	published = true;
+}
+
+static void gate_on_degraded(void *arg, const char *why)
+{
+	(void)arg, (void)why;
+}
+
+static void gate_on_left(void *arg, enum source_end end, const char *detail)
+{
+	(void)arg, (void)end, (void)detail;
+	published = false;
+	stream_end(gate);
+}
+
+static void gate_begin(void)
+{
+	static const struct source_events events = { gate_on_up, gate_on_degraded, gate_on_left,
+		NULL };
+	static const struct config_camera options = { .audio = AUDIO_COPY };
+	static const struct log_name log = { .kind = "camera", .name = "gate" };
+	const struct source_order order = {
+		.config = &options,
+		.stream = gate,
+		.camera = "gate",
+		.log = &log,
+		.events = &events,
+	};
+
+	published = false;
+	place = rtsp_publish_new(&order);
+}
+
 /* --- clients --- */
 
 /* Takes whole answers and packets off what was written; there may be nothing else. */
@@ -258,6 +313,18 @@ static void connect_client(void)
 	listener.on_accept(listener.arg, -1, (const struct sockaddr *)&peer, sizeof(peer));
 }
 
+static void send_datagram(enum datagram_kind kind, const uint8_t *p, size_t n)
+{
+	const struct sockaddr *peer = connection_peer_address(NULL); /* all have the same */
+	uint8_t *copy = xmalloc(n + 1);
+
+	memcpy(copy + 1, p, n); /* so that it ends where the block does */
+	if (newest)
+		newest->events->on_datagram(
+			newest->arg, kind, copy + 1, n, peer, sizeof(struct sockaddr_in));
+	free(copy);
+}
+
 /* One step. Returns the bytes that it used. */
 static size_t run_step(const uint8_t *p, size_t n)
 {
@@ -292,6 +359,19 @@ static size_t run_step(const uint8_t *p, size_t n)
 		camera_begin();
 		camera_send();
 		return 1;
+	case STEP_DATAGRAM:
+		if (n < 4)
+			return n;
+		bytes = (size_t)p[2] << 8 | p[3];
+		bytes = bytes < n - 4 ? bytes : n - 4;
+		send_datagram(p[1] & 1 ? DATAGRAM_RTCP : DATAGRAM_RTP, p + 4, bytes);
+		return 4 + bytes;
+	case STEP_PLACE:
+		rtsp_publish_free(place);
+		stream_end(gate);
+		gate_begin();
+		check_output();
+		return 1;
 	case STEPS:
 		break;
 	}
@@ -319,6 +399,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	pictures = 0;
 	camera_begin();
 	camera_send();
+	gate = stream_new("gate");
+	gate_begin();
 	connect_client();
 	while (n > 0) {
 		size_t used = run_step(p, n);
@@ -328,7 +410,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	}
 	wait_a_little(1000000);
 	rtsp_server_free(server);
+	rtsp_publish_free(place);
 	stream_free(porch);
+	stream_free(gate);
 	config_free(config);
 	wait_a_little(1000);
 	return 0;
