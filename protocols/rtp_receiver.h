@@ -68,7 +68,7 @@ struct rtp_receiver_track {
 
 struct rtp_receiver_events {
 	/* A receiver report of a track (RFC 3550 section 6.4.2), to be sent to the source. */
-	void (*on_report)(void *arg, unsigned track, const uint8_t *p, size_t n);
+	void (*on_report)(void *arg, unsigned track, uint8_t *p, size_t n);
 	/* Nothing more is to be hoped for; the owner ends. `detail` may be NULL. */
 	void (*on_end)(void *arg, enum source_end end, const char *detail);
 };

@@ -149,12 +149,12 @@ void rtsp_track_set_server_ports(struct rtsp_track *track, uint16_t rtp_port, ui
 
 /* --- reports --- */
 
-void rtsp_client_on_report(void *arg, unsigned number, const uint8_t *p, size_t n)
+void rtsp_client_on_report(void *arg, unsigned number, uint8_t *p, size_t n)
 {
 	struct rtsp_client *client = arg;
 	const struct rtsp_track *track = &client->tracks[number];
 	const uint8_t head[] = { '$', track->rtcp_channel, (uint8_t)(n >> 8), (uint8_t)n };
-	struct iovec part = { .iov_base = (void *)(uintptr_t)p, .iov_len = n };
+	struct iovec part = { .iov_base = p, .iov_len = n };
 	struct evbuffer *out;
 
 	if (track->udp) {

@@ -157,7 +157,7 @@ bool rtsp_client_on_interleaved(
 	struct rtsp_client *client, uint8_t channel, const uint8_t *p, size_t n);
 bool rtsp_client_has_channel(const struct rtsp_client *client, uint8_t channel);
 /* Sends a receiver report. */
-void rtsp_client_on_report(void *arg, unsigned track, const uint8_t *p, size_t n);
+void rtsp_client_on_report(void *arg, unsigned number, uint8_t *p, size_t n);
 
 /* The camera did not set the track up: nothing will come of it. */
 void rtsp_track_refused(struct rtsp_track *track);

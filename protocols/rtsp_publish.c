@@ -72,7 +72,7 @@ static bool place_is_free(const struct rtsp_publish *place, const char *user, co
 
 /* --- its media --- */
 
-static void publisher_on_report(void *arg, unsigned track, const uint8_t *p, size_t n)
+static void publisher_on_report(void *arg, unsigned track, uint8_t *p, size_t n)
 {
 	struct rtsp_publisher *publisher = arg;
 
@@ -170,8 +170,11 @@ static int publisher_play(
 		if (!track->refused)
 			rtp_receiver_set_up(track, s->over == RTSP_OVER_UDP);
 	}
+	/*
+	 * Not paced like what is pulled: GStreamer's sink waits for the answers to PAUSE and TEARDOWN for a
+	 * few milliseconds only, and reports an error where they come in the middle of its leaving.
+	 */
 	place->current = publisher;
-	connection_set_paced(s->connection->connection);
 	rtp_receiver_start(&publisher->receiver, SILENCE_US, SILENCE_US);
 	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "protocols/rtsp_replay.h"
 #include "protocols/rtsp_server_private.h"
+#include "server/base/audit.h"
 
 enum {
 	URL_BYTES = URI_HOST_BYTES + URI_PATH_BYTES + 64,
@@ -228,20 +229,7 @@ static void run_describe(struct rtsp_request *r)
 	evbuffer_free(body);
 }
 
-/* --- ANNOUNCE, RECORD --- */
-
-static const char *over_words(enum rtsp_over over)
-{
-	switch (over) {
-	case RTSP_OVER_TCP:
-		return "TCP";
-	case RTSP_OVER_UDP:
-		return "UDP";
-	case RTSP_OVER_MULTICAST:
-		return "multicast";
-	}
-	return "";
-}
+/* --- ANNOUNCE --- */
 
 #define RTSP_ALLOW "Allow: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN"
 
@@ -267,6 +255,8 @@ static bool check_announce(struct rtsp_request *r)
 
 	if (r->session)
 		answer_session(r, 455);
+	else if (!LIST_EMPTY(&r->c->sessions))
+		answer(r, 455);
 	else if (r->body.n == 0 || !message_text_starts(type, "application/sdp"))
 		answer(r, 415);
 	return !r->answered;
@@ -297,25 +287,6 @@ static void run_announce(struct rtsp_request *r)
 		answer_with(r, 400, why, NULL);
 		break;
 	}
-}
-
-static void run_record(struct rtsp_request *r)
-{
-	struct rtsp_session *s = r->session;
-	int result = rtsp_session_start(s, r->message, r->fields);
-
-	if (result == -EBUSY) {
-		answer_busy(r);
-		return;
-	}
-	if (result < 0) {
-		answer_session(r, 455); /* without its picture */
-		return;
-	}
-	log_info(&s->log, "%s publishes over %s%s", r->c->peer, over_words(s->over),
-		r->c->tunnel ? " through HTTP" : "");
-	answer_session(r, 200);
-	rtsp_session_flush(s);
 }
 
 /* --- SETUP --- */
@@ -467,7 +438,7 @@ static void run_setup(struct rtsp_request *r)
 	answer(r, 200);
 }
 
-/* --- PLAY, PAUSE, TEARDOWN, parameters --- */
+/* --- PLAY, RECORD, PAUSE, TEARDOWN, parameters --- */
 
 /* Whether the URL is the source's; what is published has track URLs of its own. */
 static bool names_source(const struct rtsp_request *r, const struct rtsp_source *source)
@@ -513,6 +484,19 @@ static void add_rtp_info(struct rtsp_request *r)
 		evbuffer_add(r->fields, "\r\n", 2);
 }
 
+static const char *over_words(enum rtsp_over over)
+{
+	switch (over) {
+	case RTSP_OVER_TCP:
+		return "TCP";
+	case RTSP_OVER_UDP:
+		return "UDP";
+	case RTSP_OVER_MULTICAST:
+		return "multicast";
+	}
+	return "";
+}
+
 static void run_play(struct rtsp_request *r)
 {
 	struct rtsp_session *s = r->session;
@@ -534,6 +518,28 @@ static void run_play(struct rtsp_request *r)
 	log_info(&s->log, "%s plays over %s%s", r->c->peer, over_words(s->over),
 		r->c->tunnel ? " through HTTP" : "");
 	add_rtp_info(r);
+	answer_session(r, 200);
+	rtsp_session_flush(s);
+}
+
+static void run_record(struct rtsp_request *r)
+{
+	const struct audit_actor actor = { r->user ? r->user->name : NULL,
+		connection_peer_address(r->c->connection), "rtsp" };
+	struct rtsp_session *s = r->session;
+	int result = rtsp_session_start(s, r->message, r->fields);
+
+	if (result == -EBUSY) {
+		answer_busy(r);
+		return;
+	}
+	if (result < 0) {
+		answer_session(r, 455); /* without its picture */
+		return;
+	}
+	audit(&actor, "publish", "%s", s->source->name);
+	log_info(&s->log, "%s publishes over %s%s", r->c->peer, over_words(s->over),
+		r->c->tunnel ? " through HTTP" : "");
 	answer_session(r, 200);
 	rtsp_session_flush(s);
 }
@@ -802,6 +808,17 @@ static bool check_source(struct rtsp_request *r)
 	return false;
 }
 
+/* Interleaved media and what is published belong to their connection, any session to its user. */
+static bool is_its_own(const struct rtsp_request *r)
+{
+	const struct rtsp_session *s = r->session;
+
+	if (s->connection != r->c &&
+		(s->over == RTSP_OVER_TCP || rtsp_source_is_published(s->source)))
+		return false;
+	return !r->user || (s->user && strcmp(s->user, r->user->name) == 0);
+}
+
 static bool check_session(struct rtsp_request *r)
 {
 	struct message_text id = message_find(r->message, "Session");
@@ -813,10 +830,7 @@ static bool check_session(struct rtsp_request *r)
 			id.n--;
 		r->session = rtsp_session_find(r->c->server, id);
 	}
-	/* Interleaved media belongs to its connection, any to its user. */
-	if (r->session && ((r->session->over == RTSP_OVER_TCP && r->session->connection != r->c) ||
-				  (r->user && (!r->session->user || strcmp(r->session->user,
-									    r->user->name) != 0))))
+	if (r->session && !is_its_own(r))
 		r->session = NULL;
 	if (!r->session && (id.p || r->method->needs & NEEDS_SESSION)) {
 		answer(r, 454);

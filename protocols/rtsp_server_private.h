@@ -256,8 +256,7 @@ void rtsp_session_connection_ended(struct rtsp_session *session);
 /* RTP or RTCP of the client's, of one of its tracks. */
 void rtsp_session_on_packet(
 	struct rtsp_session *session, unsigned track, const uint8_t *p, size_t n);
-void rtsp_session_send_rtcp(
-	struct rtsp_session *session, unsigned track, const uint8_t *p, size_t n);
+void rtsp_session_send_rtcp(struct rtsp_session *session, unsigned number, uint8_t *p, size_t n);
 /* The client was heard of. */
 void rtsp_session_touch(struct rtsp_session *session);
 size_t rtsp_sessions_of_host(const struct rtsp_server *server, const struct sockaddr *peer);

@@ -331,10 +331,10 @@ static void session_write_unit(struct rtsp_session *s, struct rtp_unit_packets *
 	}
 }
 
-void rtsp_session_send_rtcp(struct rtsp_session *s, unsigned number, const uint8_t *p, size_t n)
+void rtsp_session_send_rtcp(struct rtsp_session *s, unsigned number, uint8_t *p, size_t n)
 {
 	struct rtsp_track *track = &s->tracks[number];
-	struct iovec whole = { .iov_base = (void *)(uintptr_t)p, .iov_len = n };
+	struct iovec whole = { .iov_base = p, .iov_len = n };
 	const uint8_t head[] = { '$', track->channels[1], (uint8_t)(n >> 8), (uint8_t)n };
 
 	if (track->pair) {

@@ -468,6 +468,7 @@ static const struct {
 		"RECORD gate|" SESSION "\n455 Method Not Valid in This State|" SESSION "\n" },
 	{ "to play what one publishes", RECORDS "PLAY gate|" SESSION "\n455 Method Not Valid in This State\n" },
 	{ "ANNOUNCE while recording", RECORDS "ANNOUNCE gate|" SESSION "|" SDP("111") "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:streamid=0\r\nm=audio 0 RTP/AVP 0\r\na=control:streamid=1\r\n\n455 Method Not Valid in This State|" SESSION "\n" },
+	{ "and as if it were another session", RECORDS "ANNOUNCE gate|" SDP("111") "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:streamid=0\r\nm=audio 0 RTP/AVP 0\r\na=control:streamid=1\r\n\n455 Method Not Valid in This State\n" },
 	{ "a body that is too long", "SET_PARAMETER porch|Content-Length: 20000||\n413 *\n" },
 	{ "a length that is none", "SET_PARAMETER porch|Content-Length: -1||\n400 *\n" },
 };

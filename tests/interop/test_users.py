@@ -12,7 +12,7 @@ import subprocess
 from daemon import NVRD, Nvrd, finish, report, wait_for
 
 APP = {  # name of the application password, which is "pw-" and that: its scopes
-    "app-dav": "dav", "app-dav-read": "dav:read", "app-live": "live", "app-rtsp": "rtsp", "app-metrics": "metrics",
+    "app-dav": "dav", "app-dav-read": "dav:read", "app-live": "live", "app-rtsp": "rtsp", "app-publish": "rtsp:publish", "app-metrics": "metrics",
     "app-ftp": "ftp", "app-two": "live, metrics",
 }
 SEARCH = """<searchrequest xmlns="DAV:"><basicsearch><select><allprop/></select><from><scope><href>/recordings/</href>
