@@ -788,7 +788,6 @@ static struct rtsp_source *find_source(struct rtsp_request *r)
 
 static bool check_source(struct rtsp_request *r)
 {
-	r->source = find_source(r);
 	switch (r->source ? r->source->kind->check(r->source) : -ENOENT) {
 	case 0:
 		return true;
@@ -864,9 +863,11 @@ static bool proceed(struct rtsp_request *r)
 		return false;
 	if (r->method->needs & NEEDS_USER && (!check_user(r) || !check_visible(r)))
 		return false;
-	if (!check_session(r) || (r->method->needs & NEEDS_SOURCE && !check_source(r)))
+	if (!check_session(r))
 		return false;
-	if (!check_purpose(r))
+	if (r->method->needs & NEEDS_SOURCE)
+		r->source = find_source(r);
+	if (!check_purpose(r) || (r->method->needs & NEEDS_SOURCE && !check_source(r)))
 		return false;
 	return !r->method->check || r->method->check(r);
 }

@@ -108,6 +108,7 @@ def check_permission(nvrd, source):
     report(ask(nvrd, "DESCRIBE", "picture", "olga:pw-pushes") == 403, "the scope rtsp:publish plays nothing")
     transport = "Transport: RTP/AVP/TCP;interleaved=0-1\r\n"
     report(ask(nvrd, "SETUP", "picture/trackID=0", "olga:pw-pushes", transport) == 403, "nor does it set anything up")
+    report(ask(nvrd, "SETUP", "nowhere/trackID=0", "olga:pw-pushes", transport) == 403, "nor does it learn what there is")
     report(ask(nvrd, "SETUP", "picture/trackID=0", "olga:pw-plays", transport) == 200, "the scope rtsp does")
     for user in ("vera:pw-vera", "olga:pw-plays"):
         process = ffmpeg(nvrd, "porch", source, user=user)
