@@ -112,6 +112,7 @@ static void volume_fini(struct volume *volume)
 		close(volume->folder);
 	if (volume->nowhere >= 0)
 		close(volume->nowhere);
+	volume_discard_none(volume);
 	pthread_mutex_destroy(&volume->writing_mutex);
 	free(volume->path);
 	free(volume);
@@ -133,6 +134,7 @@ struct volume *volume_open_as(
 	volume->folder = fcntl(volume->nowhere, F_DUPFD_CLOEXEC, 0);
 	volume->sync_us = sync_us;
 	LIST_INIT(&volume->writing);
+	SLIST_INIT(&volume->discarded);
 	pthread_mutex_init(&volume->writing_mutex, NULL);
 	LIST_INIT(&volume->holds);
 	volume->log = (struct log_name){ .kind = "volume", .name = volume->path };
@@ -278,8 +280,10 @@ static void create_run(struct worker_job *worker_job)
 	pthread_mutex_unlock(&file->volume->writing_mutex);
 	file->synced_us = reactor_monotonic_us();
 	file->instance = file->volume->instance;
-	if (file->fd >= 0)
+	if (file->fd >= 0) {
+		volume_discard_again(file->volume);
 		return;
+	}
 	volume_count_error("open");
 	file_tell_state(file, file->fd);
 	job->error = file->error = file->fd;
@@ -474,7 +478,7 @@ static void close_run(struct worker_job *worker_job)
 		return;
 	}
 	if (file->bytes == file->plain_bytes) { /* not one picture in it */
-		(void)unlinkat(file->volume->folder, file->path, 0);
+		volume_discard(file->volume, file->path, file->fd);
 		file->bytes = 0;
 	} else {
 		job->error = file_finish(file, job);

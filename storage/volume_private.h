@@ -51,9 +51,11 @@ struct volume {
 	int64_t measured_us; /* when free space was last looked at, monotonic */
 	struct volume_space space;
 	enum volume_state state;
-	unsigned instance;                /* how often the store was come by or lost */
-	char id[2 * VOLUME_ID_BYTES + 1]; /* what the marker says; empty: not known yet */
-	bool marked;                      /* it does say so */
+	unsigned instance;                 /* how often the store was come by or lost */
+	char id[2 * VOLUME_ID_BYTES + 1];  /* what the marker says; empty: not known yet */
+	bool marked;                       /* it does say so */
+	SLIST_HEAD(, discarded) discarded; /* and could not be removed yet */
+	size_t n_discarded;
 	struct log_repeated again;
 };
 
@@ -74,6 +76,15 @@ int volume_read_marker(int folder, char ret[2 * VOLUME_ID_BYTES + 1]) MUST_CHECK
 bool volume_is_misconfigured(int error);
 /* Changes what metrics say of it. Writer, and the start. */
 void volume_set_state(struct volume *volume, enum volume_state state);
+
+/*
+ * Removes a file of ours in which there is nothing to keep; fd is open on it. Where the disk refuses that it
+ * is tried again by volume_discard_again(), which forgets those that are another file by now. Writer.
+ */
+void volume_discard(struct volume *volume, const char *path, int fd);
+void volume_discard_again(struct volume *volume);
+/* Forgets those that are left; the next start finds them. Writer, and the end. */
+void volume_discard_none(struct volume *volume);
 
 /* Looks at the file system's space: into volume->space, but for written_bytes. Returns 0 or -errno. Writer. */
 int volume_measure(struct volume *volume) MUST_CHECK;

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/base/memory.h"
@@ -132,6 +134,74 @@ int volume_remove(struct volume *volume, const char *path, volume_remove_fn *don
 		return 0;
 	remove_job_free(job);
 	return -EAGAIN;
+}
+
+/* --- files that nobody wants --- */
+
+enum {
+	DISCARDED_MOST = 1024
+};
+
+struct discarded {
+	SLIST_ENTRY(discarded) entry;
+	char *path;
+	ino_t inode;
+	off_t bytes;
+};
+
+static void discarded_forget(struct volume *volume)
+{
+	struct discarded *file = SLIST_FIRST(&volume->discarded);
+
+	SLIST_REMOVE_HEAD(&volume->discarded, entry);
+	volume->n_discarded--;
+	free(file->path);
+	free(file);
+}
+
+void volume_discard(struct volume *volume, const char *path, int fd)
+{
+	struct discarded *file;
+	struct stat st;
+
+	if (unlinkat(volume->folder, path, 0) == 0 || errno == ENOENT)
+		return;
+	volume_count_error("remove");
+	if (volume->n_discarded == DISCARDED_MOST || fstat(fd, &st) < 0)
+		return;
+	file = xmalloc(sizeof(*file));
+	*file = (struct discarded){
+		.path = xstrdup(path), .inode = st.st_ino, .bytes = st.st_size
+	};
+	SLIST_INSERT_HEAD(&volume->discarded, file, entry);
+	volume->n_discarded++;
+}
+
+/* Removes it if it still is what it was. Returns 0 or -errno. */
+static int discarded_remove(const struct volume *volume, const struct discarded *file)
+{
+	struct stat st;
+
+	if (fstatat(volume->folder, file->path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (st.st_ino != file->inode || st.st_size != file->bytes)
+		return 0;
+	return unlinkat(volume->folder, file->path, 0) < 0 ? -errno : 0;
+}
+
+void volume_discard_again(struct volume *volume)
+{
+	while (!SLIST_EMPTY(&volume->discarded)) {
+		if (discarded_remove(volume, SLIST_FIRST(&volume->discarded)) < 0)
+			return;
+		discarded_forget(volume);
+	}
+}
+
+void volume_discard_none(struct volume *volume)
+{
+	while (!SLIST_EMPTY(&volume->discarded))
+		discarded_forget(volume);
 }
 
 /* --- looking --- */

@@ -265,12 +265,13 @@ def check_refuses():
     limit = lambda: nvrd.metric("nvrd_recorder_queue_limit_bytes")
     report(limit() == 8 * MIB, "storage.queue is the limit of what waits", limit())
     report(wait_for(lambda: len(listed(nvrd.store)) > 1, 30), "it records", nvrd.log()[-800:])
-    for error in (errno.EROFS, errno.EIO, errno.ENOSPC):
+    nothing, names = disk.ALL, disk.ALL & ~disk.CREATE & ~disk.MKDIR  # names: files can be made, and no more than that
+    for error, operations, what in ((errno.EROFS, nothing, "everything"), (errno.EIO, nothing, "everything"), (errno.ENOSPC, nothing, "everything"), (errno.EIO, names, "all but new names")):
         name = errno.errorcode[error]
         lost = nvrd.metric('nvrd_recorder_lost_fragments_total{camera="porch",reason="queue_full"}')
-        faults.choose(at=faults.count + 1, run=1 << 62, operations=disk.ALL, error=error)
+        faults.choose(at=faults.count + 1, run=1 << 62, operations=operations, error=error)
         report(wait_for(lambda: nvrd.metric('nvrd_recorder_lost_fragments_total{camera="porch",reason="queue_full"}') > lost + 2, 30),
-               f"{name} of everything, until the queue is full", nvrd.log()[-800:])
+               f"{name} of {what}, until the queue is full", nvrd.log()[-800:])
         report(wait_for(lambda: state(nvrd) == "failing" and nvrd.metric('nvrd_recorder_gap_seconds{camera="porch"}') > 0, 10), "metrics say it", state(nvrd))
         report(nvrd.process.poll() is None and lives(nvrd), "live goes on")
         faults.calm(disk.ALL)
