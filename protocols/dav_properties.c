@@ -199,6 +199,11 @@ static void dav_write_state(struct evbuffer *out, const struct tree_entry *e)
 	markup_add(out, e->segment->state == SEGMENT_OPEN ? "open" : "closed");
 }
 
+static void dav_write_motion(struct evbuffer *out, const struct tree_entry *e)
+{
+	markup_add(out, e->segment->events & 1 << EVENT_MOTION ? "1" : "0");
+}
+
 /* clang-format off */
 #define TAGS(name) (name) + 2, "<" name ">", "</" name ">", "<" name "/>",
 static const struct dav_row {
@@ -230,6 +235,7 @@ static const struct dav_row {
 	{ TAGS("N:width")                        dav_write_width,           DAV_PICTURE,  true, false },
 	{ TAGS("N:height")                       dav_write_height,          DAV_PICTURE,  true, false },
 	{ TAGS("N:state")                        dav_write_state,           DAV_SEGMENT,  true, false },
+	{ TAGS("N:motion")                       dav_write_motion,          DAV_SEGMENT,  true, false },
 };
 /* clang-format on */
 

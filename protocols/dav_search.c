@@ -132,6 +132,8 @@ static struct search_value search_get(const void *thing, enum search_property pr
 		return picture_size(segment->height);
 	case SEARCH_STATE:
 		return text(segment->state == SEGMENT_OPEN ? "open" : "closed");
+	case SEARCH_MOTION:
+		return number((segment->events & 1 << EVENT_MOTION) != 0);
 	case SEARCH_PROPERTIES:
 		break;
 	}

@@ -27,6 +27,7 @@ const struct search_property_row search_properties[SEARCH_PROPERTIES] = {
 	[SEARCH_WIDTH]          = { "width",            true,  SEARCH_INTEGER },
 	[SEARCH_HEIGHT]         = { "height",           true,  SEARCH_INTEGER },
 	[SEARCH_STATE]          = { "state",            true,  SEARCH_TEXT    },
+	[SEARCH_MOTION]         = { "motion",           true,  SEARCH_INTEGER },
 };
 
 /* Live, and not to be searched by. */

@@ -195,10 +195,10 @@ static void camera_on_schedule_timer(evutil_socket_t fd, short what, void *arg)
 	camera_update_recorder(arg);
 }
 
-void camera_trigger(struct camera *camera)
+void camera_trigger(struct camera *camera, int64_t ago_us)
 {
 	if (camera->recorder)
-		recorder_trigger(camera->recorder, 0);
+		recorder_trigger(camera->recorder, ago_us);
 }
 
 /* --- the time-lapse, whether it is recorded or not --- */

@@ -24,7 +24,7 @@ void camera_apply(struct camera *camera, const struct config_camera *config, int
  */
 void camera_stop(struct camera *camera, void (*on_stopped)(void *arg), void *arg);
 
-/* Something happened there: with record: events it is recorded. */
-void camera_trigger(struct camera *camera);
+/* Something happened there so long ago: with record: events it is recorded. */
+void camera_trigger(struct camera *camera, int64_t ago_us);
 
 const char *camera_name(const struct camera *camera);

@@ -106,14 +106,12 @@ void cameras_apply(struct cameras *cameras, const struct config *config)
 	}
 }
 
-void cameras_trigger(struct cameras *cameras)
+void cameras_trigger(struct cameras *cameras, const char *name, int64_t ago_us)
 {
-	struct cameras_entry *e;
+	struct cameras_entry *e = cameras_find(cameras, name);
 
-	TAILQ_FOREACH (e, &cameras->list, entry) {
-		if (!e->stopping)
-			camera_trigger(e->camera);
-	}
+	if (e && !e->stopping)
+		camera_trigger(e->camera, ago_us);
 }
 
 void cameras_stop(struct cameras *cameras, void (*on_stopped)(void *arg), void *arg)

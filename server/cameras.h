@@ -15,8 +15,8 @@ struct cameras *cameras_new(struct volume *volume, struct catalogue *catalogue);
 /* Starts what is new, changes what differs, stops what is gone; the rest does not notice. */
 void cameras_apply(struct cameras *cameras, const struct config *config);
 
-/* Something happened at all of them. */
-void cameras_trigger(struct cameras *cameras);
+/* Something happened at one of them, so long ago; it may be gone by now. */
+void cameras_trigger(struct cameras *cameras, const char *name, int64_t ago_us);
 
 /* Stops all; on_stopped comes when every recording is on disk, and the object is gone then. */
 void cameras_stop(struct cameras *cameras, void (*on_stopped)(void *arg), void *arg);

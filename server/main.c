@@ -13,6 +13,7 @@
 
 #include <event2/event.h>
 
+#include "onvif/camera_events.h"
 #include "protocols/authenticate.h"
 #include "protocols/av_source.h"
 #include "protocols/dav.h"
@@ -38,6 +39,8 @@
 #include "server/base/wall_clock.h"
 #include "server/cameras.h"
 #include "server/configuration.h"
+#include "server/events.h"
+#include "server/media/event.h"
 #include "server/rescan.h"
 #include "server/retention_plan.h"
 #include "storage/catalogue.h"
@@ -107,6 +110,8 @@ struct nvrd {
 	struct retention *retention;
 	struct uploads *uploads;
 	struct cameras *cameras;
+	struct events *events;
+	struct camera_events *camera_events;
 	struct tls_server *tls; /* NULL while nobody listens by it */
 	struct http_server *http, *https;
 	struct rtsp_server *rtsp;
@@ -296,17 +301,26 @@ static void nvrd_on_terminate(evutil_socket_t fd, short what, void *arg)
 	nvrd->http = nvrd->https = NULL;
 	nvrd->rtsp = NULL;
 	nvrd->ftp = NULL;
+	camera_events_free(nvrd->camera_events);
+	events_free(nvrd->events);
+	nvrd->camera_events = NULL;
+	nvrd->events = NULL;
 	cameras_stop(nvrd->cameras, nvrd_on_stopped, nvrd);
 }
 
 /* A trigger for scripts and door contacts: an event at every camera. */
 static void nvrd_on_trigger(evutil_socket_t fd, short what, void *arg)
 {
-	struct nvrd *nvrd = arg;
+	const struct nvrd *nvrd = arg;
+	const struct config_camera *camera;
 
 	(void)fd, (void)what;
-	if (!nvrd->stopping)
-		cameras_trigger(nvrd->cameras);
+	if (nvrd->stopping)
+		return;
+	TAILQ_FOREACH (camera, &nvrd->config->cameras, entry) {
+		event_publish(&(struct event_notice){
+			.kind = EVENT_MANUAL, .camera = camera->name, .at_us = reactor_now_us() });
+	}
 }
 
 /* --- the start --- */
@@ -564,6 +578,8 @@ static int nvrd_run(struct nvrd *nvrd)
 		nvrd_watch_signals(nvrd);
 		nvrd->cameras = cameras_new(nvrd->volume, nvrd->catalogue);
 		cameras_apply(nvrd->cameras, nvrd->config);
+		nvrd->events = events_new(nvrd->cameras, nvrd->catalogue);
+		nvrd->camera_events = camera_events_new();
 		retention_apply(nvrd->retention, nvrd->config);
 		log_info(NULL, "nvrd " NVRD_VERSION " runs, recordings in %s/recordings",
 			volume_path(nvrd->volume));

@@ -204,8 +204,15 @@ static const char *const upgrades[CATALOGUE_SCHEMA_VERSION] = {
 	" DELETE FROM totals WHERE camera = old.camera AND volume = old.volume AND segments = 0;"
 	"END;",
 	/* all that listings tell, beside the index of fragments, which is a hundred times as large */
+	"ALTER TABLE segments ADD COLUMN events INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX segments_listed ON segments (path, volume, camera, stream, start_us, end_us,"
-	" bytes, codecs, width, height, state, boot_us);",
+	" bytes, codecs, width, height, state, boot_us, events);"
+	"CREATE TABLE events ("
+	" camera TEXT NOT NULL,"
+	" start_us INTEGER NOT NULL,"
+	" kind INTEGER NOT NULL," /* enum event_kind */
+	" end_us INTEGER NOT NULL,"
+	" PRIMARY KEY (camera, start_us, kind)) WITHOUT ROWID;",
 };
 
 void catalogue_segment_free(struct catalogue_segment *segment)
@@ -405,7 +412,9 @@ int catalogue_insert_open(struct catalogue *catalogue, const struct open_segment
 	sqlite3_bind_int64(statement, 10, s->boot_us);
 	if (s->boot_us)
 		sqlite3_bind_text(statement, 11, wall_clock_boot_id(), -1, SQLITE_STATIC);
-	return catalogue_finish_statement(catalogue, statement);
+	if (catalogue_finish_statement(catalogue, statement) < 0)
+		return -EIO;
+	return catalogue_mark_events(catalogue, catalogue->new_id);
 }
 
 static void add_run(struct worker_job *worker_job)
@@ -615,6 +624,10 @@ static int redate_apply(struct catalogue_job *job)
 
 	if (found <= 0)
 		return found;
+	if (catalogue_redate_events(job->catalogue, job->id, job->later_us) < 0) {
+		free(index.fragments);
+		return -EIO;
+	}
 	update = catalogue_prepare(job->catalogue,
 		"UPDATE segments SET path = ?2, folder = ?3, start_us = start_us + ?4, end_us = end_us + ?4,"
 		" fragments = ?5, boot_us = 0, boot_id = NULL WHERE id = ?1");

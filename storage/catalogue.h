@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "server/base/attributes.h"
+#include "server/media/event.h"
 
 /*
  * What is recorded: one row per segment with its fragment index, in SQLite (WAL) behind a thread of
@@ -36,6 +37,7 @@ struct catalogue_segment {
 	 * start_us was read from (wall_clock_boot_us()). 0: start_us is the truth.
 	 */
 	int64_t boot_us;
+	unsigned events; /* what happened in it: 1 << each enum event_kind; set by the catalogue */
 };
 void catalogue_segment_free(struct catalogue_segment *segment); /* contents and itself */
 struct catalogue_segment *catalogue_segment_copy(const struct catalogue_segment *segment);
@@ -93,6 +95,12 @@ uint64_t catalogue_finished(const struct catalogue *catalogue);
 /* Between these instants a camera was not recorded though it should have been: "camera", "disk" … */
 void catalogue_add_gap(struct catalogue *catalogue, const char *camera, int64_t start_us,
 	int64_t end_us, const char *cause);
+/*
+ * Something happened at a camera between these instants; the recordings of that time say so. Added again with the same start it
+ * ends later: what lasts is added as it begins, now and then, and when it is over.
+ */
+void catalogue_add_event(struct catalogue *catalogue, const char *camera, enum event_kind kind,
+	int64_t start_us, int64_t end_us);
 /*
  * The true time of a segment of before the clock was set: it starts so much later, and its file has
  * that path now.

@@ -67,9 +67,10 @@ struct catalogue_job {
 	struct catalogue_segment *segment;     /* add, adopt (id 0: a new row) */
 	char *path;                            /* redate */
 	int64_t later_us;                      /* redate */
-	char *camera;                          /* gap */
-	int64_t start_us, end_us;              /* gap */
+	char *camera;                          /* gap, event */
+	int64_t start_us, end_us;              /* gap, event */
 	const char *cause;                     /* gap; static */
+	enum event_kind kind;                  /* event */
 	char boot_id[CATALOGUE_BOOT_ID_BYTES]; /* adopt */
 	struct fragment_index index;           /* adopt */
 	struct catalogue_fragment fragment;    /* grow */
@@ -128,6 +129,13 @@ int64_t catalogue_new_id(const struct catalogue *catalogue, int64_t ticket);
 /* Writes the row of an open segment, a new one or that of its path, and its id to new_id. Returns 0 or -EIO, logged. */
 int catalogue_insert_open(struct catalogue *catalogue, const struct open_segment *open);
 void catalogue_open_segment_free(struct open_segment *open);
+
+/* --- catalogue_event.c --- */
+
+/* What happened in the time of a row, as the events say. Returns 0 or -EIO, logged. */
+int catalogue_mark_events(struct catalogue *catalogue, int64_t id);
+/* What happened in its time moves with a row that is dated anew. */
+int catalogue_redate_events(struct catalogue *catalogue, int64_t id, int64_t later_us);
 
 /* Opens the database and makes its tables; alone: without shared memory. An SQLite result code. */
 int catalogue_open_database(struct catalogue *catalogue, bool alone);

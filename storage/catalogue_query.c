@@ -11,7 +11,7 @@
 #define LONGEST_US (INT64_C(2) * 86400 * 1000000)
 
 #define ROW \
-	"SELECT id, camera, stream, path, start_us, end_us, bytes, codecs, width, height, state, boot_us, volume FROM segments "
+	"SELECT id, camera, stream, path, start_us, end_us, bytes, codecs, width, height, state, boot_us, volume, events FROM segments "
 
 /* By path, and without a look at the rows themselves. */
 #define LISTED ROW "INDEXED BY segments_listed "
@@ -84,6 +84,7 @@ static struct catalogue_segment *query_read_row(
 	row->state = sqlite3_column_int(statement, 10) ? SEGMENT_CLOSED : SEGMENT_OPEN;
 	row->boot_us = sqlite3_column_int64(statement, 11);
 	row->volume = sqlite3_column_int64(statement, 12);
+	row->events = (unsigned)sqlite3_column_int64(statement, 13);
 	open = row->state == SEGMENT_OPEN ? catalogue_find_open(catalogue, row->id) : NULL;
 	if (open) {
 		row->end_us = open->end_us;

@@ -61,7 +61,9 @@ static int adopt_apply(struct catalogue_job *job)
 		sqlite3_bind_text(update, 7, job->boot_id, -1, SQLITE_STATIC);
 	if (catalogue_finish_statement(catalogue, update) < 0)
 		return -EIO;
-	return catalogue_update_closed(catalogue, id, s->end_us, s->bytes, &job->index);
+	if (catalogue_update_closed(catalogue, id, s->end_us, s->bytes, &job->index) < 0)
+		return -EIO;
+	return catalogue_mark_events(catalogue, id);
 }
 
 void catalogue_adopt(struct catalogue *catalogue, const struct catalogue_segment *segment,

@@ -244,6 +244,42 @@ static void test_a_segment_gets_its_true_time(void **state)
 	assert_int_equal(a.fragments[1].offset, 1700);
 }
 
+static unsigned events_of(const char *path)
+{
+	return find(path).first.events;
+}
+
+static void test_recordings_say_what_happened_in_their_time(void **state)
+{
+	static const char before[] = "recordings/event/2026-11-20/14-30-00+0000.mp4";
+	static const char in[] = "recordings/event/2026-11-20/14-30-10+0000.mp4";
+	static const char open[] = "recordings/event/2026-11-20/14-30-20+0000.mp4";
+	static const char late[] = "recordings/event/2026-11-20/14-30-30+0000.mp4";
+	const int64_t second = 1000000, start = SYNTHETIC_START_US;
+
+	(void)state;
+	add("event", before, 0, true);
+	add("event", in, 10, true);
+	add("event", open, 20, false);
+	catalogue_add_event(catalogue, "event", EVENT_MOTION, start + 10500000, start + 10500000);
+	assert_int_equal(events_of(before), 0);
+	assert_int_equal(events_of(in), 1 << EVENT_MOTION);
+	assert_int_equal(events_of(open), 0);
+	/* it goes on; another one begins, of another kind and at another camera */
+	catalogue_add_event(
+		catalogue, "event", EVENT_MOTION, start + 10500000, start + 21 * second);
+	catalogue_add_event(
+		catalogue, "event", EVENT_INPUT, start + 40 * second, start + 40 * second);
+	catalogue_add_event(
+		catalogue, "else", EVENT_TAMPER, start + 10 * second, start + 40 * second);
+	assert_int_equal(events_of(in), 1 << EVENT_MOTION);
+	assert_int_equal(events_of(open), 1 << EVENT_MOTION | 1 << EVENT_INPUT);
+	/* a recording that begins before an event and is told of after it */
+	add("event", late, 30, false);
+	assert_int_equal(events_of(late), 1 << EVENT_INPUT);
+	assert_int_equal(events_of(before), 0);
+}
+
 static void test_a_database_of_version_1_is_brought_up_to_date(void **state)
 {
 	sqlite3 *db;
@@ -254,7 +290,7 @@ static void test_a_database_of_version_1_is_brought_up_to_date(void **state)
 	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
 	assert_int_equal(
 		sqlite3_exec(db,
-			"DROP INDEX segments_listed; DROP INDEX timelapses_by_age; DROP INDEX timelapses_by_order;"
+			"DROP INDEX segments_listed; DROP TABLE events; ALTER TABLE segments DROP COLUMN events; DROP INDEX timelapses_by_age; DROP INDEX timelapses_by_order;"
 			"DROP TRIGGER segments_count_moved; DROP INDEX segments_by_volume_age;"
 			"DROP INDEX segments_by_volume_order;"
 			"DROP TABLE locks; DROP TABLE properties; DROP TABLE gaps; DROP TRIGGER segments_count_added; DROP TRIGGER segments_count_changed;"
@@ -481,6 +517,7 @@ int main(void)
 		cmocka_unit_test(test_nobody_is_called_after_a_cancel),
 		cmocka_unit_test(test_a_file_without_bytes_is_forgotten),
 		cmocka_unit_test(test_a_segment_gets_its_true_time),
+		cmocka_unit_test(test_recordings_say_what_happened_in_their_time),
 		cmocka_unit_test(test_a_database_of_version_1_is_brought_up_to_date),
 		cmocka_unit_test(test_changes_wait_while_the_disk_takes_nothing),
 		cmocka_unit_test(test_changes_of_one_name_stay_in_order),

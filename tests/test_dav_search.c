@@ -131,7 +131,7 @@ static char *body_of(const char *scope, const char *depth, const char *rest)
 {
 	return xasprintf(
 		"<?xml version=\"1.0\"?><D:searchrequest xmlns:D=\"DAV:\" xmlns:N=\"urn:nvrd:dav\">"
-		"<D:basicsearch><D:select><D:prop><N:start/><N:camera/><N:motion/></D:prop></D:select>"
+		"<D:basicsearch><D:select><D:prop><N:start/><N:camera/><N:weather/></D:prop></D:select>"
 		"<D:from><D:scope><D:href>%s</D:href><D:depth>%s</D:depth></D:scope></D:from>"
 		"%s</D:basicsearch></D:searchrequest>",
 		scope, depth, rest);
@@ -189,7 +189,7 @@ static void test_a_camera_and_an_hour_by_the_index(void **state)
 	assert_xpath(&m, "//D:response[1]//N:start", "2026-09-20T12:00:00.000Z");
 	assert_xpath(&m, "//D:response[6]//N:start", "2026-09-20T12:50:00.000Z");
 	assert_xpath(&m,
-		"count(//D:response[1]/D:propstat[D:status='HTTP/1.1 404 Not Found']//N:motion)",
+		"count(//D:response[1]/D:propstat[D:status='HTTP/1.1 404 Not Found']//N:weather)",
 		"1");
 	multistatus_fini(&m);
 	free(answer);
@@ -459,7 +459,7 @@ static void test_it_can_be_found_out(void **state)
 	m = multistatus_of(answer);
 	assert_xpath(&m,
 		"count(//D:query-schema/D:basicsearchschema/D:properties/D:propdesc[D:searchable])",
-		"14");
+		"15");
 	assert_xpath(&m, "local-name(//D:propdesc[D:prop/N:start]/D:datatype/*)", "dateTime");
 	assert_xpath(&m, "count(//D:operators/D:opdesc/D:like)", "1");
 	multistatus_fini(&m);

@@ -177,7 +177,7 @@ static const char *const nonsense[] = {
 	SELECT FROM "<D:where><D:eq caseless='maybe'>" CAMERA "<D:literal>a</D:literal></D:eq></D:where>",
 	SELECT FROM "<D:where>" IS("<N:camera/><N:codec/>", "eq", "a") "</D:where>",
 	SELECT FROM "<D:where>" IS("<N:camra/>", "eq", "a") "</D:where>",
-	SELECT FROM "<D:where>" IS("<N:motion/>", "eq", "1") "</D:where>",
+	SELECT FROM "<D:where>" IS("<N:weather/>", "eq", "1") "</D:where>",
 	SELECT FROM "<D:where>" IS("<D:resourcetype/>", "eq", "a") "</D:where>",
 	SELECT FROM "<D:where>" IS("<D:lockdiscovery/>", "like", "a") "</D:where>",
 	SELECT FROM "<D:where>" IS("<N:width/>", "eq", "wide") "</D:where>",

@@ -61,6 +61,9 @@ struct evbuffer;
 		"Bytes written to recordings.")                                                      \
 	X(METRIC_RECORDER_SEGMENTS, COUNTER, "nvrd_recorder_segments_total", "camera",               \
 		"Recording files closed.")                                                           \
+	X(METRIC_EVENTS, COUNTER, "nvrd_events_total", "camera,kind", "Events at a camera.")         \
+	X(METRIC_EVENTS_REFUSED, COUNTER, "nvrd_events_refused_total", "camera",                     \
+		"Documents with events from a camera that are no XML.")                              \
 	X(METRIC_RECORDER_LOST, COUNTER, "nvrd_recorder_lost_fragments_total", "camera,reason",      \
 		"Fragments that were not recorded (queue_full, write_failed) or not held (held).")   \
 	X(METRIC_RECORDER_QUEUE_BYTES, GAUGE, "nvrd_recorder_queue_bytes", "camera",                 \

@@ -5,6 +5,21 @@
 /* reactor */
 static TAILQ_HEAD(, event_listener) listeners = TAILQ_HEAD_INITIALIZER(listeners);
 
+static const char *const names[EVENT_KINDS] = {
+	[EVENT_MOTION] = "motion",
+	[EVENT_TAMPER] = "tamper",
+	[EVENT_LINE] = "line",
+	[EVENT_INPUT] = "input",
+	[EVENT_PERSON] = "person",
+	[EVENT_VEHICLE] = "vehicle",
+	[EVENT_MANUAL] = "manual",
+};
+
+const char *event_kind_name(enum event_kind kind)
+{
+	return names[kind];
+}
+
 void event_subscribe(struct event_listener *listener)
 {
 	TAILQ_INSERT_TAIL(&listeners, listener, entry);

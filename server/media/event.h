@@ -10,16 +10,39 @@
  */
 
 enum event_kind {
-	EVENT_METADATA, /* an ONVIF metadata document (tt:MetadataStream), as the camera sent it */
+	/* events; the numbers stand in catalogues: new ones come behind the last */
+	EVENT_MOTION = 0,
+	EVENT_TAMPER = 1,
+	EVENT_LINE = 2,  /* somebody crossed one */
+	EVENT_INPUT = 3, /* a digital input: a door contact, a bell */
+	EVENT_PERSON = 4,
+	EVENT_VEHICLE = 5,
+	EVENT_MANUAL = 6, /* somebody said so */
+	EVENT_KINDS = 7,
+	/* what may tell of events */
+	EVENT_METADATA =
+		EVENT_KINDS, /* an ONVIF metadata document (tt:MetadataStream), as the camera sent it */
+};
+
+enum event_phase {
+	EVENT_MOMENT, /* it has no length */
+	EVENT_BEGINS, /* it lasts; said again now and then, or once */
+	EVENT_ENDS,
 };
 
 struct event_notice {
 	enum event_kind kind;
+	enum event_phase phase;
 	const char *camera; /* the stream's name */
-	int64_t at_us;      /* since 1970 UTC */
-	const void *data;   /* XML; valid during the call; as hostile as the camera */
+	const char *source; /* what of the camera: a rule, an input; NULL: it has but one */
+	int64_t at_us;      /* since 1970 UTC, by our clock */
+	const void
+		*data; /* of EVENT_METADATA: XML; valid during the call; as hostile as the camera */
 	size_t bytes;
 };
+
+/* "motion", as in metrics and in the log; of events only. */
+const char *event_kind_name(enum event_kind kind);
 
 /* Embedded by whoever listens. */
 struct event_listener {

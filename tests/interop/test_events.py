@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
 """record: events and schedules: from pre_event before a trigger to post_event after it, every frame, and nothing else."""
+import contextlib
+import http.client
+import re
 import signal
+import sqlite3
 import time
 
 import media
 from daemon import Camera, Nvrd, finish, report, wait_for
+from scripted_camera import On, ScriptedCamera, rtp
 
 RATE = 25
 PRE, POST = 4, 3
@@ -48,7 +53,53 @@ def main():
     report(second[0] == sent[first + len(recorded)], "an event soon after it goes on where it ended")
     report(not nvrd.files("never"), "a schedule for another day records nothing", nvrd.files("never"))
     camera.stop()
+
+
+# --- motion, as a camera's metadata tells it ---
+
+MOTION = ("<tt:MetadataStream xmlns:tt='http://www.onvif.org/ver10/schema' xmlns:wsnt='http://docs.oasis-open.org/wsn/b-2'><tt:Event><wsnt:NotificationMessage>"
+          "<wsnt:Topic>tns1:RuleEngine/CellMotionDetector/Motion</wsnt:Topic><wsnt:Message><tt:Message UtcTime='2001-01-01T00:00:00Z' PropertyOperation='Changed'>"
+          "<tt:Source><tt:SimpleItem Name='Rule' Value='R1'/></tt:Source><tt:Data><tt:SimpleItem Name='IsMotion' Value='{}'/></tt:Data>"
+          "</tt:Message></wsnt:Message></wsnt:NotificationMessage></tt:Event></tt:MetadataStream>")
+SEARCH = ("<searchrequest xmlns='DAV:' xmlns:n='urn:nvrd:dav'><basicsearch><select><prop><n:motion/></prop></select><from><scope><href>/recordings/</href><depth>infinity</depth></scope></from>"
+          "<where><eq><prop><n:motion/></prop><literal>{}</literal></eq></where></basicsearch></searchrequest>")
+BEGINS, LASTS = 60, 40  # frames of the camera
+
+
+def tell_motion(session, n, unit, packets):
+    """The camera says that motion begins and ends, once, beside its pictures."""
+    for i, (at, value) in enumerate(((BEGINS, "true"), (BEGINS + LASTS, "false"))):
+        if n == at and 1 in session.tracks:
+            document = MOTION.format(value).encode()
+            packets = [On(session.tracks[1].channel, rtp(document, i, n * 9000, 77, True, 107)), *packets]
+    return packets
+
+
+def found(nvrd, motion):
+    client = http.client.HTTPConnection(nvrd.http, timeout=10)
+    client.request("SEARCH", "/recordings/", SEARCH.format(motion), {"Content-Type": "text/xml"})
+    return set(re.findall(r"/recordings/(\w+)/", client.getresponse().read().decode()))
+
+
+def check_motion():
+    camera = ScriptedCamera(on_frame=tell_motion, sdp=lambda usual: usual + "m=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\na=control:trackID=1\r\n")
+    url = f"rtsp://127.0.0.1:{camera.port}/stream"
+    nvrd = Nvrd({"yard": {"source": f'"{url}"', "transport": "tcp", "record": "events", "pre_event": "2s", "post_event": "2s"}, "calm": {"source": '"test:"'}}, segment="1h")
+    report(wait_for(lambda: nvrd.metric('nvrd_events_total{camera="yard",kind="motion"}') == 1, 30), "the camera tells of motion", nvrd.log()[-800:])
+    report(wait_for(lambda: nvrd.metric('nvrd_recorder_segments_total{camera="yard"}') == 1, 30), "it is recorded, and that ends", nvrd.log()[-800:])
+    report(wait_for(lambda: found(nvrd, 1) == {"yard"}, 10) and found(nvrd, 0) == {"calm"}, "SEARCH finds recordings by motion", (found(nvrd, 1), found(nvrd, 0)))
+    nvrd.stop()
+    with contextlib.closing(sqlite3.connect(nvrd.store / "nvrd.db")) as database:
+        events = database.execute("select camera, kind, end_us - start_us from events").fetchall()
+    report(len(events) == 1 and events[0][:2] == ("yard", 0) and events[0][2] >= (LASTS - 10) * 100000, "it is written down once, from its begin to its end", events)
+    seconds = len(media.packets(nvrd.files("yard")[0])) / camera.fps
+    report(seconds >= 2 + LASTS / camera.fps + 1, "the recording has what was before, all of it, and what came after", seconds)
+
+
+def check_all():
+    main()
+    check_motion()
     finish()
 
 
-main()
+check_all()
