@@ -353,7 +353,7 @@ bool rtp_sender_takes_track(const struct stream *stream, unsigned track)
 }
 
 void rtp_sender_write_sdp(struct stream *stream, const char *address, const struct rtp_group *group,
-	struct evbuffer *out)
+	const char *track_attributes, struct evbuffer *out)
 {
 	struct rtp_sdp sdp = {
 		.name = stream_name(stream),
@@ -363,7 +363,9 @@ void rtp_sender_write_sdp(struct stream *stream, const char *address, const stru
 		.group = group,
 	};
 
-	for (unsigned i = 0; i < stream_tracks(stream); i++)
+	for (unsigned i = 0; i < stream_tracks(stream); i++) {
 		sdp.tracks[i] = stream_track(stream, i)->parameters;
+		sdp.track_attributes[i] = track_attributes;
+	}
 	rtp_sdp_write(&sdp, out);
 }

@@ -53,6 +53,9 @@ bool rtp_sender_get_state(
 /* Whether this track of a stream that is up is sent at all. */
 bool rtp_sender_takes_track(const struct stream *stream, unsigned track);
 
-/* The stream as SDP, sent to a group, or (NULL) to wherever each reader is. */
+/*
+ * The stream as SDP, sent to a group, or (NULL) to wherever each reader is, with whole lines of attributes for each
+ * track, or NULL.
+ */
 void rtp_sender_write_sdp(struct stream *stream, const char *address, const struct rtp_group *group,
-	struct evbuffer *out);
+	const char *track_attributes, struct evbuffer *out);

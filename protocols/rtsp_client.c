@@ -43,6 +43,8 @@ static void client_leave(struct rtsp_client *client)
 	if (client->receiver.up)
 		client->memory->transport = client->transport;
 	rtp_receiver_stop(&client->receiver);
+	rtsp_talk_free(client->talk);
+	client->talk = NULL;
 	if (tell)
 		rtsp_client_send(client, "TEARDOWN", client->aggregate, "");
 	client->session[0] = '\0';
@@ -83,6 +85,21 @@ static void client_learn_from_life(struct rtsp_client *client, enum source_end e
 		memory->keepalive == RTSP_KEEPALIVE_OPTIONS ? "OPTIONS" : "GET_PARAMETER");
 }
 
+/*
+ * A camera that was asked for its back channel and then failed before it played is not asked the next time; when it
+ * fails without, that was not it.
+ */
+static void client_learn_from_failure(struct rtsp_client *client, enum source_end end)
+{
+	bool begun = client->state >= RTSP_DESCRIBE && client->state <= RTSP_PLAY;
+
+	if (!begun || (end != SOURCE_CLOSED && end != SOURCE_TIMEOUT && end != SOURCE_PROTOCOL))
+		return;
+	client->memory->no_backchannel = client->asks_back;
+	if (client->asks_back)
+		log_warn(&client->log, "it was asked for its back channel: next time it is not");
+}
+
 static void client_stop_timers(struct rtsp_client *client)
 {
 	reactor_timer_stop(client->keepalive_timer);
@@ -94,6 +111,7 @@ void rtsp_client_end(struct rtsp_client *client, enum source_end end, const char
 	if (client->state == RTSP_ENDED)
 		return;
 	client_learn_from_life(client, end);
+	client_learn_from_failure(client, end);
 	client_leave(client);
 	client_stop_timers(client);
 	rtsp_client_enter(client, RTSP_ENDED);
@@ -234,10 +252,13 @@ struct rtsp_client *rtsp_client_new(
 	client->tls = (struct tls_client){ order->config->tls_verify,
 		order->config->tls_fingerprint, order->config->tls == TLS_LEGACY };
 	client->session_timeout_s = TIMEOUT_S;
+	/* the main stream asks, so that the camera is asked once; what a tunnel's way there is for media is disputed */
+	client->asks_back = order->config->backchannel && !memory->no_backchannel &&
+			    !client->scheme->tunnel && !strchr(order->camera, '/');
 	client_choose_transport(client);
 	rtp_receiver_init(
 		&client->receiver, &client->order, &client->log, &client_receiver_events, client);
-	for (unsigned i = 0; i < RTP_RECEIVER_TRACKS; i++)
+	for (unsigned i = 0; i < RTSP_TRACKS; i++)
 		client->tracks[i].client = client;
 	client_make_timers(client);
 	rtsp_client_connect(client);

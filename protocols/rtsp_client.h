@@ -23,6 +23,7 @@ struct rtsp_client_memory {
 	enum rtsp_keepalive keepalive;
 	bool signs_base;      /* in SETUP, credentials name the session's URI and not the track's */
 	bool logged_in;       /* with the password as it is configured */
+	bool no_backchannel;  /* the camera failed when it was asked for */
 	unsigned short_lives; /* sessions in a row that ended when keepalives should have helped */
 };
 

@@ -33,6 +33,8 @@ void rtsp_client_send(
 {
 	struct evbuffer *out = evbuffer_new();
 	bool sign_base = client->memory->signs_base && client->state == RTSP_SETUP;
+	bool require =
+		client->asks_back && client->state >= RTSP_DESCRIBE && client->state <= RTSP_PLAY;
 
 	client->cseq++;
 	evbuffer_add_printf(out, "%s %s RTSP/1.0\r\nCSeq: %u\r\nUser-Agent: nvrd/%s\r\n", method,
@@ -40,6 +42,8 @@ void rtsp_client_send(
 	rtsp_client_add_authorization(client, out, method, sign_base ? client->aggregate : target);
 	if (client->session[0])
 		evbuffer_add_printf(out, "Session: %s\r\n", client->session);
+	if (require)
+		evbuffer_add_printf(out, "Require: " RTSP_BACKCHANNEL "\r\n");
 	evbuffer_add_printf(out, "%s\r\n", fields);
 	rtsp_client_write(client, out);
 	evbuffer_free(out);

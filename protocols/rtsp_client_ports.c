@@ -11,6 +11,17 @@
 #include "server/base/address.h"
 #include "server/base/log.h"
 
+enum {
+	BACK_OUTPUT_BYTES =
+		32 << 10, /* of the connection: seconds of speech, which is better dropped */
+};
+
+static bool track_is_back(const struct rtsp_track *track)
+{
+	return track == &track->client->tracks[RTSP_BACK_TRACK];
+}
+
+/* Not of the back channel. */
 static struct rtp_receiver_track *track_media(const struct rtsp_track *track)
 {
 	struct rtsp_client *client = track->client;
@@ -22,7 +33,10 @@ static struct rtp_receiver_track *track_media(const struct rtsp_track *track)
 
 void rtsp_track_refused(struct rtsp_track *track)
 {
-	track_media(track)->refused = true;
+	if (track_is_back(track))
+		track->client->has_back = false;
+	else
+		track_media(track)->refused = true;
 	datagram_pair_free(track->udp);
 	track->udp = NULL;
 }
@@ -39,17 +53,22 @@ void rtsp_track_set_channels(
 	datagram_pair_free(track->udp);
 	track->udp = NULL;
 	client->transport = TRANSPORT_TCP;
-	rtp_receiver_set_up(track_media(track), false);
+	if (!track_is_back(track))
+		rtp_receiver_set_up(track_media(track), false);
+}
+
+static bool track_has_channel(const struct rtsp_track *track, uint8_t channel)
+{
+	return channel == track->channel || channel == track->rtcp_channel;
 }
 
 bool rtsp_client_has_channel(const struct rtsp_client *client, uint8_t channel)
 {
 	for (unsigned i = 0; i < client->receiver.n_tracks; i++) {
-		if (channel == client->tracks[i].channel ||
-			channel == client->tracks[i].rtcp_channel)
+		if (track_has_channel(&client->tracks[i], channel))
 			return true;
 	}
-	return false;
+	return client->has_back && track_has_channel(&client->tracks[RTSP_BACK_TRACK], channel);
 }
 
 /* Two tracks on the same channels are told apart by the payload type. */
@@ -61,7 +80,7 @@ static struct rtsp_track *client_find_channel(
 	for (unsigned i = 0; i < client->receiver.n_tracks; i++) {
 		struct rtsp_track *track = &client->tracks[i];
 
-		if (channel != track->channel && channel != track->rtcp_channel)
+		if (!track_has_channel(track, channel))
 			continue;
 		if (!found || (n > 1 && sdp_has_type(&track_media(track)->media, p[1] & 0x7f)))
 			found = track;
@@ -103,7 +122,7 @@ static void track_on_datagram(void *arg, enum datagram_kind kind, const uint8_t 
 {
 	struct rtsp_track *track = arg;
 
-	if (!track->client->connection ||
+	if (track_is_back(track) || !track->client->connection ||
 		!address_is_same_host(from, connection_peer_address(track->client->connection)))
 		return;
 	if (kind == DATAGRAM_RTP && !track->has_server_port)
@@ -134,7 +153,10 @@ void rtsp_track_set_server_ports(struct rtsp_track *track, uint16_t rtp_port, ui
 	socklen_t n = peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
 						  : sizeof(struct sockaddr_in);
 
-	rtp_receiver_set_up(track_media(track), true);
+	if (!track_is_back(track))
+		rtp_receiver_set_up(track_media(track), true);
+	else if (!rtp_port)
+		rtsp_track_refused(track); /* it does not say where it listens */
 	if (!rtp_port)
 		return; /* learned from the first packet */
 	track->has_server_port = true;
@@ -143,39 +165,58 @@ void rtsp_track_set_server_ports(struct rtsp_track *track, uint16_t rtp_port, ui
 	datagram_pair_set_peer(track->udp, DATAGRAM_RTP, (struct sockaddr *)&to, n);
 	*port_of(&to) = htons(rtcp_port);
 	datagram_pair_set_peer(track->udp, DATAGRAM_RTCP, (struct sockaddr *)&to, n);
+	if (track_is_back(track))
+		return;
 	(void)datagram_pair_send(track->udp, DATAGRAM_RTP, &part, 1);
 	rtp_receiver_report(track_media(track));
 }
 
-/* --- reports --- */
+/* --- reports, and what is said --- */
+
+/* False: it was dropped. */
+static bool track_send(
+	const struct rtsp_track *track, enum datagram_kind kind, uint8_t *p, size_t n)
+{
+	uint8_t channel = kind == DATAGRAM_RTP ? track->channel : track->rtcp_channel;
+	const uint8_t head[] = { '$', channel, (uint8_t)(n >> 8), (uint8_t)n };
+	struct iovec part = { .iov_base = p, .iov_len = n };
+	struct evbuffer *out;
+
+	if (track->udp)
+		return datagram_pair_send(track->udp, kind, &part, 1) == 1;
+	out = evbuffer_new();
+	evbuffer_add(out, head, sizeof(head));
+	evbuffer_add(out, p, n);
+	rtsp_client_write(track->client, out);
+	evbuffer_free(out);
+	return true;
+}
 
 void rtsp_client_on_report(void *arg, unsigned number, uint8_t *p, size_t n)
 {
 	struct rtsp_client *client = arg;
-	const struct rtsp_track *track = &client->tracks[number];
-	const uint8_t head[] = { '$', track->rtcp_channel, (uint8_t)(n >> 8), (uint8_t)n };
-	struct iovec part = { .iov_base = p, .iov_len = n };
-	struct evbuffer *out;
 
-	if (track->udp) {
-		(void)datagram_pair_send(track->udp, DATAGRAM_RTCP, &part, 1);
-		return;
-	}
-	out = evbuffer_new();
-	evbuffer_add(out, head, sizeof(head));
-	evbuffer_add(out, p, n);
-	rtsp_client_write(client, out);
-	evbuffer_free(out);
+	(void)track_send(&client->tracks[number], DATAGRAM_RTCP, p, n);
+}
+
+bool rtsp_client_say(void *arg, uint8_t *p, size_t n)
+{
+	struct rtsp_client *client = arg;
+	size_t waiting = evbuffer_get_length(connection_output(client->connection));
+
+	return waiting < BACK_OUTPUT_BYTES &&
+	       track_send(&client->tracks[RTSP_BACK_TRACK], DATAGRAM_RTP, p, n);
 }
 
 /* --- the end --- */
 
 void rtsp_client_drop_tracks(struct rtsp_client *client)
 {
-	for (unsigned i = 0; i < client->receiver.n_tracks; i++) {
+	for (unsigned i = 0; i < RTSP_TRACKS; i++) {
 		datagram_pair_free(client->tracks[i].udp);
 		client->tracks[i] = (struct rtsp_track){ .client = client };
 	}
 	rtp_receiver_drop_tracks(&client->receiver);
 	client->next_setup = 0;
+	client->has_back = false;
 }

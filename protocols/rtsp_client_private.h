@@ -9,6 +9,7 @@
 #include "protocols/rtp_receiver.h"
 #include "protocols/rtsp_client.h"
 #include "protocols/rtsp_fields.h"
+#include "protocols/rtsp_talk.h"
 #include "protocols/uri.h"
 #include "server/base/connection.h"
 #include "server/base/datagram.h"
@@ -23,6 +24,8 @@ enum {
 	RTSP_SILENCE_TCP_US = 10000000,
 	RTSP_SILENCE_UDP_US = 20000000,
 	RTSP_FIRST_UDP_US = 3000000, /* without a packet after PLAY: UDP is blocked on the way */
+	RTSP_BACK_TRACK = RTP_RECEIVER_TRACKS, /* the back channel, which the receiver has not */
+	RTSP_TRACKS,
 };
 
 /* How a URI's scheme is spoken: a row each. */
@@ -33,7 +36,7 @@ struct rtsp_scheme {
 	bool tls, tunnel;
 };
 
-/* How the packets of the receiver's track of the same number travel. */
+/* How the packets of the receiver's track of the same number travel, or those to the camera. */
 struct rtsp_track {
 	struct rtsp_client *client;
 	uint8_t channel, rtcp_channel; /* when interleaved */
@@ -94,8 +97,14 @@ struct rtsp_client {
 	struct log_repeated garbage;
 
 	struct rtp_receiver receiver;
-	struct rtsp_track tracks[RTP_RECEIVER_TRACKS];
+	struct rtsp_track tracks[RTSP_TRACKS];
 	unsigned next_setup;
+
+	/* the back channel */
+	bool asks_back;         /* for it, by Require */
+	bool has_back;          /* it was offered, and not refused since */
+	struct sdp_media back;  /* what the camera listens to */
+	struct rtsp_talk *talk; /* while it plays and listens */
 	struct reactor_dead dead;
 };
 
@@ -158,6 +167,8 @@ bool rtsp_client_on_interleaved(
 bool rtsp_client_has_channel(const struct rtsp_client *client, uint8_t channel);
 /* Sends a receiver report. */
 void rtsp_client_on_report(void *arg, unsigned number, uint8_t *p, size_t n);
+/* Sends a packet by the back channel, as rtsp_talk_send_fn. */
+bool rtsp_client_say(void *arg, uint8_t *p, size_t n);
 
 /* The camera did not set the track up: nothing will come of it. */
 void rtsp_track_refused(struct rtsp_track *track);
@@ -168,5 +179,5 @@ void rtsp_track_set_channels(
 int rtsp_track_open_udp(struct rtsp_track *track) MUST_CHECK;
 /* Where the camera sends from, and takes reports: makes holes in firewalls on the way. */
 void rtsp_track_set_server_ports(struct rtsp_track *track, uint16_t rtp_port, uint16_t rtcp_port);
-/* Forgets all tracks, also the receiver's. */
+/* Forgets all tracks, also the receiver's and the back channel. */
 void rtsp_client_drop_tracks(struct rtsp_client *client);

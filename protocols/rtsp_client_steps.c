@@ -24,14 +24,22 @@ static void send_describe(struct rtsp_client *client)
 	rtsp_client_send(client, "DESCRIBE", client->base, "Accept: application/sdp\r\n");
 }
 
+/* Of the track that is being set up. */
+static const struct sdp_media *setup_media(const struct rtsp_client *client)
+{
+	return client->next_setup == RTSP_BACK_TRACK
+		       ? &client->back
+		       : &client->receiver.tracks[client->next_setup].media;
+}
+
 static void send_setup(struct rtsp_client *client)
 {
 	struct rtsp_track *track = &client->tracks[client->next_setup];
 	char fields[128];
 	struct uri uri;
 
-	if (uri_join_control(&uri, &client->uri, client->session_base,
-		    client->receiver.tracks[client->next_setup].media.control) < 0) {
+	if (uri_join_control(
+		    &uri, &client->uri, client->session_base, setup_media(client)->control) < 0) {
 		rtsp_client_end(client, SOURCE_PROTOCOL, "a track's control is too long");
 		return;
 	}
@@ -202,7 +210,7 @@ static bool client_bear(struct rtsp_client *client, int status)
 	case RTSP_OPTIONS: /* some do not know it */
 		return status != 401;
 	case RTSP_SETUP:
-		if (client->receiver.tracks[client->next_setup].kind != SDP_VIDEO) {
+		if (setup_media(client)->kind != SDP_VIDEO) {
 			log_warn(&client->log, "without a track: the camera answers %d", status);
 			return true;
 		}
@@ -219,6 +227,19 @@ static bool client_bear(struct rtsp_client *client, int status)
 	return false;
 }
 
+/* The description, without what only some cameras have. Not where there is no room, or nothing. */
+static bool client_stop_asking_back(struct rtsp_client *client, int status)
+{
+	if (client->state != RTSP_DESCRIBE || !client->asks_back || status == 404 ||
+		status == 453 || status == 503)
+		return false;
+	log_warn(
+		&client->log, "asked for its back channel it answers %d: going on without", status);
+	client->asks_back = false;
+	send_describe(client);
+	return true;
+}
+
 /* Tries what may help against this refusal. Returns whether the request was sent anew. */
 static bool client_try_again(struct rtsp_client *client, const struct message *answer)
 {
@@ -233,6 +254,8 @@ static bool client_try_again(struct rtsp_client *client, const struct message *a
 	}
 	if (answer->status == 401)
 		return client_switch_signature(client);
+	if (client_stop_asking_back(client, answer->status))
+		return true;
 	if (client->state == RTSP_SETUP && client_switch_transport(client, answer->status))
 		return true;
 	if (client->state == RTSP_PLAY && !client->plain_play && answer->status != 404 &&
@@ -314,6 +337,26 @@ static void client_redirect(struct rtsp_client *client, const struct message *an
 	rtsp_client_connect(client);
 }
 
+/* Takes what the camera listens to, and whatever else it offers to listen to, out of the description. */
+static void client_choose_back(struct rtsp_client *client, struct sdp *sdp)
+{
+	bool is_back[SDP_MEDIA];
+
+	for (size_t i = 0; i < sdp->n_media; i++)
+		is_back[i] = sdp_is_asked_backchannel(sdp, i);
+	for (size_t i = 0; i < sdp->n_media; i++) {
+		if (!is_back[i])
+			continue;
+		if (!client->has_back)
+			client->back = sdp->media[i];
+		client->has_back = true;
+		sdp->media[i].kind = SDP_OTHER;
+	}
+	if (!client->has_back)
+		log_warn(&client->log, "the camera has no back channel");
+	client->asks_back = client->has_back;
+}
+
 static void on_describe(
 	struct rtsp_client *client, const struct message *answer, struct message_text body)
 {
@@ -334,6 +377,8 @@ static void on_describe(
 		free(sdp);
 		return;
 	}
+	if (client->asks_back)
+		client_choose_back(client, sdp);
 	end = rtp_receiver_choose(&client->receiver, sdp, detail, sizeof(detail));
 	/* tracks are relative to the base, PLAY names the session's own control */
 	if (end == SOURCE_STOPPED &&
@@ -362,11 +407,22 @@ static void client_set_session(struct rtsp_client *client, const struct message 
 		client->session_timeout_s = session.timeout_s;
 }
 
+/* The receiver's tracks, then the back channel. */
+static bool client_has_next_setup(struct rtsp_client *client)
+{
+	if (client->next_setup == RTSP_BACK_TRACK)
+		return false;
+	if (++client->next_setup < client->receiver.n_tracks)
+		return true;
+	client->next_setup = RTSP_BACK_TRACK;
+	return client->has_back;
+}
+
 static void on_setup(
 	struct rtsp_client *client, const struct message *answer, struct message_text body)
 {
-	struct rtsp_track *track = &client->tracks[client->next_setup];
-	struct rtp_reorder **reorder = &client->receiver.tracks[client->next_setup].reorder;
+	unsigned number = client->next_setup;
+	struct rtsp_track *track = &client->tracks[number];
 	struct message_text field = message_find(answer, "Transport");
 	struct rtsp_transport_answer transport;
 
@@ -380,10 +436,10 @@ static void on_setup(
 			track, transport.server_ports[0], transport.server_ports[1]);
 	else
 		rtsp_track_set_channels(track, &transport);
-	if (transport.has_ssrc && *reorder)
-		rtp_reorder_prefer(*reorder, transport.ssrc);
-	rtsp_client_enter(
-		client, ++client->next_setup < client->receiver.n_tracks ? RTSP_SETUP : RTSP_PLAY);
+	if (transport.has_ssrc && number != RTSP_BACK_TRACK &&
+		client->receiver.tracks[number].reorder)
+		rtp_reorder_prefer(client->receiver.tracks[number].reorder, transport.ssrc);
+	rtsp_client_enter(client, client_has_next_setup(client) ? RTSP_SETUP : RTSP_PLAY);
 }
 
 static void on_play(
@@ -406,6 +462,11 @@ static void on_play(
 		if (info && info->has_sequence && track->reorder)
 			rtp_reorder_expect(track->reorder, info->sequence);
 	}
+	if (client->has_back)
+		client->talk =
+			rtsp_talk_new(client->order.camera, &client->back, rtsp_client_say, client);
+	if (client->talk)
+		log_info(&client->log, "the camera listens to %s", client->back.encoding);
 	connection_set_paced(client->connection);
 	rtsp_client_enter(client, RTSP_PLAYING);
 	reactor_timer_start(

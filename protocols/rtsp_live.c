@@ -1,4 +1,4 @@
-/* A live stream as what an RTSP session plays. */
+/* A live stream as what an RTSP session plays; and whom it talks to, where the camera listens. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 
 #include "protocols/rtp_packetise.h"
 #include "protocols/rtsp_server_private.h"
+#include "protocols/rtsp_talk.h"
 #include "server/base/memory.h"
 #include "server/media/stream_wait.h"
 
@@ -16,6 +17,7 @@ struct rtsp_live {
 	bool waited;
 	unsigned description; /* of the stream, at SETUP */
 	struct rtp_reader reader;
+	struct rtsp_talker talker;
 };
 
 static struct rtsp_live *live_of(struct rtsp_source *source)
@@ -49,14 +51,45 @@ static int live_check(struct rtsp_source *source)
 	if (source->session)
 		return live->description == stream_description(stream) ? 0 : -ESTALE;
 	live->description = stream_description(stream);
+	live->talker.description = rtsp_talk_description(&live->talker);
 	return 0;
 }
 
 static void live_write_sdp(struct rtsp_source *source, const struct message *message,
 	const char *host, struct evbuffer *out)
 {
-	(void)message;
-	rtp_sender_write_sdp(stream_find(source->name), host, NULL, out);
+	bool talk = rtsp_message_requires(message, RTSP_BACKCHANNEL);
+
+	rtp_sender_write_sdp(
+		stream_find(source->name), host, NULL, talk ? "a=recvonly\r\n" : NULL, out);
+	if (talk)
+		rtsp_talk_write_sdp(&live_of(source)->talker, RTSP_TALK_TRACK, out);
+}
+
+static int live_check_talk(struct rtsp_source *source)
+{
+	const struct rtsp_talker *talker = &live_of(source)->talker;
+	unsigned description = rtsp_talk_description(talker);
+
+	if (!description)
+		return -ENOENT;
+	if (description != talker->description)
+		return -ESTALE;
+	return rtsp_talk_is_busy(talker) ? -EBUSY : 0;
+}
+
+/* What is said to the camera. */
+static void live_on_packet(struct rtsp_source *source, unsigned track, const uint8_t *p, size_t n)
+{
+	struct rtsp_talker *talker = &live_of(source)->talker;
+	struct rtsp_session *s = source->session;
+
+	if (track != RTSP_TALK_TRACK || s->state != RTSP_PLAYING)
+		return;
+	talker->actor.user = s->user;
+	talker->actor.address = (const struct sockaddr *)&s->peer;
+	if (rtsp_talk_take(talker, p, n) < 0)
+		rtsp_session_source_ended(s);
 }
 
 static bool live_takes_track(struct rtsp_source *source, unsigned track)
@@ -98,7 +131,10 @@ static int live_play(
 
 static void live_stop(struct rtsp_source *source)
 {
-	rtp_sender_unsubscribe(&live_of(source)->reader);
+	struct rtsp_live *live = live_of(source);
+
+	rtp_sender_unsubscribe(&live->reader);
+	rtsp_talk_leave(&live->talker);
 }
 
 static bool live_get_start(struct rtsp_source *source, unsigned track, struct rtsp_start *ret)
@@ -145,7 +181,7 @@ static void live_free(struct rtsp_source *source)
 	struct rtsp_live *live = live_of(source);
 
 	stream_wait_stop(&live->wait);
-	rtp_sender_unsubscribe(&live->reader);
+	live_stop(source);
 	free(live);
 }
 
@@ -153,10 +189,12 @@ static const struct rtsp_source_kind rtsp_live_kind = {
 	.check = live_check,
 	.write_sdp = live_write_sdp,
 	.takes_track = live_takes_track,
+	.check_talk = live_check_talk,
 	.play = live_play,
 	.stop = live_stop,
 	.get_start = live_get_start,
 	.get_report = live_get_report,
+	.on_packet = live_on_packet,
 	.free = live_free,
 };
 
@@ -166,5 +204,6 @@ struct rtsp_source *rtsp_live_new(const char *name)
 
 	live->source.kind = &rtsp_live_kind;
 	(void)strncpy(live->source.name, name, sizeof(live->source.name) - 1);
+	rtsp_talker_init(&live->talker, live->source.name);
 	return &live->source;
 }

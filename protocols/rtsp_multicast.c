@@ -68,7 +68,7 @@ bool rtsp_multicast_write_sdp(
 		.ttl = TTL,
 		.port = ntohs(address.sin_port),
 	};
-	rtp_sender_write_sdp(stream, host, &group, out);
+	rtp_sender_write_sdp(stream, host, &group, NULL, out);
 	return true;
 }
 

@@ -8,6 +8,7 @@
 
 #include "protocols/rtsp_replay.h"
 #include "protocols/rtsp_server_private.h"
+#include "protocols/rtsp_talk.h"
 #include "server/base/audit.h"
 
 enum {
@@ -26,6 +27,7 @@ enum {
 	FOR_PLAYERS = 1 << 3,
 	FOR_PUBLISHERS = 1 << 4,
 	FOR_ALL = FOR_PLAYERS | FOR_PUBLISHERS,
+	FOR_TALKERS = 1 << 5, /* who are players */
 };
 
 struct rtsp_request {
@@ -179,18 +181,53 @@ static void run_options(struct rtsp_request *r)
 		answer(r, 200);
 }
 
+/* Whether the user may do what is for one of these, by the scope of his password and his role. */
+static bool may(const struct rtsp_request *r, unsigned whom)
+{
+	unsigned scopes = r->c->asker.scopes;
+
+	return (whom & FOR_PLAYERS && scopes & SCOPE_RTSP) ||
+	       (whom & FOR_PUBLISHERS && scopes & SCOPE_RTSP_PUBLISH &&
+		       auth_may_operate(r->user)) ||
+	       (whom & FOR_TALKERS && scopes & SCOPE_RTSP_TALK && auth_may_operate(r->user));
+}
+
+/* 0, or as check_talk() of a source says. */
+static int check_talk(const struct rtsp_request *r)
+{
+	return r->source->kind->check_talk ? r->source->kind->check_talk(r->source) : -ENOENT;
+}
+
+/* As if there were none for who may not: players ask again without it then. */
+static bool check_backchannel(struct rtsp_request *r)
+{
+	const char *why = NULL;
+
+	if (!rtsp_message_requires(r->message, RTSP_BACKCHANNEL))
+		return true;
+	if (check_talk(r) == -ENOENT || r->asks_group)
+		why = "The camera has no back channel";
+	else if (!may(r, FOR_TALKERS))
+		why = "This user may not talk";
+	if (!why)
+		return true;
+	add_field(r, "Unsupported: " RTSP_BACKCHANNEL);
+	answer_with(r, 551, why, NULL);
+	return false;
+}
+
 static bool check_describe(struct rtsp_request *r)
 {
 	struct message_text accept = message_find(r->message, "Accept");
 
 	if (!accept.p || accept.n == 0)
-		return true;
+		return check_backchannel(r);
 	for (size_t i = 0; i + 3 <= accept.n; i++) {
 		struct message_text rest = { accept.p + i, accept.n - i };
 		if (message_text_starts(rest, "application/sdp") ||
 			message_text_starts(rest, "application/*") ||
 			message_text_starts(rest, "*/*"))
-			return true;
+			return check_backchannel(r);
 	}
 	answer(r, 406);
 	return false;
@@ -306,6 +343,23 @@ static int only_track(struct rtsp_source *source)
 	return only;
 }
 
+/* Whether the request names the track by which one talks; the camera may listen no more. */
+static bool names_talk(const struct rtsp_request *r)
+{
+	return r->track == RTSP_TALK_TRACK && check_talk(r) != -ENOENT;
+}
+
+static bool check_setup_talk(struct rtsp_request *r)
+{
+	if (!may(r, FOR_TALKERS))
+		answer(r, 403);
+	else if (check_talk(r) == -ESTALE)
+		answer(r, 455);
+	else if (check_talk(r) == -EBUSY)
+		answer_with(r, 453, "Somebody else talks to this camera", NULL);
+	return !r->answered;
+}
+
 static bool check_setup(struct rtsp_request *r)
 {
 	struct rtsp_session *s = r->session;
@@ -316,10 +370,12 @@ static bool check_setup(struct rtsp_request *r)
 		r->track = only_track(r->source);
 	if (r->track < 0 || (s && s->source != r->source))
 		answer(r, 459);
-	else if (!r->source->kind->takes_track(r->source, (unsigned)r->track))
+	else if (!names_talk(r) && !r->source->kind->takes_track(r->source, (unsigned)r->track))
 		answer(r, 404);
 	else if (s && s->state != RTSP_READY)
 		answer_session(r, 455);
+	else if (names_talk(r))
+		return check_setup_talk(r);
 	return !r->answered;
 }
 
@@ -402,7 +458,7 @@ static unsigned transports_allowed(const struct rtsp_request *r)
 
 	if (connection_is_tls(r->c->connection) || r->c->tunnel)
 		return RTSP_OVER_TCP;
-	if (rtsp_source_is_published(r->source) ||
+	if (rtsp_source_is_published(r->source) || names_talk(r) ||
 		!rtsp_multicast_find(r->c->server, r->name, &group))
 		return RTSP_OVER_TCP | RTSP_OVER_UDP;
 	return RTSP_OVER_TCP | RTSP_OVER_UDP | RTSP_OVER_MULTICAST;
@@ -419,7 +475,7 @@ static void run_setup(struct rtsp_request *r)
 		answer(r, 461);
 		return;
 	}
-	if (transport.record && !rtsp_source_is_published(r->source)) {
+	if (transport.record && !rtsp_source_is_published(r->source) && !names_talk(r)) {
 		answer(r, 455); /* ANNOUNCE comes first */
 		return;
 	}
@@ -624,16 +680,49 @@ static bool check_head(struct rtsp_request *r)
 	return !r->answered;
 }
 
-/* ONVIF's replay is all that there is, and for recordings only. */
+/* What may stand in Require (RFC 2326 section 12.32): both ONVIF's. */
+static const struct {
+	const char *option;
+	bool for_recordings; /* else for what is live; both for the server */
+} options[] = {
+	{"onvif-replay",    true },
+	{ RTSP_BACKCHANNEL, false},
+};
+
+static bool knows_option(const struct rtsp_request *r, struct message_text option)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(options); i++)
+		if (message_text_is(option, options[i].option))
+			return r->name[0] == '\0' ||
+			       is_replay(r->name) == options[i].for_recordings;
+	return false;
+}
+
 static bool check_require(struct rtsp_request *r)
 {
-	struct message_text require = message_find(r->message, "Require");
+	const struct message_field *field = NULL;
 
-	if (!require.p || (message_text_is(require, "onvif-replay") &&
-				  (r->name[0] == '\0' || is_replay(r->name))))
-		return true;
-	add_field(r, "Unsupported: %.*s", (int)require.n, require.p);
-	answer(r, 551);
+	while ((field = message_find_next(r->message, "Require", field))) {
+		struct message_text rest = field->value;
+		do {
+			struct message_text option = message_text_cut(&rest, ',');
+			if (knows_option(r, option))
+				continue;
+			add_field(r, "Unsupported: %.*s", (int)option.n, option.p);
+			answer(r, 551);
+			return false;
+		} while (rest.n > 0);
+	}
+	return true;
+}
+
+bool rtsp_message_requires(const struct message *message, const char *option)
+{
+	const struct message_field *field = NULL;
+
+	while ((field = message_find_next(message, "Require", field)))
+		if (message_text_has_token(field->value, option))
+			return true;
 	return false;
 }
 
@@ -709,15 +798,6 @@ static bool parse_target(struct rtsp_request *r)
 	r->asks_group = strcmp(uri.path + strcspn(uri.path, "?"), "?multicast") == 0;
 	write_base(r, &uri);
 	return true;
-}
-
-/* Whether the user may do what is for one of these, by the scope of his password and his role. */
-static bool may(const struct rtsp_request *r, unsigned whom)
-{
-	unsigned scopes = r->c->asker.scopes;
-
-	return (whom & FOR_PLAYERS && scopes & SCOPE_RTSP) ||
-	       (whom & FOR_PUBLISHERS && scopes & SCOPE_RTSP_PUBLISH && auth_may_publish(r->user));
 }
 
 static bool check_user(struct rtsp_request *r)

@@ -35,6 +35,7 @@ enum {
 	RTSP_TIMEOUT_S = 60, /* what SETUP promises */
 	RTSP_ID_BYTES = 33,
 	RTSP_NAME_BYTES = 256,
+	RTSP_TALK_TRACK = STREAM_TRACKS - 1, /* of a camera that listens, which has fewer to send */
 };
 
 /* How much is known of a connection. */
@@ -115,6 +116,11 @@ struct rtsp_source_kind {
 	void (*write_sdp)(struct rtsp_source *source, const struct message *message,
 		const char *host, struct evbuffer *out);
 	bool (*takes_track)(struct rtsp_source *source, unsigned track);
+	/*
+	 * Whether one can talk there, by RTSP_TALK_TRACK: 0; -ENOENT; -ESTALE: to another codec than was described; -EBUSY: somebody
+	 * else talks. NULL: one cannot.
+	 */
+	int (*check_talk)(struct rtsp_source *source);
 	/* The track that a URL of SETUP names, or -ENOENT; NULL: by its number, as write_sdp said. */
 	int (*find_track)(struct rtsp_source *source, struct message_text target);
 	/*
@@ -324,5 +330,7 @@ enum {
  */
 bool rtsp_answer_request(struct rtsp_connection *connection, const struct message *message,
 	struct message_text body);
+/* Whether it has this option in Require. */
+bool rtsp_message_requires(const struct message *message, const char *option);
 /* Answers what could not be parsed, with `why` as the reason phrase. */
 void rtsp_answer_malformed(struct rtsp_connection *connection, int status, const char *why);

@@ -601,8 +601,8 @@ static void session_send_byes(struct rtsp_session *s)
 {
 	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
 		uint8_t bye[REPORT_BYTES];
-		if (!s->tracks[i].set_up || rtsp_source_is_published(s->source))
-			continue;
+		if (!s->tracks[i].set_up || !s->tracks[i].ssrc)
+			continue; /* nothing was sent */
 		size_t n = rtcp_write_bye(bye, sizeof(bye), s->tracks[i].ssrc, RTSP_CNAME);
 		rtsp_session_send_rtcp(s, i, bye, n);
 	}

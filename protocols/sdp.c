@@ -385,15 +385,29 @@ int sdp_parse(struct sdp *ret, const char *p, size_t n, const char **why)
 	return -EBADMSG;
 }
 
-bool sdp_is_backchannel(const struct sdp *sdp, size_t i)
+static bool sdp_sends(const struct sdp *sdp, enum sdp_kind kind)
 {
-	if (sdp->media[i].kind != SDP_AUDIO || sdp->media[i].direction != SDP_SENDONLY)
-		return false;
 	for (size_t k = 0; k < sdp->n_media; k++) {
-		if (sdp->media[k].kind == SDP_AUDIO && sdp->media[k].direction != SDP_SENDONLY)
+		if (sdp->media[k].kind == kind && sdp->media[k].direction != SDP_SENDONLY)
 			return true;
 	}
 	return false;
+}
+
+static bool sdp_is_sendonly_sound(const struct sdp_media *media)
+{
+	return media->kind == SDP_AUDIO && media->direction == SDP_SENDONLY;
+}
+
+bool sdp_is_backchannel(const struct sdp *sdp, size_t i)
+{
+	return sdp_is_sendonly_sound(&sdp->media[i]) && sdp_sends(sdp, SDP_AUDIO);
+}
+
+bool sdp_is_asked_backchannel(const struct sdp *sdp, size_t i)
+{
+	return sdp_is_sendonly_sound(&sdp->media[i]) &&
+	       (sdp_sends(sdp, SDP_AUDIO) || sdp_sends(sdp, SDP_VIDEO));
 }
 
 int sdp_fmtp_value(const char *fmtp, const char *name, char *ret, size_t size)

@@ -67,6 +67,12 @@ static inline bool sdp_has_type(const struct sdp_media *media, unsigned type)
 bool sdp_is_backchannel(const struct sdp *sdp, size_t i);
 
 /*
+ * The same, of a description that was asked for with ONVIF's back channel: another media that it sends, also a picture, will
+ * do.
+ */
+bool sdp_is_asked_backchannel(const struct sdp *sdp, size_t i);
+
+/*
  * A parameter of an fmtp ("config", "sprop-parameter-sets"; any case). Copies its value with NUL.
  * Returns the length, or -1 when it is absent or does not fit.
  */

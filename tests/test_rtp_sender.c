@@ -304,7 +304,7 @@ static char *sdp_of(struct stream *stream, const char *address)
 {
 	struct evbuffer *out = evbuffer_new();
 
-	rtp_sender_write_sdp(stream, address, NULL, out);
+	rtp_sender_write_sdp(stream, address, NULL, NULL, out);
 	size_t n = evbuffer_get_length(out);
 	char *text = calloc(1, n + 1);
 	assert_non_null(text);

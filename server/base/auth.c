@@ -153,6 +153,7 @@ unsigned auth_scope_find(const char *word)
 		{ "live",         SCOPE_LIVE                },
 		{ "rtsp",         SCOPE_RTSP                },
 		{ "rtsp:publish", SCOPE_RTSP_PUBLISH        },
+		{ "rtsp:talk",    SCOPE_RTSP_TALK           },
 		{ "metrics",      SCOPE_METRICS             },
 	};
 
@@ -297,7 +298,7 @@ bool auth_may_configure(const struct auth_user *user)
 	return !user || (user->role == ROLE_ADMIN && !user->cameras);
 }
 
-bool auth_may_publish(const struct auth_user *user)
+bool auth_may_operate(const struct auth_user *user)
 {
 	return !user || user->role >= ROLE_OPERATOR;
 }

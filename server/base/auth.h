@@ -38,7 +38,8 @@ enum auth_scope {
 	SCOPE_RTSP = 1 << 5, /* to play */
 	SCOPE_METRICS = 1 << 6,
 	SCOPE_RTSP_PUBLISH = 1 << 7,
-	SCOPE_ALL = (1 << 8) - 1,
+	SCOPE_RTSP_TALK = 1 << 8, /* to cameras that one plays */
+	SCOPE_ALL = (1 << 9) - 1,
 };
 
 /*
@@ -127,8 +128,8 @@ bool auth_may_see(const struct auth_user *user, const char *camera);
 /* Whether the user may see and change the configuration: an admin who may see all cameras; also NULL. */
 bool auth_may_configure(const struct auth_user *user);
 
-/* Whether the user may push pictures into the cameras that he may see: an operator; also NULL. */
-bool auth_may_publish(const struct auth_user *user);
+/* Whether the user may publish into the cameras that he may see, and talk there: an operator; also NULL. */
+bool auth_may_operate(const struct auth_user *user);
 
 /* n random bytes as 2n hex digits and NUL. */
 void auth_random_hex(char *ret, size_t n);

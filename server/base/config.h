@@ -83,7 +83,8 @@ struct config_camera {
 	char *name;   /* [a-z0-9][a-z0-9_-]{0,62} */
 	char *source; /* secret: may hold a password */
 	enum config_transport transport;
-	char *multicast; /* as network_group_parse() takes it, or NULL */
+	char *multicast;  /* as network_group_parse() takes it, or NULL */
+	bool backchannel; /* ask for it */
 	struct config_recording recording;
 	enum config_audio audio;
 	enum config_rotate rotate;

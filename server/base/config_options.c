@@ -615,6 +615,16 @@ const struct config_option config_options[] = {
 			"once. The camera takes the 16 ports from there on, the substream the upper half of them.",
 	},
 	{
+		.key = "cameras.*.backchannel",
+		.type = OPTION_BOOL,
+		.offset = IN_CAMERA(backchannel),
+		.standard = "no",
+		.applies = APPLIES_CAMERA,
+		.help = "Ask a camera that speaks RTSP for its back channel (ONVIF), by which operators can talk to it "
+			"through RTSP. Some cameras have trouble with being asked; the button of some doorbells does "
+			"not ring while somebody has their back channel.",
+	},
+	{
 		.key = "cameras.*.record",
 		.type = OPTION_ENUM,
 		.offset = IN_CAMERA(recording.record),

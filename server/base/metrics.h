@@ -57,6 +57,9 @@ struct evbuffer;
 		"Groups of pictures too large to keep.")                                             \
 	X(METRIC_RECORDER_FRAGMENTS, COUNTER, "nvrd_recorder_fragments_total", "camera",             \
 		"Fragments written to disk.")                                                        \
+	X(METRIC_TALK_PACKETS, COUNTER, "nvrd_talk_packets_total", "camera,result",                  \
+		"Packets that RTSP clients sent for the camera to say: sent to it, or dropped "      \
+		"(malformed, busy, too_much, behind, away).")                                        \
 	X(METRIC_RECORDER_BYTES, COUNTER, "nvrd_recorder_written_bytes_total", "camera",             \
 		"Bytes written to recordings.")                                                      \
 	X(METRIC_RECORDER_SEGMENTS, COUNTER, "nvrd_recorder_segments_total", "camera",               \

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """A camera made of GStreamer's RTSP server. Prints its port, then serves until it is ended.
 
-Mounts are given as NAME=PIPELINE; `file:PATH[:h265]` stands for a file's video and audio.
+Mounts are given as NAME=PIPELINE; `file:PATH[:h265]` stands for a file's video and audio. With --listen they have ONVIF's
+back channel, and what is said there is written to the file.
 """
 import argparse
 import sys
@@ -24,6 +25,27 @@ def launch_of(text):
             f"! rtp{codec}pay config-interval=-1 name=pay0 pt=96{audio} )")
 
 
+# What the camera listens to: its caps, and how its payload becomes bytes.
+LISTENS = {
+    "pcmu": ("payload=0, clock-rate=8000, encoding-name=PCMU", "rtppcmudepay"),
+    "pcma": ("payload=8, clock-rate=8000, encoding-name=PCMA", "rtppcmadepay"),
+    "aac": ("payload=97, clock-rate=16000, encoding-name=MPEG4-GENERIC, encoding-params=(string)1, streamtype=(string)5, profile-level-id=(string)1, "
+            "mode=(string)AAC-hbr, config=(string)1408, sizelength=(string)13, indexlength=(string)3, indexdeltalength=(string)3", "rtpmp4gdepay"),
+}
+
+
+def factory_of(listen):
+    if not listen:
+        return GstRtspServer.RTSPMediaFactory()
+    factory = GstRtspServer.RTSPOnvifMediaFactory()
+    codec, _, path = listen.partition(":")
+    caps, depay = LISTENS[codec]
+    factory.set_backchannel_launch(f'( capsfilter caps="application/x-rtp, media=audio, {caps}" name=depay_backchannel ! {depay} '
+                                   f'! filesink location={path} append=true buffer-mode=unbuffered sync=false async=false )')
+    factory.set_backchannel_bandwidth(64000)
+    return factory
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--address", default="127.0.0.1")
@@ -33,11 +55,12 @@ def main():
     parser.add_argument("--tls", metavar="PEM", help="a file with certificate and key: RTSPS")
     parser.add_argument("--udp-only", action="store_true")
     parser.add_argument("--tcp-only", action="store_true")
+    parser.add_argument("--listen", metavar="CODEC:FILE", help="pcmu, pcma or aac")
     parser.add_argument("mounts", nargs="+")
     args = parser.parse_args()
 
     Gst.init(None)
-    server = GstRtspServer.RTSPServer()
+    server = GstRtspServer.RTSPOnvifServer() if args.listen else GstRtspServer.RTSPServer()
     server.set_address(args.address)
     server.set_service(args.port)
     auth = GstRtspServer.RTSPAuth()
@@ -60,7 +83,7 @@ def main():
         server.set_auth(auth)
     for mount in args.mounts:
         name, _, pipeline = mount.partition("=")
-        factory = GstRtspServer.RTSPMediaFactory()
+        factory = factory_of(args.listen)
         factory.set_launch(launch_of(pipeline))
         factory.set_shared(True)
         if args.udp_only:
