@@ -38,6 +38,7 @@ def factory_of(listen):
     if not listen:
         return GstRtspServer.RTSPMediaFactory()
     factory = GstRtspServer.RTSPOnvifMediaFactory()
+    factory.set_media_gtype(GstRtspServer.RTSPOnvifMedia)
     codec, _, path = listen.partition(":")
     caps, depay = LISTENS[codec]
     factory.set_backchannel_launch(f'( capsfilter caps="application/x-rtp, media=audio, {caps}" name=depay_backchannel ! {depay} '

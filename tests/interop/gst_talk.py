@@ -7,6 +7,7 @@ gst_talk.py URL tcp|udp CODEC FILE  says the file (G.711, or AAC in ADTS) in its
 Prints `codec NAME` when it knows what the camera listens to, `playing` when pictures come, `said` when the file is at its end;
 `refused` when there is no back channel; `error …` at the end, should there be one.
 """
+import ctypes
 import sys
 import threading
 
@@ -21,6 +22,8 @@ READERS = {
     "pcma": "rawaudioparse use-sink-caps=false format=alaw sample-rate=8000 num-channels=1 ! rtppcmapay min-ptime=20000000 max-ptime=20000000",
     "aac": "aacparse ! rtpmp4gpay pt=97",
 }
+gstreamer = ctypes.CDLL("libgstreamer-1.0.so.0")
+gstreamer.gst_mini_object_ref.argtypes = [ctypes.c_void_p]
 loop = GLib.MainLoop()
 player = Gst.parse_launch(f"rtspsrc location={url} protocols={transport} backchannel=onvif name=src latency=0 "
                           "src. ! application/x-rtp,media=video ! fakesink name=out sync=false")
@@ -41,12 +44,12 @@ def on_select(element, number, caps):
     if s.has_field("a-sendonly"):
         back = number
         tell("codec " + s.get_string("encoding-name"))
-        return False
     return True
 
 
 def on_sample(sink):
     sample = sink.emit("pull-sample")
+    gstreamer.gst_mini_object_ref(hash(sample))  # the signal takes a reference that it was not given (1.22)
     result = source.emit("push-backchannel-sample", back, sample)
     if result != Gst.FlowReturn.OK:
         tell(f"error {result}")
