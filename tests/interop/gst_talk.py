@@ -18,9 +18,9 @@ from gi.repository import GLib, Gst  # noqa: E402
 Gst.init(None)
 url, transport, codec, path = sys.argv[1:]
 READERS = {
-    "pcmu": "rawaudioparse use-sink-caps=false format=mulaw sample-rate=8000 num-channels=1 ! rtppcmupay min-ptime=20000000 max-ptime=20000000",
-    "pcma": "rawaudioparse use-sink-caps=false format=alaw sample-rate=8000 num-channels=1 ! rtppcmapay min-ptime=20000000 max-ptime=20000000",
-    "aac": "aacparse ! rtpmp4gpay pt=97",
+    "pcmu": "rawaudioparse use-sink-caps=false format=mulaw sample-rate=8000 num-channels=1 ! rtppcmupay pt={pt} min-ptime=20000000 max-ptime=20000000",
+    "pcma": "rawaudioparse use-sink-caps=false format=alaw sample-rate=8000 num-channels=1 ! rtppcmapay pt={pt} min-ptime=20000000 max-ptime=20000000",
+    "aac": "aacparse ! rtpmp4gpay pt={pt}",
 }
 gstreamer = ctypes.CDLL("libgstreamer-1.0.so.0")
 gstreamer.gst_mini_object_ref.argtypes = [ctypes.c_void_p]
@@ -28,7 +28,7 @@ loop = GLib.MainLoop()
 player = Gst.parse_launch(f"rtspsrc location={url} protocols={transport} backchannel=onvif name=src latency=0 "
                           "src. ! application/x-rtp,media=video ! fakesink name=out sync=false")
 source = player.get_by_name("src")
-back = None
+back, payload = None, 0
 told = set()
 
 
@@ -39,10 +39,10 @@ def tell(text):
 
 
 def on_select(element, number, caps):
-    global back
+    global back, payload
     s = caps.get_structure(0)
     if s.has_field("a-sendonly"):
-        back = number
+        back, payload = number, s.get_int("payload")[1]
         tell("codec " + s.get_string("encoding-name"))
     return True
 
@@ -58,7 +58,7 @@ def on_sample(sink):
 
 def say():
     """In its own time: 20 ms of G.711, or a frame of AAC, at a time."""
-    speaker = Gst.parse_launch(f"filesrc location={path} blocksize=160 ! {READERS[codec]} ! appsink name=sink emit-signals=true sync=true")
+    speaker = Gst.parse_launch(f"filesrc location={path} blocksize=160 ! {READERS[codec].format(pt=payload)} ! appsink name=sink emit-signals=true sync=true")
     speaker.get_by_name("sink").connect("new-sample", on_sample)
     speaker.set_state(Gst.State.PLAYING)
     message = speaker.get_bus().timed_pop_filtered(Gst.CLOCK_TIME_NONE, Gst.MessageType.EOS | Gst.MessageType.ERROR)
