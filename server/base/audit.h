@@ -5,8 +5,8 @@
 struct sockaddr;
 
 /*
- * Who did what: a log line for each login, failed login, change of files by people, publishing of a camera,
- * and change of the configuration. It is written whatever log.level says: as JSON with the members audit (what was done), user,
+ * Who did what: a log line for each login, failed login, change of files by people, publishing of a camera, talk to
+ * one, and change of the configuration. It is written whatever log.level says: as JSON with the members audit (what was done), user,
  * address and protocol; as text `audit login: user anna: address 192.0.2.1: protocol http: …`.
  */
 

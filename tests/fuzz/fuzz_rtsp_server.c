@@ -1,6 +1,6 @@
 /*
  * Connections of the RTSP server: what clients send, byte for byte, without a socket; requests and interleaved packets,
- * while a camera sends pictures and another one waits for somebody to publish. The input is a run of steps: a byte that says what happens, then its argument. What is
+ * while a camera sends pictures and listens, and another one waits for somebody to publish. The input is a run of steps: a byte that says what happens, then its argument. What is
  * answered must be whole answers and whole packets.
  */
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include "protocols/http_server.h"
 #include "protocols/rtsp_publish.h"
 #include "protocols/rtsp_server.h"
+#include "protocols/rtsp_talk.h"
 #include "server/base/config.h"
 #include "server/base/connection.h"
 #include "server/base/datagram.h"
@@ -35,6 +36,7 @@ enum step {
 	STEP_END, /* the camera goes, and comes again */
 	STEP_DATAGRAM, /* to the newest UDP ports: a byte that is odd for RTCP, two of length, the bytes */
 	STEP_PLACE, /* the camera that waits goes, and comes again */
+	STEP_EAR,   /* the one that listens stops to, or begins; a byte: that is odd for A-law */
 	STEPS
 };
 enum {
@@ -213,6 +215,25 @@ static void camera_send(void)
 	av_packet_free(&packet);
 }
 
+static struct rtsp_talk *ear;
+
+/* What it hears is a whole packet, of what it listens to. */
+static bool camera_hear(void *arg, uint8_t *p, size_t n)
+{
+	if (n <= 12 || p[0] != 0x80 || (p[1] & 0x7f) != *(const uint8_t *)arg)
+		abort();
+	return p[n - 1] & 1;
+}
+
+static void camera_listen(bool alaw)
+{
+	static uint8_t types[] = { 0, 8 };
+	struct sdp_media media = { .payload_type = types[alaw], .clock_hz = 8000 };
+
+	memcpy(media.encoding, alaw ? "PCMA" : "PCMU", 5);
+	ear = rtsp_talk_new("porch", &media, camera_hear, &types[alaw]);
+}
+
 /* --- the camera that waits --- */
 
 static bool published; /* and it was told so once */
@@ -372,6 +393,16 @@ static size_t run_step(const uint8_t *p, size_t n)
 		gate_begin();
 		check_output();
 		return 1;
+	case STEP_EAR:
+		if (n < 2)
+			return n;
+		if (ear) {
+			rtsp_talk_free(ear);
+			ear = NULL;
+		} else {
+			camera_listen(p[1] & 1);
+		}
+		return 2;
 	case STEPS:
 		break;
 	}
@@ -401,6 +432,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	camera_send();
 	gate = stream_new("gate");
 	gate_begin();
+	camera_listen(false);
 	connect_client();
 	while (n > 0) {
 		size_t used = run_step(p, n);
@@ -411,6 +443,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	wait_a_little(1000000);
 	rtsp_server_free(server);
 	rtsp_publish_free(place);
+	rtsp_talk_free(ear);
+	ear = NULL;
 	stream_free(porch);
 	stream_free(gate);
 	config_free(config);

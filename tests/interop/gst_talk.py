@@ -5,7 +5,7 @@ Somebody who watches and talks: GStreamer's rtspsrc with ONVIF's back channel.
 gst_talk.py URL tcp|udp CODEC FILE  says the file (G.711, or AAC in ADTS) in its own time, then stays
 
 Prints `codec NAME` when it knows what the camera listens to, `playing` when pictures come, `said` when the file is at its end;
-`refused` when there is no back channel; `error …` at the end, should there be one.
+`error …` when it cannot go on.
 """
 import ctypes
 import sys
@@ -71,9 +71,7 @@ def say():
 def on_buffer(pad, info):
     if "playing" not in told:
         tell("playing")
-        if back is None:
-            tell("refused")
-        else:
+        if back is not None:
             threading.Thread(target=say, daemon=True).start()
     return Gst.PadProbeReturn.OK
 
