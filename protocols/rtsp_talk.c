@@ -19,6 +19,7 @@
 enum {
 	PAYLOAD_BYTES = 4096,
 	RATE_BYTES = 128 << 10, /* a second, and at once: more than any sound takes */
+	LEAST_BYTES = 256,      /* that a packet counts for, so that not too many come either */
 };
 
 /* id, metric label */
@@ -107,7 +108,7 @@ static char *media_text(const struct sdp_media *media)
 	return text;
 }
 
-/* FNV-1a, so that only the same text has the same number; never 0. */
+/* FNV-1a: the same for the same text, and never 0. */
 static unsigned text_number(const char *text)
 {
 	uint32_t hash = 2166136261;
@@ -189,10 +190,11 @@ void rtsp_talk_write_sdp(const struct rtsp_talker *talker, unsigned track, struc
 		evbuffer_add_printf(out, "%sa=control:trackID=%u\r\n", talk->text, track);
 }
 
-/* Whether so many bytes more are no faster than sound is. */
-static bool talk_affords(struct rtsp_talk *talk, size_t bytes, int64_t now_us)
+/* Whether a packet of so many bytes more is no faster than sound is. */
+static bool talk_affords(struct rtsp_talk *talk, size_t n, int64_t now_us)
 {
 	int64_t since_us = now_us - talk->credit_us;
+	int64_t bytes = n < LEAST_BYTES ? LEAST_BYTES : (int64_t)n;
 
 	if (since_us > 1000000)
 		since_us = 1000000;
@@ -200,9 +202,9 @@ static bool talk_affords(struct rtsp_talk *talk, size_t bytes, int64_t now_us)
 	talk->credit_bytes += since_us * RATE_BYTES / 1000000;
 	if (talk->credit_bytes > RATE_BYTES)
 		talk->credit_bytes = RATE_BYTES;
-	if (talk->credit_bytes < (int64_t)bytes)
+	if (talk->credit_bytes < bytes)
 		return false;
-	talk->credit_bytes -= (int64_t)bytes;
+	talk->credit_bytes -= bytes;
 	return true;
 }
 

@@ -216,6 +216,11 @@ static void nobody_says_more_than_sound_is(void **state)
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_equal(say(&anna, 4096, 0), 0);
 	assert_int_equal(heard.packets - before, 16);
+	before = heard.packets;
+	fake_clock_set(fake_clock() + SECOND_US);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(say(&anna, 1, 0), 0);
+	assert_int_equal(heard.packets - before, 512);
 	rtsp_talk_free(talk);
 }
 

@@ -1,6 +1,6 @@
 /*
- * A whole session of the RTSP client: what a camera sends, byte for byte, without a socket. The
- * input is a run of steps: a byte that says what happens, then its argument.
+ * A whole session of the RTSP client: what a camera sends, byte for byte, without a socket, while somebody talks to it, should it
+ * listen. The input is a run of steps: a byte that says what happens, then its argument.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include <event2/event.h>
 
 #include "protocols/rtsp_client.h"
+#include "protocols/rtsp_talk.h"
 #include "server/base/log.h"
 #include "server/base/reactor.h"
 #include "server/media/stream.h"
@@ -66,6 +67,18 @@ static const char hello[] =
 	"RTSP/1.0 200 OK\r\nSession: 1\r\nTransport: RTP/AVP/TCP;interleaved=4-5\r\n\r\n"
 	"RTSP/1.0 200 OK\r\nSession: 1\r\n\r\n";
 
+static void say(void)
+{
+	static const uint8_t packet[12 + 160] = { 0x80 }; /* PCMU */
+	struct rtsp_talker talker;
+
+	rtsp_talker_init(&talker, "fuzz");
+	talker.description = rtsp_talk_description(&talker);
+	if (rtsp_talk_take(&talker, packet, sizeof(packet)) < 0 && talker.description)
+		abort();
+	rtsp_talk_leave(&talker);
+}
+
 static void wait_a_little(int64_t us)
 {
 	fake_clock_set(fake_clock() + us);
@@ -104,7 +117,10 @@ static size_t run_step(const uint8_t *p, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	static const struct config_camera config = { .transport = TRANSPORT_TCP };
+	const struct config_camera config = {
+		.transport = TRANSPORT_TCP,
+		.backchannel = n && p[0] & 0x40,
+	};
 	struct rtsp_client_memory memory = { .transport = TRANSPORT_AUTO };
 	struct stream_reader reader = { 0 };
 	struct rtsp_client *client;
@@ -129,6 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	while (n > 0) {
 		size_t used = run_step(p, n);
 
+		say();
 		p += used;
 		n -= used;
 	}
