@@ -27,6 +27,7 @@ struct end {
 	size_t bytes;
 	struct sockaddr_storage from;
 	socklen_t from_bytes;
+	const size_t *sizes; /* of what comes, each filled with its number; NULL: not looked at */
 	unsigned free_after; /* frees the pair inside the callback; 0: never */
 };
 
@@ -39,6 +40,10 @@ static void end_on_datagram(void *arg, enum datagram_kind kind, const uint8_t *p
 	assert_non_null(end->pair); /* nothing after the end */
 	if (n >= sizeof(number))
 		memcpy(&number, p, sizeof(number));
+	if (end->sizes) {
+		assert_int_equal(n, end->sizes[end->got[kind]]);
+		assert_true(n == 0 || (p[0] == end->got[kind] && p[n - 1] == end->got[kind]));
+	}
 	end->in_order[kind] += number == end->got[kind];
 	end->got[kind]++;
 	end->bytes += n;
@@ -187,6 +192,57 @@ static void test_any_size_passes_but_what_udp_cannot_carry(void **state)
 	datagram_pair_free(b.pair);
 }
 
+/* As the packets of a frame are: parameter sets, pieces of one size, a rest, and the next frame. Each comes as it was. */
+static void check_frame(const struct end *a, struct end *b)
+{
+	static const size_t sizes[] = { 12, 40, 40, 1400, 1400, 1400, 1400, 1400, 700, 1400, 1400,
+		1400, 1500, 1500, 0, 1500, 8, 1400, 60000, 60000, 9 };
+	static uint8_t blocks[ARRAY_LENGTH(sizes)][LARGEST];
+	struct iovec packets[ARRAY_LENGTH(sizes)];
+	size_t n = ARRAY_LENGTH(sizes);
+
+	for (uint32_t i = 0; i < n; i++) {
+		packets[i] = (struct iovec){ blocks[i], sizes[i] };
+		memset(blocks[i], (int)i, sizes[i]);
+	}
+	b->sizes = sizes;
+	b->got[DATAGRAM_RTP] = 0;
+	assert_int_equal(datagram_pair_send(a->pair, DATAGRAM_RTP, packets, n), n);
+	REACTOR_UNTIL(b->got[DATAGRAM_RTP] == n);
+}
+
+/* The pair's socket for RTP, which it keeps for itself. */
+static int socket_of(const struct datagram_pair *pair)
+{
+	for (int fd = 3; fd < 1024; fd++) {
+		struct sockaddr_storage address = { 0 };
+		socklen_t n = sizeof(address);
+		if (getsockname(fd, (struct sockaddr *)&address, &n) == 0 &&
+			port_of(&address) == datagram_pair_port(pair))
+			return fd;
+	}
+	fail_msg("the pair has no socket");
+	return -1;
+}
+
+static void test_a_frame_passes_whether_the_kernel_cuts_it_or_not(void **state)
+{
+	struct end a = { 0 }, b = { 0 };
+	int one = 1;
+
+	(void)state;
+	assert_true(end_open(&a, AF_INET) && end_open(&b, AF_INET));
+	direct(a.pair, b.pair, AF_INET);
+	check_frame(&a, &b);
+	/* without checksums the kernel cuts nothing: that is found out, and nothing is lost */
+	assert_int_equal(
+		setsockopt(socket_of(a.pair), SOL_SOCKET, SO_NO_CHECK, &one, sizeof(one)), 0);
+	check_frame(&a, &b);
+	check_frame(&a, &b);
+	datagram_pair_free(a.pair);
+	datagram_pair_free(b.pair);
+}
+
 static void test_without_a_peer_nothing_is_sent(void **state)
 {
 	struct end a = { 0 };
@@ -265,6 +321,7 @@ int main(void)
 		cmocka_unit_test(test_a_pair_sends_to_a_pair),
 		cmocka_unit_test(test_many_pairs_have_even_ports_of_their_own),
 		cmocka_unit_test(test_any_size_passes_but_what_udp_cannot_carry),
+		cmocka_unit_test(test_a_frame_passes_whether_the_kernel_cuts_it_or_not),
 		cmocka_unit_test(test_without_a_peer_nothing_is_sent),
 		cmocka_unit_test(test_one_wake_up_reads_a_bounded_number),
 		cmocka_unit_test(test_a_callback_may_free_the_pair),

@@ -2,6 +2,7 @@
 #include "server/base/datagram.h"
 
 #include <errno.h>
+#include <netinet/udp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +19,14 @@ enum {
 	ROUNDS = 4, /* per wake-up */
 	DATAGRAM_BYTES = 65536,
 	RECEIVE_BYTES = 2 << 20,
+	RUN_BYTES = 65000, /* what the kernel takes as one */
 };
 
 struct datagram_pair {
 	int fds[2]; /* by enum datagram_kind */
 	struct event *reads[2];
 	uint16_t port;
+	bool cuts; /* the kernel cuts a message into datagrams (UDP_SEGMENT) */
 	struct sockaddr_storage peers[2];
 	socklen_t peer_bytes[2];
 	const struct datagram_events *events; /* NULL once freed */
@@ -143,8 +146,13 @@ static void datagram_on_read(evutil_socket_t fd, short what, void *arg)
 static struct datagram_pair *datagram_pair_start(
 	struct datagram_pair *pair, const struct datagram_events *events, void *arg)
 {
+	const int none = 0;
+
 	pair->events = events;
 	pair->arg = arg;
+	/* a kernel that does not know it would send one large datagram */
+	pair->cuts =
+		setsockopt(pair->fds[DATAGRAM_RTP], SOL_UDP, UDP_SEGMENT, &none, sizeof(none)) == 0;
 	for (int i = 0; i < 2; i++) {
 		pair->reads[i] = event_new(
 			reactor_base(), pair->fds[i], EV_READ | EV_PERSIST, datagram_on_read, pair);
@@ -252,29 +260,91 @@ void datagram_pair_set_peer(struct datagram_pair *pair, enum datagram_kind kind,
 	pair->peer_bytes[kind] = to_bytes;
 }
 
+/* --- sending --- */
+
+/* What one system call sends: messages of one datagram, or of several that the kernel cuts. */
+struct datagram_batch {
+	struct mmsghdr messages[BATCH];
+	struct iovec parts[BATCH];
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(uint16_t))];
+	} sizes[BATCH];
+	unsigned n;
+};
+
+/* How many of them the kernel can cut from one message: all of one size, the last one may be shorter. */
+static size_t datagram_run(const struct iovec *parts, size_t n)
+{
+	size_t size = parts[0].iov_len, bytes = size, run = 1;
+
+	while (run < n && parts[run - 1].iov_len == size && parts[run].iov_len <= size &&
+		parts[run].iov_len > 0 && bytes + parts[run].iov_len <= RUN_BYTES)
+		bytes += parts[run++].iov_len;
+	return run;
+}
+
+/* The next message: so many datagrams. */
+static void datagram_add(struct datagram_batch *batch, struct datagram_pair *pair,
+	enum datagram_kind kind, struct iovec *parts, size_t run)
+{
+	struct cmsghdr *head = &batch->sizes[batch->n].head;
+	struct msghdr *message = &batch->messages[batch->n++].msg_hdr;
+	uint16_t size = (uint16_t)parts[0].iov_len;
+
+	*message = (struct msghdr){
+		.msg_name = &pair->peers[kind],
+		.msg_namelen = pair->peer_bytes[kind],
+		.msg_iov = parts,
+		.msg_iovlen = run,
+	};
+	if (run == 1)
+		return;
+	*head = (struct cmsghdr){
+		.cmsg_len = CMSG_LEN(sizeof(size)), .cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT
+	};
+	memcpy(CMSG_DATA(head), &size, sizeof(size));
+	message->msg_control = head;
+	message->msg_controllen = CMSG_SPACE(sizeof(size));
+}
+
+/* Returns how many of the packets went; 0 and errno. */
+static size_t datagram_send_batch(
+	struct datagram_pair *pair, enum datagram_kind kind, const struct iovec *packets, size_t n)
+{
+	struct datagram_batch batch;
+	size_t sent = 0;
+	int done;
+
+	batch.n = 0;
+	memcpy(batch.parts, packets, n * sizeof(*packets));
+	for (size_t i = 0, run; i < n; i += run) {
+		run = pair->cuts ? datagram_run(batch.parts + i, n - i) : 1;
+		datagram_add(&batch, pair, kind, batch.parts + i, run);
+	}
+	done = sendmmsg(pair->fds[kind], batch.messages, batch.n, MSG_DONTWAIT);
+	for (int i = 0; i < done; i++)
+		sent += batch.messages[i].msg_hdr.msg_iovlen;
+	return sent;
+}
+
 size_t datagram_pair_send(
 	struct datagram_pair *pair, enum datagram_kind kind, const struct iovec *packets, size_t n)
 {
-	struct mmsghdr messages[BATCH];
 	size_t sent = 0;
 
 	while (sent < n) {
-		unsigned count = n - sent < BATCH ? (unsigned)(n - sent) : BATCH;
-		struct iovec parts[BATCH];
-		int done;
+		size_t count = n - sent < BATCH ? n - sent : BATCH;
+		size_t went = datagram_send_batch(pair, kind, packets + sent, count);
 
-		memcpy(parts, packets + sent, count * sizeof(*parts));
-		for (unsigned i = 0; i < count; i++)
-			messages[i].msg_hdr = (struct msghdr){
-				.msg_name = &pair->peers[kind],
-				.msg_namelen = pair->peer_bytes[kind],
-				.msg_iov = &parts[i],
-				.msg_iovlen = 1,
-			};
-		done = sendmmsg(pair->fds[kind], messages, count, MSG_DONTWAIT);
-		if (done <= 0)
+		sent += went;
+		if (went > 0)
+			continue;
+		/* the way there may be too narrow for one datagram, or its device unable: each by itself then */
+		if (!pair->cuts || errno == EAGAIN || errno == ENOBUFS ||
+			datagram_run(packets + sent, count) == 1)
 			break;
-		sent += (size_t)done;
+		pair->cuts = false;
 	}
 	return sent;
 }

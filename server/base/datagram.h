@@ -42,6 +42,9 @@ uint16_t datagram_pair_port(const struct datagram_pair *pair); /* RTP's; RTCP's 
 void datagram_pair_set_peer(struct datagram_pair *pair, enum datagram_kind kind,
 	const struct sockaddr *to, socklen_t to_bytes);
 
-/* Sends one datagram per iovec with sendmmsg; what the kernel does not take is dropped. Returns how many went. */
+/*
+ * Sends one datagram per iovec, up to 32 with one system call, those of one size as one message that the kernel cuts where it
+ * can. What the kernel does not take is dropped. Returns how many went.
+ */
 size_t datagram_pair_send(
 	struct datagram_pair *pair, enum datagram_kind kind, const struct iovec *packets, size_t n);
