@@ -10,13 +10,15 @@
 
 #include "server/base/log.h"
 #include "server/base/memory.h"
+#include "server/base/metrics.h"
 #include "server/base/reactor.h"
 
 enum {
-	AWAY_US = 60000000, /* how long readers wait for a source that was lost */
 	PLAUSIBLE_US =
 		1000000, /* between the length of an absence by the clock and by the units' times */
 };
+
+static int64_t reconnect_us = 60000000; /* how long readers wait for a source that was lost */
 
 struct sender_track {
 	struct rtp_track rtp;
@@ -131,14 +133,16 @@ static void sender_release(struct rtp_sender *s)
 	sender_free(s);
 }
 
-static void sender_end(struct rtp_sender *s)
+static void sender_end(struct rtp_sender *s, const char *reason)
 {
+	struct metric *ended = metric_get(METRIC_READERS_ENDED, reason);
 	struct rtp_reader *reader;
 
 	TAILQ_REMOVE(&senders, s, entry); /* whoever comes back in on_end gets a new one */
 	sender_hold(s);
 	while ((reader = TAILQ_FIRST(&s->readers))) {
 		rtp_sender_unsubscribe(reader);
+		metric_add(ended, 1);
 		reader->events->on_end(reader);
 	}
 	sender_free(s);
@@ -187,7 +191,7 @@ static void sender_on_tracks(struct stream_reader *reader)
 		return;
 	}
 	if (s->n_tracks > 0) {
-		sender_end(s);
+		sender_end(s, "changed");
 		return;
 	}
 	s->description = stream_description(s->stream);
@@ -239,18 +243,18 @@ static void sender_on_end(struct stream_reader *reader)
 	struct rtp_sender *s = CONTAINER_OF(reader, struct rtp_sender, reader);
 
 	if (stream_is_leaving(s->stream)) {
-		sender_end(s);
+		sender_end(s, "removed");
 		return;
 	}
 	s->was_away = true;
 	sender_drop_cache(s);
-	reactor_timer_start(s->away, AWAY_US);
+	reactor_timer_start(s->away, reconnect_us);
 }
 
 static void sender_on_away(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
-	sender_end(arg);
+	sender_end(arg, "away");
 }
 
 static const struct stream_reader_events sender_events = {
@@ -286,6 +290,11 @@ static struct rtp_sender *sender_new(struct stream *stream)
 }
 
 /* --- readers --- */
+
+void rtp_sender_set_reconnect(int64_t us)
+{
+	reconnect_us = us;
+}
 
 int rtp_sender_subscribe(
 	struct stream *stream, struct rtp_reader *reader, const struct rtp_reader_events *events)

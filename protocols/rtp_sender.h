@@ -21,7 +21,7 @@ struct rtp_reader;
 struct rtp_reader_events {
 	void (*on_unit)(struct rtp_reader *reader, struct rtp_unit_packets *unit);
 	/*
-	 * The tracks changed, or the source did not come back within a minute: what was described is over, the reader
+	 * The tracks changed, or the source did not come back in time: what was described is over, the reader
 	 * unsubscribed. When it comes back in time, units go on with the same SSRC, sequence numbers and RTP time.
 	 */
 	void (*on_end)(struct rtp_reader *reader);
@@ -31,6 +31,9 @@ struct rtp_reader {
 	struct rtp_sender *sender;
 	const struct rtp_reader_events *events;
 };
+
+/* How long readers wait for a source that was lost; from its next absence on. A minute unless said. */
+void rtp_sender_set_reconnect(int64_t us);
 
 /* Subscribes to the sender of a stream that is up (made on first use, freed after its last reader);
  * the units of the current group of pictures come first. Returns 0, or -ENOTCONN. */

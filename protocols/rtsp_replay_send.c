@@ -418,8 +418,7 @@ static void replay_finish(struct rtsp_replay *replay)
 		replay_read_later(replay, RESUMES_US);
 		return;
 	}
-	if (replay->source.session->over == RTSP_OVER_UDP &&
-		rtsp_session_waiting(replay->source.session) > 0)
+	if (rtsp_session_waiting(replay->source.session) > 0)
 		return; /* on_room comes */
 	replay->said_bye = true;
 	rtsp_session_finish(replay->source.session);

@@ -283,8 +283,8 @@ static void rtsp_on_drained(void *arg)
 
 	for (session = LIST_FIRST(&c->sessions); session; session = next) {
 		next = LIST_NEXT(session, connection_entry);
-		if (session->over == RTSP_OVER_TCP && session->source->kind->on_room)
-			session->source->kind->on_room(session->source);
+		if (session->over == RTSP_OVER_TCP)
+			rtsp_session_on_drained(session);
 	}
 }
 
@@ -346,6 +346,9 @@ struct rtsp_server *rtsp_server_new(const struct config *config, struct tree *tr
 	server->sessions_metric = metric_get(METRIC_SESSIONS, "rtsp");
 	server->skipped_metric = metric_get(METRIC_READER_SKIPPED, "rtsp");
 	server->sent_metric = metric_get(METRIC_SENT_BYTES, "rtsp");
+	server->queue_metric = metric_get(METRIC_READER_QUEUE_BYTES, "rtsp");
+	server->dropped_metric = metric_get(METRIC_READER_DROPPED, "rtsp");
+	rtp_sender_set_reconnect(config->rtsp.reconnect_us);
 	http_set_tunnel(rtsp_tunnel_take, server);
 	return server;
 }
@@ -381,6 +384,8 @@ const char *rtsp_server_listen(struct rtsp_server *server, const char *address, 
 
 void rtsp_server_apply(struct rtsp_server *server, const struct config *config)
 {
-	if (server)
-		server->config = config;
+	if (!server)
+		return;
+	server->config = config;
+	rtp_sender_set_reconnect(config->rtsp.reconnect_us);
 }

@@ -64,7 +64,8 @@ struct rtsp_server {
 	size_t n_sessions;
 	LIST_HEAD(, rtsp_multicast) groups;
 	struct tree *tree; /* of recordings; NULL: none are played */
-	struct metric *sessions_metric, *skipped_metric, *sent_metric;
+	struct metric *sessions_metric, *skipped_metric, *sent_metric, *queue_metric,
+		*dropped_metric;
 };
 
 struct rtsp_connection {
@@ -180,16 +181,8 @@ struct rtsp_track {
 struct rtsp_queued {
 	STAILQ_ENTRY(rtsp_queued) entry;
 	struct rtp_unit_packets *unit;
-	size_t sent; /* packets of it */
-};
-
-/* The output of TCP grew past `position` at this time; one mark per half second. */
-struct rtsp_mark {
-	uint64_t position;
-	int64_t at_us;
-};
-enum {
-	RTSP_MARKS = 16
+	size_t sent;   /* packets of it */
+	int64_t at_us; /* it came; monotonic */
 };
 
 struct rtsp_session {
@@ -212,19 +205,19 @@ struct rtsp_session {
 	struct event *timer, *pace_timer;
 
 	/*
-	 * What waits to be sent: the queue for UDP, the connection's output for TCP. Limit limit_bytes
-	 * or 5 s; then units are left out up to a keyframe (METRIC_READER_SKIPPED), and without any
-	 * progress for 20 s the connection is closed.
+	 * What waits to be sent (METRIC_READER_QUEUE_BYTES). Limits rtsp.queue beyond what it began with, and for TCP
+	 * rtsp.queue_time: then units are left out up to a keyframe (METRIC_READER_SKIPPED). A connection that takes nothing for
+	 * rtsp.write_timeout is closed (CLOSE_TOO_SLOW).
+	 *
+	 * TCP: the units go past the connection's output, which has answers, RTCP, and the rest of a packet that the socket took
+	 * in part; while there is output, they wait.
 	 */
 	STAILQ_HEAD(, rtsp_queued) queue;
-	size_t queued_bytes, limit_bytes;
+	size_t queued_bytes,
+		first_bytes; /* the latter: that it began with, until it has caught up */
 	int64_t pace_start_us, pace_media_us; /* UDP: when it started, and with which instant */
 	bool skipping;
-	uint64_t written;  /* TCP: bytes given to the output */
-	uint64_t consumed; /* of these the socket took, when last looked */
-	int64_t progress_us;
-	struct rtsp_mark marks[RTSP_MARKS];
-	unsigned n_marks;
+	int64_t progress_us; /* TCP: the socket took something */
 	struct reactor_dead dead;
 };
 
@@ -255,6 +248,8 @@ size_t rtsp_session_waiting(struct rtsp_session *session);
 void rtsp_session_finish(struct rtsp_session *session);
 /* What was described is over. */
 void rtsp_session_source_ended(struct rtsp_session *session);
+/* The connection's output has gone. */
+void rtsp_session_on_drained(struct rtsp_session *session);
 /* Ends it without a word. */
 void rtsp_session_end(struct rtsp_session *session);
 /* The connection is gone or is about to go. */

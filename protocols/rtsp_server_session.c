@@ -17,10 +17,6 @@
 enum {
 	TICK_US = 5000000,    /* sender reports and the look at the clock */
 	EXPIRE_US = 65000000, /* RTSP_TIMEOUT_S and some grace */
-	BEHIND_BYTES = 4 << 20,
-	BEHIND_US = 5000000,
-	STALLED_US = 20000000,
-	MARK_US = 500000,
 	ROOM_BYTES = 1 << 20, /* for sources that wait for it; told of when half is free */
 	/*
 	 * UDP: packets at a time and the time between, about 100 Mbit/s. The group of pictures that
@@ -32,6 +28,8 @@ enum {
 	PACE_SPEED = 4,
 	PACE_LONGEST_US = 500000,
 	REPORT_BYTES = 256,
+	PARTS = 256,          /* of memory with one writev */
+	TLS_BYTES = 64 << 10, /* encrypted at a time */
 };
 #define RTSP_CNAME "nvrd"
 
@@ -148,17 +146,37 @@ struct rtsp_session *rtsp_session_find(struct rtsp_server *server, struct messag
 	return NULL;
 }
 
+/* --- the queue --- */
+
+static void session_queue(struct rtsp_session *s, struct rtp_unit_packets *unit, int64_t now_us)
+{
+	struct rtsp_queued *queued = xcalloc(1, sizeof(*queued));
+
+	queued->unit = rtp_unit_packets_ref(unit);
+	queued->at_us = now_us;
+	s->queued_bytes += unit->bytes;
+	metric_add(s->server->queue_metric, (double)unit->bytes);
+	STAILQ_INSERT_TAIL(&s->queue, queued, entry);
+}
+
+static void session_drop_first(struct rtsp_session *s)
+{
+	struct rtsp_queued *queued = STAILQ_FIRST(&s->queue);
+
+	STAILQ_REMOVE_HEAD(&s->queue, entry);
+	s->queued_bytes -= queued->unit->bytes;
+	metric_add(s->server->queue_metric, -(double)queued->unit->bytes);
+	rtp_unit_packets_unref(&queued->unit);
+	free(queued);
+}
+
 static void session_drop_queue(struct rtsp_session *s)
 {
-	struct rtsp_queued *queued;
-
-	while ((queued = STAILQ_FIRST(&s->queue))) {
-		STAILQ_REMOVE_HEAD(&s->queue, entry);
-		rtp_unit_packets_unref(&queued->unit);
-		free(queued);
-	}
-	s->queued_bytes = 0;
+	while (!STAILQ_EMPTY(&s->queue))
+		session_drop_first(s);
 }
+
+/* --- ends --- */
 
 static void session_fini(void *object)
 {
@@ -286,51 +304,6 @@ int rtsp_session_set_up(
 
 /* --- sending --- */
 
-static void unit_on_written(const void *data, size_t n, void *arg)
-{
-	struct rtp_unit_packets *unit = arg;
-
-	(void)data, (void)n;
-	rtp_unit_packets_unref(&unit);
-}
-
-static void session_write(struct rtsp_session *s, const void *p, size_t n)
-{
-	connection_write(s->connection->connection, p, n);
-	s->written += n;
-}
-
-/* Bytes of the unit's block, not copied: all readers that are behind wait for the same memory. */
-static void session_write_part(
-	struct rtsp_session *s, struct rtp_unit_packets *unit, const uint8_t *p, size_t n)
-{
-	struct evbuffer *output = connection_output(s->connection->connection);
-
-	if (evbuffer_add_reference(output, p, n, unit_on_written, rtp_unit_packets_ref(unit)) < 0)
-		unit_on_written(NULL, 0, unit);
-	else
-		s->written += n;
-}
-
-/* The block as it is when the client took the usual channel; else each packet with a head of its own. */
-static void session_write_unit(struct rtsp_session *s, struct rtp_unit_packets *unit)
-{
-	uint8_t channel = s->tracks[unit->track].channels[0];
-
-	if (unit->block[1] == channel) {
-		session_write_part(s, unit, unit->block, unit->bytes);
-		return;
-	}
-	for (size_t i = 0; i < unit->n; i++) {
-		const uint8_t *p = unit->block + unit->offsets[i];
-		const uint8_t head[] = { p[0], channel, p[2], p[3] };
-
-		session_write(s, head, sizeof(head));
-		session_write_part(s, unit, p + sizeof(head),
-			unit->offsets[i + 1] - unit->offsets[i] - sizeof(head));
-	}
-}
-
 void rtsp_session_send_rtcp(struct rtsp_session *s, unsigned number, uint8_t *p, size_t n)
 {
 	struct rtsp_track *track = &s->tracks[number];
@@ -340,8 +313,8 @@ void rtsp_session_send_rtcp(struct rtsp_session *s, unsigned number, uint8_t *p,
 	if (track->pair) {
 		(void)datagram_pair_send(track->pair, DATAGRAM_RTCP, &whole, 1);
 	} else if (s->over == RTSP_OVER_TCP && s->connection) {
-		session_write(s, head, sizeof(head));
-		session_write(s, p, n);
+		connection_write(s->connection->connection, head, sizeof(head));
+		connection_write(s->connection->connection, p, n);
 	}
 }
 
@@ -362,23 +335,24 @@ static void session_send_reports(struct rtsp_session *s, int64_t utc_us)
 	}
 }
 
-/* Sends up to `limit` of a queued unit's packets. Returns how many. */
+/* Sends up to `limit` of a queued unit's packets. Returns how many; some may be lost. */
 static size_t session_send_packets(struct rtsp_session *s, struct rtsp_queued *queued, size_t limit)
 {
 	struct rtp_unit_packets *unit = queued->unit;
-	struct iovec packets[PACE_PACKETS];
-	size_t n = unit->n - queued->sent, bytes = 0;
+	const uint32_t *offsets = unit->offsets + queued->sent;
+	struct iovec packets[PACE_PACKETS] = { 0 };
+	size_t n = unit->n - queued->sent, went;
 
 	if (n > limit)
 		n = limit;
 	for (size_t i = 0; i < n; i++) {
-		const uint32_t *offset = &unit->offsets[queued->sent + i];
-		packets[i].iov_base = unit->block + offset[0] + RTP_INTERLEAVED_BYTES;
-		packets[i].iov_len = offset[1] - offset[0] - RTP_INTERLEAVED_BYTES;
-		bytes += packets[i].iov_len;
+		packets[i].iov_base = unit->block + offsets[i] + RTP_INTERLEAVED_BYTES;
+		packets[i].iov_len = offsets[i + 1] - offsets[i] - RTP_INTERLEAVED_BYTES;
 	}
-	(void)datagram_pair_send(s->tracks[unit->track].pair, DATAGRAM_RTP, packets, n);
-	metric_add(s->server->sent_metric, (double)bytes);
+	went = datagram_pair_send(s->tracks[unit->track].pair, DATAGRAM_RTP, packets, n);
+	metric_add(s->server->sent_metric,
+		(double)(offsets[went] - offsets[0] - went * RTP_INTERLEAVED_BYTES));
+	metric_add(s->server->dropped_metric, (double)(n - went));
 	queued->sent += n;
 	return n;
 }
@@ -411,13 +385,16 @@ static void session_pace(struct rtsp_session *s)
 		left -= session_send_packets(s, queued, left);
 		if (queued->sent < queued->unit->n)
 			break;
-		STAILQ_REMOVE_HEAD(&s->queue, entry);
-		s->queued_bytes -= queued->unit->bytes;
-		rtp_unit_packets_unref(&queued->unit);
-		free(queued);
+		session_drop_first(s);
 	}
 	if (queued)
 		reactor_timer_start(s->pace_timer, wait_us);
+}
+
+static void session_tell_room(struct rtsp_session *s)
+{
+	if (s->source->kind->on_room && rtsp_session_waiting(s) < ROOM_BYTES / 2)
+		s->source->kind->on_room(s->source);
 }
 
 static void session_on_pace(evutil_socket_t fd, short what, void *arg)
@@ -428,56 +405,160 @@ static void session_on_pace(evutil_socket_t fd, short what, void *arg)
 	if (s->state != RTSP_PLAYING)
 		return;
 	session_pace(s);
-	if (s->source->kind->on_room && s->queued_bytes < ROOM_BYTES / 2)
-		s->source->kind->on_room(s->source);
+	session_tell_room(s);
 }
 
-static void session_queue(struct rtsp_session *s, struct rtp_unit_packets *unit)
-{
-	struct rtsp_queued *queued = xcalloc(1, sizeof(*queued));
+/* --- sending over TCP --- */
 
-	queued->unit = rtp_unit_packets_ref(unit);
-	s->queued_bytes += unit->bytes;
-	STAILQ_INSERT_TAIL(&s->queue, queued, entry);
+/* The queue as memory for one writev. */
+struct rtsp_gathered {
+	struct iovec parts[PARTS];
+	uint8_t heads[PARTS / 2][RTP_INTERLEAVED_BYTES];
+	int n;
+	size_t bytes;
+};
+
+static void gather(struct rtsp_gathered *to, uint8_t *p, size_t n)
+{
+	to->parts[to->n++] = (struct iovec){ p, n };
+	to->bytes += n;
+}
+
+/* The unit from its packet `first` on, each packet with a head that names the channel; as many of them as there is place for. */
+static void gather_packets(struct rtsp_gathered *to, const struct rtp_unit_packets *unit,
+	size_t first, uint8_t channel)
+{
+	for (size_t i = first; i < unit->n && to->n + 2 <= PARTS; i++) {
+		uint8_t *p = unit->block + unit->offsets[i], *head = to->heads[to->n / 2];
+
+		memcpy(head, p, RTP_INTERLEAVED_BYTES);
+		head[1] = channel;
+		gather(to, head, RTP_INTERLEAVED_BYTES);
+		gather(to, p + RTP_INTERLEAVED_BYTES,
+			unit->offsets[i + 1] - unit->offsets[i] - RTP_INTERLEAVED_BYTES);
+	}
+}
+
+/* What waits, from the first on; of units on the usual channel the block as it is. */
+static void session_gather(const struct rtsp_session *s, struct rtsp_gathered *to)
+{
+	const struct rtsp_queued *queued;
+
+	to->n = 0;
+	to->bytes = 0;
+	STAILQ_FOREACH (queued, &s->queue, entry) {
+		const struct rtp_unit_packets *unit = queued->unit;
+		uint8_t channel = s->tracks[unit->track].channels[0];
+		size_t from = unit->offsets[queued->sent];
+
+		if (to->n + 2 > PARTS)
+			return;
+		if (unit->block[1] == channel)
+			gather(to, unit->block + from, unit->bytes - from);
+		else
+			gather_packets(to, unit, queued->sent, channel);
+	}
+}
+
+/* Copies the first packet that waits, but for the bytes of it that have gone, to the output. */
+static void session_copy_packet(struct rtsp_session *s, size_t gone)
+{
+	struct connection *c = s->connection->connection;
+	struct rtsp_queued *queued = STAILQ_FIRST(&s->queue);
+	const struct rtp_unit_packets *unit = queued->unit;
+	const uint8_t *p = unit->block + unit->offsets[queued->sent];
+	size_t n = unit->offsets[queued->sent + 1] - unit->offsets[queued->sent];
+	const uint8_t head[] = { p[0], s->tracks[unit->track].channels[0], p[2], p[3] };
+
+	if (gone < sizeof(head)) {
+		connection_write(c, head + gone, sizeof(head) - gone);
+		gone = sizeof(head);
+	}
+	connection_write(c, p + gone, n - gone);
+	if (++queued->sent == unit->n)
+		session_drop_first(s);
+}
+
+/* So many bytes of what waits have gone: no longer waits, and the rest of a packet is output. */
+static void session_advance(struct rtsp_session *s, size_t n)
+{
+	while (n > 0) {
+		struct rtsp_queued *queued = STAILQ_FIRST(&s->queue);
+		const uint32_t *offsets = queued->unit->offsets;
+		size_t packet = offsets[queued->sent + 1] - offsets[queued->sent];
+
+		if (n < packet) {
+			session_copy_packet(s, n);
+			return;
+		}
+		n -= packet;
+		if (++queued->sent == queued->unit->n)
+			session_drop_first(s);
+	}
+}
+
+/* False: the socket takes no more. */
+static bool session_write(struct rtsp_session *s, int64_t now_us)
+{
+	struct rtsp_gathered gathered;
+
+	session_gather(s, &gathered);
+	size_t written =
+		connection_write_now(s->connection->connection, gathered.parts, gathered.n);
+	if (written > 0)
+		s->progress_us = now_us;
+	session_advance(s, written);
+	return written == gathered.bytes;
+}
+
+static size_t session_output_bytes(const struct rtsp_session *s)
+{
+	return evbuffer_get_length(connection_output(s->connection->connection));
+}
+
+/* Sends what waits, as far as the socket takes it. What is left goes on when the output has gone: then there is some. */
+static void session_send(struct rtsp_session *s, int64_t now_us)
+{
+	const struct connection *c = s->connection->connection;
+	bool tls = connection_is_tls(c);
+	size_t output_bytes = tls ? TLS_BYTES : 1;
+
+	if (connection_has_unsent(c))
+		return;
+	while (!tls && !STAILQ_EMPTY(&s->queue) && session_write(s, now_us))
+		;
+	while (!STAILQ_EMPTY(&s->queue) && session_output_bytes(s) < output_bytes)
+		session_copy_packet(s, 0);
+}
+
+void rtsp_session_on_drained(struct rtsp_session *s)
+{
+	if (s->state != RTSP_PLAYING)
+		return;
+	s->progress_us = reactor_monotonic_us();
+	session_send(s, s->progress_us);
+	session_tell_room(s);
 }
 
 /* --- how far behind --- */
 
-/* TCP: looks at how much the socket took, and moves the marks on. */
-static size_t session_look(struct rtsp_session *s, int64_t now_us)
+size_t rtsp_session_waiting(struct rtsp_session *s)
 {
-	size_t waiting = evbuffer_get_length(connection_output(s->connection->connection));
-	uint64_t consumed = s->written > waiting ? s->written - waiting : 0;
-	unsigned passed = 0;
-
-	if (consumed > s->consumed || waiting == 0)
-		s->progress_us = now_us;
-	s->consumed = consumed;
-	while (passed < s->n_marks && s->marks[passed].position <= consumed)
-		passed++;
-	s->n_marks -= passed;
-	memmove(s->marks, s->marks + passed, s->n_marks * sizeof(*s->marks));
-	return waiting;
-}
-
-static void session_mark(struct rtsp_session *s, int64_t now_us)
-{
-	if (s->n_marks == RTSP_MARKS ||
-		(s->n_marks > 0 && now_us - s->marks[s->n_marks - 1].at_us < MARK_US))
-		return;
-	s->marks[s->n_marks++] = (struct rtsp_mark){ .position = s->written, .at_us = now_us };
+	return s->queued_bytes + (s->over == RTSP_OVER_TCP ? session_output_bytes(s) : 0);
 }
 
 /* Whether more waits than 1/share of what may, or for longer. */
 static bool session_is_behind(struct rtsp_session *s, int64_t now_us, unsigned share)
 {
-	bool udp = s->over == RTSP_OVER_UDP;
-	size_t waiting = udp ? s->queued_bytes : session_look(s, now_us);
+	const struct config_rtsp *limits = &s->server->config->rtsp;
+	const struct rtsp_queued *first = STAILQ_FIRST(&s->queue);
+	size_t waiting = rtsp_session_waiting(s);
 
-	if (waiting <= BEHIND_BYTES)
-		s->limit_bytes = BEHIND_BYTES; /* the first group of pictures has gone */
-	return waiting > s->limit_bytes / share ||
-	       (s->n_marks > 0 && now_us - s->marks[0].at_us > BEHIND_US / share);
+	if (waiting <= limits->queue_bytes)
+		s->first_bytes = 0;
+	return waiting > (limits->queue_bytes + s->first_bytes) / share ||
+	       (first && s->over == RTSP_OVER_TCP &&
+		       now_us - first->at_us > limits->queue_time_us / share);
 }
 
 /* Whether a slow reader goes without this unit: until a keyframe, and until it has caught up. */
@@ -501,32 +582,30 @@ void rtsp_session_take(struct rtsp_session *s, struct rtp_unit_packets *unit)
 {
 	if (!s->tracks[unit->track].set_up)
 		return;
+	int64_t now_us = reactor_monotonic_us();
 	if (s->state == RTSP_STARTING) {
-		session_queue(s, unit);
+		session_queue(s, unit, now_us);
 		return;
 	}
-	int64_t now_us = reactor_monotonic_us();
 	if (!s->source->kind->on_room && session_skips(s, unit, now_us))
 		return;
-	if (s->over == RTSP_OVER_UDP) {
-		session_queue(s, unit);
-		if (STAILQ_FIRST(&s->queue)->unit == unit) /* nothing waits before it */
-			session_pace(s);
-		return;
-	}
-	session_write_unit(s, unit);
-	session_mark(s, now_us);
+	session_queue(s, unit, now_us);
+	if (s->over == RTSP_OVER_TCP)
+		session_send(s, now_us);
+	else if (STAILQ_FIRST(&s->queue)->unit == unit) /* nothing waits before it */
+		session_pace(s);
 }
 
-size_t rtsp_session_waiting(struct rtsp_session *s)
+/* What waits is not for this reader any more; but recordings over TCP are whole, it is on its way. */
+static void session_clear_queue(struct rtsp_session *s)
 {
-	return s->over == RTSP_OVER_TCP ? session_look(s, reactor_monotonic_us()) : s->queued_bytes;
+	while (s->over == RTSP_OVER_TCP && s->source->kind->on_room && !STAILQ_EMPTY(&s->queue))
+		session_copy_packet(s, 0);
+	session_drop_queue(s);
 }
 
 bool rtsp_session_has_room(struct rtsp_session *s)
 {
-	if (s->over == RTSP_OVER_TCP)
-		connection_set_low_water(s->connection->connection, ROOM_BYTES / 2);
 	return rtsp_session_waiting(s) < ROOM_BYTES;
 }
 
@@ -545,7 +624,7 @@ int rtsp_session_start(
 	else if (result < 0)
 		s->state = RTSP_READY;
 	if (result <= 0 && s->state != RTSP_PLAYING && s->source->kind->on_room)
-		session_drop_queue(s); /* of where it was before */
+		session_clear_queue(s); /* of where it was before */
 	return result;
 }
 
@@ -562,13 +641,11 @@ int64_t rtsp_session_start_us(const struct rtsp_session *s)
 
 void rtsp_session_flush(struct rtsp_session *s)
 {
-	struct rtsp_queued *queued;
-
 	if (s->state != RTSP_STARTING)
 		return;
 	s->state = RTSP_PLAYING;
 	s->skipping = false;
-	s->limit_bytes = BEHIND_BYTES + s->queued_bytes;
+	s->first_bytes = s->queued_bytes;
 	s->progress_us = reactor_monotonic_us();
 	s->pace_start_us = s->progress_us;
 	s->pace_media_us = rtsp_session_start_us(s);
@@ -578,10 +655,7 @@ void rtsp_session_flush(struct rtsp_session *s)
 	} else if (s->over == RTSP_OVER_UDP) {
 		session_pace(s);
 	} else {
-		STAILQ_FOREACH (queued, &s->queue, entry)
-			session_write_unit(s, queued->unit);
-		session_drop_queue(s);
-		session_mark(s, s->progress_us);
+		session_send(s, s->progress_us);
 	}
 }
 
@@ -591,8 +665,7 @@ void rtsp_session_pause(struct rtsp_session *s)
 		return;
 	s->source->kind->stop(s->source);
 	reactor_timer_stop(s->pace_timer);
-	session_drop_queue(s);
-	s->n_marks = 0;
+	session_clear_queue(s);
 	s->state = RTSP_READY;
 }
 
@@ -631,9 +704,10 @@ void rtsp_session_source_ended(struct rtsp_session *s)
 /* TCP: nothing was taken for too long. A reader of recordings may take his time, while he is heard of. */
 static bool session_is_stalled(struct rtsp_session *s, int64_t now_us)
 {
-	(void)session_look(s, now_us);
+	if (rtsp_session_waiting(s) == 0)
+		s->progress_us = now_us;
 	if (!s->source->kind->on_room)
-		return now_us - s->progress_us > STALLED_US;
+		return now_us - s->progress_us > s->server->config->rtsp.write_timeout_us;
 	return now_us - s->progress_us > EXPIRE_US && now_us - s->seen_us > EXPIRE_US;
 }
 
@@ -653,7 +727,7 @@ static void session_on_tick(evutil_socket_t fd, short what, void *arg)
 		connection_close(s->connection->connection, CLOSE_TOO_SLOW);
 		return;
 	}
-	if (s->state == RTSP_PLAYING)
+	if (s->state == RTSP_PLAYING && (!by_connection || now_us - s->progress_us < TICK_US))
 		session_send_reports(s, reactor_now_us());
 	reactor_timer_start(s->timer, TICK_US);
 }

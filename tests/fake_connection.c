@@ -11,6 +11,10 @@
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
 
+enum {
+	TAKEN_BYTES = 2000
+};
+
 struct connection {
 	const struct connection_events *events; /* NULL: the owner left */
 	void *arg;
@@ -207,6 +211,17 @@ struct evbuffer *fake_connection_output(void)
 	return fake ? fake->output : NULL;
 }
 
+void fake_connection_drain(void)
+{
+	struct connection *c = fake;
+
+	if (!c || !evbuffer_get_length(c->output))
+		return;
+	evbuffer_drain(c->output, evbuffer_get_length(c->output));
+	if (c->events && c->events->on_drained)
+		c->events->on_drained(c->arg);
+}
+
 /* --- connection.h --- */
 
 static struct connection *fake_new(const struct connection_events *events, void *arg)
@@ -281,6 +296,26 @@ struct evbuffer *connection_output(struct connection *c)
 void connection_write(struct connection *c, const void *p, size_t n)
 {
 	evbuffer_add(c->output, p, n);
+}
+
+/* The socket takes so much, then no more until the output has gone. */
+size_t connection_write_now(struct connection *c, const struct iovec *parts, int n)
+{
+	size_t room = evbuffer_get_length(c->output) ? 0 : TAKEN_BYTES, taken = 0;
+
+	for (int i = 0; i < n && room > 0; i++) {
+		size_t bytes = parts[i].iov_len < room ? parts[i].iov_len : room;
+
+		evbuffer_add(c->output, parts[i].iov_base, bytes);
+		taken += bytes;
+		room -= bytes;
+	}
+	return taken;
+}
+
+bool connection_has_unsent(const struct connection *c)
+{
+	return evbuffer_get_length(c->output) > 0;
 }
 
 void connection_pause(struct connection *c, enum connection_pause why)

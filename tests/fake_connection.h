@@ -27,5 +27,7 @@ void fake_connection_accept(void);
 void fake_connection_feed(const void *p, size_t n);
 /* The peer closes: on_close is called. */
 void fake_connection_end(void);
-/* What the client has written since; the caller may drain it. NULL without a connection. */
+/* What was written since; the caller may drain it. NULL without a connection. */
 struct evbuffer *fake_connection_output(void);
+/* The peer takes it all: on_drained is called. */
+void fake_connection_drain(void);

@@ -1027,6 +1027,34 @@ static void udp_readers_get_the_same_packets(void **state)
 	(void)close(u.fds[1]);
 }
 
+/* The server's socket becomes one that takes nothing. */
+static void what_the_kernel_does_not_take_is_counted(void **state)
+{
+	struct metric *dropped = metric_get(METRIC_READER_DROPPED, "rtsp");
+	struct client *c = client_new();
+	double before = metric_value(dropped);
+	unsigned long port;
+
+	(void)state;
+	say(c, "SETUP yard/sub|Transport: RTP/AVP;unicast;client_port=9-10", false);
+	char *answer = client_answer(c);
+	remember_session(c, answer);
+	const char *field = strstr(answer, "server_port=");
+	assert_non_null(field);
+	port = strtoul(field + 12, NULL, 10);
+	free(answer);
+	for (int fd = 3; fd < 1024; fd++) {
+		struct sockaddr_in address = { 0 };
+		socklen_t n = sizeof(address);
+		if (getsockname(fd, (struct sockaddr *)&address, &n) == 0 &&
+			ntohs(address.sin_port) == port)
+			(void)shutdown(fd, SHUT_WR); /* says ENOTCONN, and does it */
+	}
+	expect(c, "PLAY yard/sub|" SESSION, "200 OK*");
+	assert_true(metric_value(dropped) > before);
+	client_free(c);
+}
+
 /* What opens a hole in a NAT tells where to send; another host would be ignored. */
 static void udp_goes_where_the_client_sends_from(void **state)
 {
@@ -1698,6 +1726,7 @@ int main(void)
 		TEST(tracks_that_changed_before_play_are_not_played),
 		TEST(a_slow_reader_skips_to_a_keyframe),
 		TEST(udp_readers_get_the_same_packets),
+		TEST(what_the_kernel_does_not_take_is_counted),
 		TEST(udp_goes_where_the_client_sends_from),
 		TEST(sessions_have_a_limit),
 		TEST(interleaved_sessions_belong_to_their_connection),

@@ -125,7 +125,10 @@ struct config {
 	} http;
 	struct config_rtsp {
 		unsigned sessions, sessions_per_user, sessions_per_address;
-		bool basic; /* offered without TLS, too */
+		bool basic;           /* offered without TLS, too */
+		uint64_t queue_bytes; /* of a session */
+		int64_t queue_time_us, write_timeout_us;
+		int64_t reconnect_us; /* of a camera */
 	} rtsp;
 	struct {
 		char *path;

@@ -858,6 +858,19 @@ void connection_count_written(struct connection *c, size_t bytes)
 	metric_add(c->sent, (double)bytes);
 }
 
+size_t connection_write_now(struct connection *c, const struct iovec *parts, int n)
+{
+	ssize_t written;
+
+	if (c->ssl || c->state != CONNECTION_OPEN || connection_has_unsent(c))
+		return 0;
+	written = writev(connection_fd(c), parts, n);
+	if (written <= 0)
+		return 0;
+	connection_count_written(c, (size_t)written);
+	return (size_t)written;
+}
+
 void connection_fail(struct connection *c, int error)
 {
 	connection_end(c, connection_reason_of(error), evutil_socket_error_to_string(error));

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "server/base/attributes.h"
 #include "server/base/log.h"
@@ -184,5 +185,10 @@ void connection_await_writable(struct connection *c, void (*on_writable)(void *a
 void connection_count_written(struct connection *c, size_t bytes);
 /* Writing past the output failed with this errno: the connection ends. */
 void connection_fail(struct connection *c, int error);
+/*
+ * Writes past the output what the socket takes at once. Returns how many bytes that was: none while there is output, by TLS,
+ * and when the connection is broken, which is told as ever once something is in the output.
+ */
+size_t connection_write_now(struct connection *c, const struct iovec *parts, int n) MUST_CHECK;
 /* Whether the peer has yet to take something before more can be sent. */
 bool connection_has_unsent(const struct connection *c);

@@ -149,6 +149,13 @@ struct evbuffer;
 	X(METRIC_SENT_BYTES, COUNTER, "nvrd_sent_bytes_total", "server", "Bytes sent to clients.")   \
 	X(METRIC_READER_SKIPPED, COUNTER, "nvrd_reader_skipped_frames_total", "protocol",            \
 		"Frames that slow readers skipped.")                                                 \
+	X(METRIC_READER_QUEUE_BYTES, GAUGE, "nvrd_reader_queue_bytes", "protocol",                   \
+		"Bytes that wait for readers, of whom many may wait for the same memory.")           \
+	X(METRIC_READER_DROPPED, COUNTER, "nvrd_reader_dropped_datagrams_total", "protocol",         \
+		"Datagrams to readers that the kernel did not take.")                                \
+	X(METRIC_READERS_ENDED, COUNTER, "nvrd_readers_ended_total", "reason",                       \
+		"RTSP readers whose stream ended: its tracks changed (changed), it did not come "    \
+		"back in time (away), or is no longer configured (removed).")                        \
 	X(METRIC_AUTH_FAILURES, COUNTER, "nvrd_auth_failures_total", "server",                       \
 		"Requests refused for wrong credentials.")                                           \
 	X(METRIC_AUTH_LIMITED, COUNTER, "nvrd_auth_limited_total", "server",                         \
