@@ -547,32 +547,37 @@ size_t rtsp_session_waiting(struct rtsp_session *s)
 	return s->queued_bytes + (s->over == RTSP_OVER_TCP ? session_output_bytes(s) : 0);
 }
 
-/* Whether more waits than 1/share of what may, or for longer. */
-static bool session_is_behind(struct rtsp_session *s, int64_t now_us, unsigned share)
+/* Whether more waits than may, or for longer. */
+static bool session_is_behind(struct rtsp_session *s, int64_t now_us)
 {
 	const struct config_rtsp *limits = &s->server->config->rtsp;
 	const struct rtsp_queued *first = STAILQ_FIRST(&s->queue);
-	size_t waiting = rtsp_session_waiting(s);
 
-	if (waiting <= limits->queue_bytes)
-		s->first_bytes = 0;
-	return waiting > (limits->queue_bytes + s->first_bytes) / share ||
-	       (first && s->over == RTSP_OVER_TCP &&
-		       now_us - first->at_us > limits->queue_time_us / share);
+	if (s->queued_bytes <= limits->queue_bytes)
+		s->first_bytes = 0; /* the first group of pictures has gone */
+	return s->queued_bytes > limits->queue_bytes + s->first_bytes ||
+	       (first && s->over == RTSP_OVER_TCP && now_us - first->at_us > limits->queue_time_us);
 }
 
-/* Whether a slow reader goes without this unit: until a keyframe, and until it has caught up. */
+/* What waits is old: it would hold memory, and keep the reader behind. */
+static void session_begin_to_skip(struct rtsp_session *s)
+{
+	log_info(&s->log, "the reader is too slow; skipping to a keyframe");
+	s->skipping = true;
+	for (; !STAILQ_EMPTY(&s->queue); session_drop_first(s))
+		metric_add(s->server->skipped_metric, 1);
+}
+
+/* Whether a slow reader goes without this unit: until a keyframe, and until it has taken what was on its way. */
 static bool session_skips(
 	struct rtsp_session *s, const struct rtp_unit_packets *unit, int64_t now_us)
 {
 	bool restart = unit->keyframe && (unit->track == 0 || !s->tracks[0].set_up);
 
-	if (s->skipping && restart && !session_is_behind(s, now_us, 2))
+	if (!s->skipping && session_is_behind(s, now_us))
+		session_begin_to_skip(s);
+	if (s->skipping && restart && rtsp_session_waiting(s) == 0)
 		s->skipping = false;
-	else if (!s->skipping && session_is_behind(s, now_us, 1)) {
-		s->skipping = true;
-		log_info(&s->log, "the reader is too slow; skipping to a keyframe");
-	}
 	if (s->skipping)
 		metric_add(s->server->skipped_metric, 1);
 	return s->skipping;

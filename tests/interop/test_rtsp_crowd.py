@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """
 Many at the RTSP server's door: a thousand who say nothing or half a request do not hinder a viewer, a thousand viewers at
-a time get every packet, and no user or address gets more sessions than it may have.
+a time get every packet, no user or address gets more sessions than it may have, and readers who never read cost the others
+nothing and little memory (5 minutes with NVRD_LONG=1; NVRD_PLAIN=1 for a build without sanitizers, which hold what was freed).
 """
 import atexit
 import os
+import pathlib
 import re
 import resource
 import selectors
@@ -16,6 +18,9 @@ import media
 from daemon import Camera, Nvrd, finish, report, skip, wait_for
 
 CROWD = 1000
+FROZEN, READING = 100, 10
+LIMITS = "rtsp: {queue: 1MiB, queue_time: 2s, write_timeout: %s}"
+LONG, PLAIN = os.environ.get("NVRD_LONG") == "1", os.environ.get("NVRD_PLAIN") == "1"
 TRANSPORT = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
 
 
@@ -134,7 +139,86 @@ def check_viewers(nvrd):
     report(look(selector, lambda: viewers[0].packets > before + 5, 30), "the others go on")
     for viewer in (*viewers, *more):
         viewer.socket.close()
-    report(wait_for(lambda: nvrd.metric('nvrd_sessions{server="rtsp"}') == 0, 20), "all sessions end with their connections")
+    report(wait_for(lambda: nvrd.metric('nvrd_sessions{protocol="rtsp"}') == 0, 20), "all sessions end with their connections")
+
+
+def queued(nvrd):
+    return nvrd.metric('nvrd_reader_queue_bytes{protocol="rtsp"}')
+
+
+def skipped(nvrd):
+    return nvrd.metric('nvrd_reader_skipped_frames_total{protocol="rtsp"}')
+
+
+def too_slow(nvrd):
+    return nvrd.metric('nvrd_connections_closed_total{server="rtsp",reason="too_slow"}')
+
+
+def own_kib(nvrd):
+    """Pages of its own. With sanitizers they say nothing."""
+    rows = pathlib.Path(f"/proc/{nvrd.process.pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(row.split()[1]) for row in rows if row.startswith("Private_"))
+
+
+def freeze(nvrd, selector):
+    """A hundred who play, and from then on read no more."""
+    frozen = [Viewer(nvrd, selector) for _ in range(FROZEN)]
+    for one in frozen:
+        one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    report(look(selector, lambda: all(one.packets for one in frozen), 60), f"{FROZEN} readers begin to play")
+    for one in frozen:
+        selector.unregister(one.socket)
+    return frozen
+
+
+def watch(nvrd, selector, until, seconds):
+    """Reads for those who read until the condition holds, which is asked each half second. Returns the most bytes that waited, and the most memory."""
+    bytes_, kib, end = 0, 0, time.monotonic() + seconds
+    while time.monotonic() < end and not until():
+        look(selector, lambda: False, 0.5)
+        bytes_, kib = max(bytes_, queued(nvrd)), max(kib, own_kib(nvrd))
+    return bytes_, kib
+
+
+def check_frozen():
+    """First they stay for as long as the test lasts, then a reload has them sent away."""
+    source = media.make("frozen", 20, size="1280x720", gop=25, audio=False)
+    group = 2 * 4000000 // 8  # of pictures, with which a reader begins: a second of 4 Mbit/s, twice
+    camera = Camera(f"a=file:{source}:silent")
+    cameras = {"porch": {"source": f'"{camera.url("a")}"', "transport": "tcp", "record": "off"}}
+    nvrd = Nvrd(cameras, extra=LIMITS % "1h")
+    wait_for(lambda: nvrd.metric('nvrd_camera_frames_total{camera="porch",kind="video"}') > 50, 20)
+    selector = selectors.DefaultSelector()
+    readers = [Viewer(nvrd, selector) for _ in range(READING)]
+    report(look(selector, lambda: all(one.packets for one in readers), 30), f"{READING} readers play")
+    empty = own_kib(nvrd)
+    frozen = freeze(nvrd, selector)
+    seen = watch(nvrd, selector, lambda: skipped(nvrd) > FROZEN * 50, 60)
+    report(skipped(nvrd) > FROZEN * 50, "those who never read miss pictures", skipped(nvrd))
+    more = watch(nvrd, selector, lambda: False, 300 if LONG else 5)
+    bytes_, kib = max(seen[0], more[0]), max(seen[1], more[1])
+    print(f"# {FROZEN} who never read: at most {bytes_ / FROZEN / 1024:.0f} KiB waited for one of them, and nvrd's own memory grew by {kib - empty} KiB")
+    report(bytes_ <= FROZEN * ((1 << 20) + group), "no more waits for them than is configured", bytes_)
+    if PLAIN:  # the queue, the first group and the newest one are there once for all
+        report(kib - empty <= 1024 + 2 * group // 1024 + FROZEN * 64, "memory is bounded, 64 KiB for each at most", (empty, kib))
+    else:
+        skip("memory of frozen readers", "sanitizers hold what was freed: NVRD_PLAIN=1 with a build without")
+    report(too_slow(nvrd) == 0 and nvrd.metric('nvrd_sessions{protocol="rtsp"}') == FROZEN + READING, "they stay", too_slow(nvrd))
+    nvrd.extra = LIMITS % "1s"
+    nvrd.configure(cameras)
+    nvrd.reload()
+    watch(nvrd, selector, lambda: too_slow(nvrd) == FROZEN, 60)
+    report(too_slow(nvrd) == FROZEN and nvrd.metric('nvrd_sessions{protocol="rtsp"}') == READING, "a reload has all of them disconnected",
+           too_slow(nvrd))
+    before = [one.packets for one in readers]
+    look(selector, lambda: all(one.packets > n + 50 for one, n in zip(readers, before)), 30)
+    report(all(one.packets > n + 50 and one.lost == 0 and not one.closed for one, n in zip(readers, before)), "those who read lose nothing",
+           [(one.packets, one.lost, one.closed) for one in readers])
+    report(queued(nvrd) < group, "and nothing waits any more", queued(nvrd))
+    for one in (*frozen, *readers):
+        one.socket.close()
+    report(nvrd.stop() == 0, "SIGTERM ends that one, too")
+    camera.stop()
 
 
 # What one user after the other is told by an address that is not the machine's own: run in a network of its own.
@@ -177,6 +261,7 @@ def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     check_caps()
+    check_frozen()
     source = media.make("small", 240, size="160x120", fps=5, gop=5, audio=False, bitrate="30k")
     camera = Camera(f"a=file:{source}:silent")
     # as a login shell or systemd starts it: what it needs beyond that it takes
