@@ -1,8 +1,9 @@
 /*
- * Many RTSP readers of one URL over TCP, in one process: what each got, and what it missed.
- * Usage: readers URL READERS SECONDS; prints "PACKETS BYTES LOST" of the seconds after all of them play.
+ * Many RTSP readers of one URL over TCP or UDP, in one process: what each got, and what it missed.
+ * Usage: readers URL READERS SECONDS [udp]; prints "PACKETS BYTES LOST" of the seconds after all of them play.
  */
 #include <arpa/inet.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,18 +89,41 @@ static void find_track(char *ret, size_t size, const char *url, const char *sdp)
 		snprintf(ret, size, "%s/%.*s", url, n, control);
 }
 
-static int play(const char *url)
+/* A socket on an even port of the kernel's; nobody listens to the next one. */
+static int receive(unsigned *port)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(address);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), room = 4 << 20;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, n) < 0 ||
+		getsockname(fd, (struct sockaddr *)&address, &n) < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)) < 0)
+		die("socket");
+	*port = ntohs(address.sin_port);
+	return fd;
+}
+
+/* Returns the socket that the packets come by. */
+static int play(const char *url, bool udp)
 {
 	char answer[ANSWER_BYTES], request[2048], track[1024], session[128] = "";
-	int fd = dial(url);
+	char transport[128] = "RTP/AVP/TCP;unicast;interleaved=0-1";
+	int fd = dial(url), media = fd;
+	unsigned port;
 
+	if (udp) {
+		media = receive(&port);
+		snprintf(transport, sizeof(transport), "RTP/AVP;unicast;client_port=%u-%u", port,
+			port + 1);
+	}
 	snprintf(request, sizeof(request),
 		"DESCRIBE %s RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n", url);
 	ask(fd, answer, request);
 	find_track(track, sizeof(track), url, answer);
-	snprintf(request, sizeof(request),
-		"SETUP %s RTSP/1.0\r\nCSeq: 2\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n",
-		track);
+	snprintf(request, sizeof(request), "SETUP %s RTSP/1.0\r\nCSeq: 2\r\nTransport: %s\r\n\r\n",
+		track, transport);
 	ask(fd, answer, request);
 	const char *at = strcasestr(answer, "Session: ");
 	if (at)
@@ -107,7 +131,7 @@ static int play(const char *url)
 			at + 9);
 	snprintf(request, sizeof(request), "PLAY %s RTSP/1.0\r\nCSeq: 3\r\n%s\r\n", url, session);
 	ask(fd, answer, request);
-	return fd;
+	return media;
 }
 
 static void take(struct reader *r, const unsigned char *p, size_t n)
@@ -117,9 +141,23 @@ static void take(struct reader *r, const unsigned char *p, size_t n)
 	if (p[1] != 0 || n < 16)
 		return;
 	int sequence = p[6] << 8 | p[7];
+	int ahead = (short)(sequence - r->sequence);
+	if (r->sequence >= 0 && ahead < 0) { /* datagrams overtake each other */
+		lost -= lost > 0;
+		return;
+	}
 	if (r->sequence >= 0)
-		lost += (unsigned short)(sequence - r->sequence);
+		lost += (unsigned)ahead;
 	r->sequence = (sequence + 1) & 0xffff;
+}
+
+/* One packet without what is before it over TCP. */
+static void take_datagram(struct reader *r, unsigned char *p, size_t n)
+{
+	unsigned char whole[4 + 16] = { '$', 0 };
+
+	memcpy(whole + 4, p, n < 16 ? n : 16);
+	take(r, whole, n + 4);
 }
 
 /* Whole packets of the block, with what was left of the one before; the rest is kept. */
@@ -140,7 +178,7 @@ static void take_block(struct reader *r, unsigned char *p, size_t n)
 	memcpy(r->part, p + at, r->have);
 }
 
-static void run(int epoll, double seconds)
+static void run(int epoll, double seconds, bool udp)
 {
 	static unsigned char block[PACKET_BYTES + BLOCK_BYTES];
 	struct epoll_event events[EVENTS];
@@ -157,7 +195,10 @@ static void run(int epoll, double seconds)
 			ssize_t n = read(r->fd, block + r->have, BLOCK_BYTES);
 			if (n <= 0)
 				die("a reader was cut off");
-			take_block(r, block, r->have + (size_t)n);
+			if (udp)
+				take_datagram(r, block, (size_t)n);
+			else
+				take_block(r, block, r->have + (size_t)n);
 		}
 		clock_gettime(CLOCK_MONOTONIC, &now);
 	} while ((double)now.tv_sec + (double)now.tv_nsec / 1e9 < end);
@@ -168,8 +209,10 @@ int main(int argc, char **argv)
 	struct rlimit files;
 	int epoll = epoll_create1(0);
 
-	if (argc != 4)
-		die("usage: readers URL READERS SECONDS");
+	bool udp = argc == 5 && strcmp(argv[4], "udp") == 0;
+
+	if (argc != 4 && !udp)
+		die("usage: readers URL READERS SECONDS [udp]");
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
@@ -181,17 +224,17 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < n; i++) {
 		struct epoll_event event = { .events = EPOLLIN, .data.ptr = &readers[i] };
 		readers[i] = (struct reader){
-			.fd = play(argv[1]), .sequence = -1, .part = malloc(PACKET_BYTES)
+			.fd = play(argv[1], udp), .sequence = -1, .part = malloc(PACKET_BYTES)
 		};
 		if (!readers[i].part || epoll_ctl(epoll, EPOLL_CTL_ADD, readers[i].fd, &event) < 0)
 			die("epoll");
-		run(epoll, 0); /* the ones before go on */
+		run(epoll, 0, udp); /* the ones before go on */
 	}
-	run(epoll, 2);
+	run(epoll, 2, udp);
 	packets = bytes = 0;
 	printf("ready\n");
 	fflush(stdout);
-	run(epoll, strtod(argv[3], NULL));
+	run(epoll, strtod(argv[3], NULL), udp);
 	printf("%llu %llu %llu\n", packets, bytes, lost);
 	return 0;
 }
