@@ -215,10 +215,10 @@ static void check_frame(const struct end *a, struct end *b)
 static int socket_of(const struct datagram_pair *pair)
 {
 	for (int fd = 3; fd < 1024; fd++) {
-		struct sockaddr_storage address = { 0 };
+		struct sockaddr_in address = { 0 };
 		socklen_t n = sizeof(address);
 		if (getsockname(fd, (struct sockaddr *)&address, &n) == 0 &&
-			port_of(&address) == datagram_pair_port(pair))
+			ntohs(address.sin_port) == datagram_pair_port(pair))
 			return fd;
 	}
 	fail_msg("the pair has no socket");
