@@ -74,7 +74,7 @@ static enum footage_end footage_end_of(const struct footage *f)
 	if (f->wish.backward)
 		return f->any && f->last_start_us <= f->wish.end_us ? FOOTAGE_REACHED
 								    : FOOTAGE_ENDS;
-	if (f->row && f->row->end_us > f->wish.end_us)
+	if (f->row && f->row->end_us >= f->wish.end_us)
 		return FOOTAGE_REACHED;
 	return f->row && reactor_now_us() - f->row->end_us < GROWING_US ? FOOTAGE_GROWS
 									: FOOTAGE_ENDS;
