@@ -34,6 +34,7 @@ struct replay_time {
 struct rtsp_replay {
 	struct rtsp_source source;
 	struct log_name log;
+	struct log_repeated left_out;
 	struct tree *tree;
 	struct auth_user *user; /* a copy, or NULL */
 	char camera[RTSP_NAME_BYTES];

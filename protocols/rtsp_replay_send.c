@@ -51,12 +51,16 @@ static bool is_referred_to(enum AVCodecID codec, const struct footage_sample *sa
 	return true;
 }
 
+static bool is_sound(const AVCodecParameters *parameters)
+{
+	return parameters->codec_type == AVMEDIA_TYPE_AUDIO;
+}
+
 /* Sound only as it was: neither faster nor slower, nor where pictures are left out. */
 static bool takes_sound(const struct rtsp_replay *replay)
 {
 	if (replay_has_only_keyframes(&replay->play))
-		return replay->described->tracks[replay->described->lead]->codec_type ==
-		       AVMEDIA_TYPE_AUDIO;
+		return is_sound(replay->described->tracks[replay->described->lead]);
 	return !replay->play.rate_control || replay->play.scale == RTSP_SCALE_ONE;
 }
 
@@ -67,7 +71,7 @@ static bool takes_sample(struct rtsp_replay *replay, const struct footage_sample
 
 	if (!encoding)
 		return false;
-	if (encoding->id == AV_CODEC_ID_AAC)
+	if (is_sound(replay->described->tracks[sample->track]))
 		return takes_sound(replay);
 	if (replay->play.frames == RTSP_FRAMES_PREDICTED)
 		return is_referred_to(encoding->id, sample);
@@ -87,8 +91,10 @@ static bool is_same_track(const AVCodecParameters *described, const AVCodecParam
 {
 	if (described->codec_id != to->codec_id)
 		return false;
-	return to->codec_id != AV_CODEC_ID_AAC ||
-	       (described->extradata_size == to->extradata_size &&
+	return !is_sound(to) ||
+	       (described->sample_rate == to->sample_rate &&
+		       described->ch_layout.nb_channels == to->ch_layout.nb_channels &&
+		       described->extradata_size == to->extradata_size &&
 		       !memcmp(described->extradata, to->extradata, (size_t)to->extradata_size));
 }
 
@@ -402,9 +408,13 @@ static void replay_send_sample(struct rtsp_replay *replay, const struct footage_
 	int64_t end_us =
 		replay_play_us(replay, sample->pts_us) + scaled(replay, sample->duration_us);
 	struct rtp_unit_packets *packets = replay_packetise(replay, piece, replay->sample);
+	const char *refused = replay->tracks[sample->track].rtp.refused;
 
 	if (packets)
 		rtsp_session_take(replay->source.session, packets);
+	else if (refused)
+		log_write_repeated(&replay->left_out, LOG_WARN, &replay->log,
+			"a frame is left out: %s", refused);
 	rtp_unit_packets_unref(&packets);
 	if (end_us > replay->time.end_us)
 		replay->time.end_us = end_us;

@@ -34,9 +34,15 @@ static AVCodecParameters *parameters_of(const struct mp4_track *track)
 		enum AVCodecID id;
 		enum AVMediaType type;
 	} codecs[] = {
-		{"h264",  AV_CODEC_ID_H264, AVMEDIA_TYPE_VIDEO},
-		{ "h265", AV_CODEC_ID_HEVC, AVMEDIA_TYPE_VIDEO},
-		{ "aac",  AV_CODEC_ID_AAC,  AVMEDIA_TYPE_AUDIO},
+		{"h264",       AV_CODEC_ID_H264,      AVMEDIA_TYPE_VIDEO},
+		{ "h265",      AV_CODEC_ID_HEVC,      AVMEDIA_TYPE_VIDEO},
+		{ "av1",       AV_CODEC_ID_AV1,       AVMEDIA_TYPE_VIDEO},
+		{ "mjpeg",     AV_CODEC_ID_MJPEG,     AVMEDIA_TYPE_VIDEO},
+		{ "aac",       AV_CODEC_ID_AAC,       AVMEDIA_TYPE_AUDIO},
+		{ "opus",      AV_CODEC_ID_OPUS,      AVMEDIA_TYPE_AUDIO},
+		{ "pcm_mulaw", AV_CODEC_ID_PCM_MULAW, AVMEDIA_TYPE_AUDIO},
+		{ "pcm_alaw",  AV_CODEC_ID_PCM_ALAW,  AVMEDIA_TYPE_AUDIO},
+		{ "pcm_s16be", AV_CODEC_ID_PCM_S16BE, AVMEDIA_TYPE_AUDIO},
 	};
 	AVCodecParameters *ret = avcodec_parameters_alloc();
 

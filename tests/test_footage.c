@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 #include <event2/event.h>
+#include <libavutil/channel_layout.h>
+#include <libavutil/mem.h>
 
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
@@ -142,6 +144,8 @@ static void forward_from_the_keyframe_at_or_before(void **state)
 		{ { AT(144) + 10, AT(247), false, false }, "Gk245-246 " },
 		{ { AT(-500), AT(3), false, false }, "Gk0-2 " },
 		{ { AT(270), EVER, false, false }, "Gk269-280 281-292 " },
+		/* up to the very end of what is recorded: nothing else is waited for */
+		{ { AT(270), AT(293), false, false }, "Gk269-280 281-292 " },
 		{ { AT(300), EVER, false, false }, "" },
 		{ { AT(10), AT(0), false, false }, "" },
 		/* only where groups of pictures begin */
@@ -239,6 +243,79 @@ static void formats_are_those_of_the_files(void **state)
 	footage_free(footage);
 }
 
+/* What recordings may have beside H.264 and AAC: each in a file of its own, one after the other. */
+static const struct {
+	enum AVCodecID id;
+	enum AVMediaType type;
+	const char *extradata;
+	int n, rate, channels;
+} kinds[] = {
+  // clang-format off
+	{ AV_CODEC_ID_HEVC, AVMEDIA_TYPE_VIDEO, "\1\1\x60\0\0\0\x90\0\0\0\0\0\x3f\xf0\0\xfc\xfd\xf8\xf8\0\0\x0f", 23, 0, 0 },
+	{ AV_CODEC_ID_AV1, AVMEDIA_TYPE_VIDEO, "\x81\4\x0c\0\x0a\x0b\0\0\0\4\x3c\xff\xbc\2\xf9\x80\x40", 17, 0, 0 },
+	{ AV_CODEC_ID_MJPEG, AVMEDIA_TYPE_VIDEO, "", 0, 0, 0 },
+	{ AV_CODEC_ID_OPUS, AVMEDIA_TYPE_AUDIO, "OpusHead\1\2\x38\1\x44\xac\0\0\0\xff", 19, 48000, 2 },
+	{ AV_CODEC_ID_PCM_MULAW, AVMEDIA_TYPE_AUDIO, "", 0, 8000, 1 },
+	{ AV_CODEC_ID_PCM_ALAW, AVMEDIA_TYPE_AUDIO, "", 0, 16000, 1 },
+	{ AV_CODEC_ID_PCM_S16BE, AVMEDIA_TYPE_AUDIO, "", 0, 44100, 2 },
+  // clang-format on
+};
+
+enum {
+	KIND_FRAMES = 2 * PER_FRAGMENT /* of each file */
+};
+
+static void make_kind(size_t i)
+{
+	struct stream_track its[2];
+	char name[16];
+
+	synthetic_tracks(its);
+	AVCodecParameters *p = its[kinds[i].type == AVMEDIA_TYPE_AUDIO].parameters;
+	p->codec_id = kinds[i].id;
+	av_freep(&p->extradata);
+	p->extradata = av_mallocz((size_t)kinds[i].n + AV_INPUT_BUFFER_PADDING_SIZE);
+	memcpy(p->extradata, kinds[i].extradata, (size_t)kinds[i].n);
+	p->extradata_size = kinds[i].n;
+	p->sample_rate = kinds[i].rate;
+	av_channel_layout_default(&p->ch_layout, kinds[i].channels);
+	(void)snprintf(name, sizeof(name), "%zu.mp4", i);
+	make_recording(&(struct made){ .camera = "kinds",
+		.name = name,
+		.tracks = its,
+		.first = (unsigned)i * KIND_FRAMES,
+		.fragments = 2 });
+	synthetic_tracks_free(its);
+}
+
+static void every_codec_that_is_recorded_is_known(void **state)
+{
+	const struct footage_wish wish = { AT(0), EVER, false, false };
+	struct footage *footage = footage_new(catalogue, volume, "kinds", &wish);
+	struct walk walk;
+	size_t pieces = 0;
+
+	(void)state;
+	for (; (walk = next(footage)).piece; pieces++) {
+		size_t i = (size_t)((walk.piece->start_us - AT(0)) / FRAME_US / KIND_FRAMES);
+		unsigned track = kinds[i].type == AVMEDIA_TYPE_AUDIO;
+		const AVCodecParameters *p = walk.piece->format->tracks[track];
+
+		assert_int_equal(p->codec_id, kinds[i].id);
+		assert_int_equal(p->codec_type, kinds[i].type);
+		if (track) {
+			assert_int_equal(p->sample_rate, kinds[i].rate);
+			assert_int_equal(p->ch_layout.nb_channels, kinds[i].channels);
+		} else {
+			assert_int_equal(p->width, 640);
+			assert_int_equal(p->height, 360);
+		}
+		footage_piece_free(walk.piece);
+	}
+	assert_int_equal(pieces, 2 * ARRAY_LENGTH(kinds));
+	footage_free(footage);
+}
+
 /* --- what is wrong --- */
 
 static void what_is_gone_or_damaged_is_left_out(void **state)
@@ -291,7 +368,7 @@ static void make_folder(const char *camera)
 
 static int setup(void **state)
 {
-	static const char *const cameras[] = { "porch", "reordered", "changed", "gone" };
+	static const char *const cameras[] = { "porch", "reordered", "changed", "gone", "kinds" };
 
 	(void)state;
 	store_open(1000000);
@@ -352,6 +429,8 @@ static int setup(void **state)
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(made); i++)
 		make_recording(&made[i]);
+	for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++)
+		make_kind(i);
 	return 0;
 }
 
@@ -372,6 +451,7 @@ int main(void)
 		cmocka_unit_test(what_counts_is_when_it_is_shown),
 		cmocka_unit_test(groups_know_their_times),
 		cmocka_unit_test(formats_are_those_of_the_files),
+		cmocka_unit_test(every_codec_that_is_recorded_is_known),
 		cmocka_unit_test(it_may_be_left_at_any_time),
 		cmocka_unit_test(what_is_gone_or_damaged_is_left_out),
 	};
