@@ -27,7 +27,10 @@ def source(size="640x360"):
 
 
 def record(nvrd, camera, path, files):
-    """Records an av: source anew until so many further files are there and closed; returns the rows of this run."""
+    """
+    Records an av: source anew until so many further files are there; returns the rows of this run. nvrd is restarted then: between two files
+    all rows are closed, too, and nothing else says that there will be no further one.
+    """
     before = len(rows(nvrd, camera))
     if before:  # a gap is made of time
         wait_for(lambda: time.time() * 1e6 > rows(nvrd, camera)[-1][2] + 2000000, 10)
@@ -38,9 +41,10 @@ def record(nvrd, camera, path, files):
     fragments = f'nvrd_recorder_fragments_total{{camera="{camera}"}}'
     now = nvrd.metric(fragments)
     wait_for(lambda: nvrd.metric(fragments) >= now + 3, 20)
+    nvrd.stop()
     nvrd.configure({})
-    nvrd.reload()
-    if not wait_for(lambda: len(rows(nvrd, camera)) >= before + files and all(row[3] for row in rows(nvrd, camera)), 20):
+    nvrd.start()
+    if not all(row[3] for row in rows(nvrd, camera)):
         raise RuntimeError("the files were not closed:\n" + nvrd.log()[-2000:])
     return rows(nvrd, camera)[before:]
 
