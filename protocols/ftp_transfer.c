@@ -16,7 +16,8 @@
 
 enum {
 	LIST_BYTES =
-		FILE_PUMP_BYTES /* unsent ones of a listing, beyond which it is not gone on with */
+		FILE_PUMP_BYTES, /* unsent ones of a listing, beyond which it is not gone on with */
+	STORE_BYTES = 1 << 20    /* are read at once */
 };
 #define CONNECT_US (20 * FTP_SECOND_US)
 #define STALL_US (60 * FTP_SECOND_US)
@@ -677,10 +678,12 @@ static void transfer_run(struct ftp_session *s)
 	}
 	transfer_enter(s, TRANSFER_RUNNING);
 	transfer_expect(t, true);
-	if (is_taking(t))
+	if (is_taking(t)) {
 		connection_set_bulk(t->data);
-	else
+		connection_set_input_limit(t->data, STORE_BYTES);
+	} else {
 		connection_set_low_water(t->data, FILE_PUMP_BYTES);
+	}
 	connection_resume(t->data, PAUSE_BUSY);
 	send_more(s);
 }

@@ -268,6 +268,19 @@ sqlite3_stmt *catalogue_prepare(struct catalogue *catalogue, const char *sql)
 	return statement;
 }
 
+sqlite3_stmt *catalogue_ask(struct catalogue *catalogue, const char *sql)
+{
+	for (size_t i = 0; i < CATALOGUE_QUESTIONS; i++) {
+		if (!catalogue->questions[i].statement) {
+			catalogue->questions[i].sql = sql;
+			catalogue->questions[i].statement = catalogue_prepare(catalogue, sql);
+		}
+		if (catalogue->questions[i].sql == sql)
+			return catalogue->questions[i].statement;
+	}
+	abort(); /* one that is not static */
+}
+
 int catalogue_finish_statement(struct catalogue *catalogue, sqlite3_stmt *statement)
 {
 	if (!statement)
@@ -701,6 +714,10 @@ int catalogue_open_database(struct catalogue *catalogue, bool alone)
 
 void catalogue_close_database(struct catalogue *catalogue)
 {
+	for (size_t i = 0; i < CATALOGUE_QUESTIONS; i++) {
+		sqlite3_finalize(catalogue->questions[i].statement);
+		catalogue->questions[i].statement = NULL;
+	}
 	/* the journal may lie elsewhere than its name leads by now: nothing is removed */
 	if (catalogue->db)
 		(void)sqlite3_db_config(
@@ -807,7 +824,7 @@ void catalogue_close(struct catalogue *catalogue)
 	catalogue_drop_waiting(catalogue);
 	while (!LIST_EMPTY(&catalogue->open))
 		catalogue_open_segment_free(LIST_FIRST(&catalogue->open));
-	sqlite3_close(catalogue->db);
+	catalogue_close_database(catalogue);
 	free(catalogue->file);
 	free(catalogue);
 }

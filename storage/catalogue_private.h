@@ -16,7 +16,8 @@
 enum {
 	CATALOGUE_BOOT_ID_BYTES = 40,
 	CATALOGUE_SCHEMA_VERSION = 9,
-	CATALOGUE_BUSY_MS = 5000
+	CATALOGUE_BUSY_MS = 5000,
+	CATALOGUE_QUESTIONS = 32 /* statements that are kept prepared */
 };
 
 /* What time-lapses are not, and what they are, in SQL. */
@@ -92,13 +93,18 @@ struct catalogue {
 	/* both */
 	_Atomic unsigned
 		store; /* changes with catalogue_enter() and catalogue_leave(); odd: it is there */
-	_Atomic bool unsettled; /* something waits, or the database is not as it should be */
-	_Atomic bool stale;     /* the rows may not agree with the disk */
+	_Atomic bool unsettled;      /* something waits, or the database is not as it should be */
+	_Atomic bool stale;          /* the rows may not agree with the disk */
+	_Atomic bool has_properties; /* false: there are none of anything */
 	/* worker (and the start, before it runs) */
-	sqlite3 *db;           /* NULL: it cannot be opened, or its store is not there */
-	unsigned opened_store; /* of which `db` is */
-	unsigned known_store;  /* of which the owner was told; 0: of none */
-	bool alone;            /* opened without shared memory, since there was no room for that */
+	sqlite3 *db; /* NULL: it cannot be opened, or its store is not there */
+	struct {
+		const char *sql;
+		sqlite3_stmt *statement;
+	} questions[CATALOGUE_QUESTIONS]; /* of `db` */
+	unsigned opened_store;            /* of which `db` is */
+	unsigned known_store;             /* of which the owner was told; 0: of none */
+	bool alone; /* opened without shared memory, since there was no room for that */
 	int64_t opened_us, damaged_us; /* monotonic: last tried; last set aside; 0: never */
 	int64_t last_id;               /* of the rows; ids are not used again */
 	LIST_HEAD(, open_segment) open;
@@ -149,6 +155,8 @@ int catalogue_exec(struct catalogue *catalogue, const char *sql);
 int64_t catalogue_number(struct catalogue *catalogue, const char *sql);
 /* Prepares a statement, or logs and returns NULL; in silence while there is no database. */
 sqlite3_stmt *catalogue_prepare(struct catalogue *catalogue, const char *sql);
+/* The same of a static text, prepared once: to be reset after use. */
+sqlite3_stmt *catalogue_ask(struct catalogue *catalogue, const char *sql);
 /* Steps a statement that gives no rows, and finalises it. Returns 0 or -EIO, logged. */
 int catalogue_finish_statement(struct catalogue *catalogue, sqlite3_stmt *statement);
 /* An operation failed: notes and counts it, and says it now and then. */

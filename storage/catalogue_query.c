@@ -95,7 +95,7 @@ static struct catalogue_segment *query_read_row(
 
 static sqlite3_stmt *query_prepare(struct catalogue_query *query)
 {
-	sqlite3_stmt *statement = catalogue_prepare(query->catalogue, query->sql);
+	sqlite3_stmt *statement = catalogue_ask(query->catalogue, query->sql);
 	int parameters;
 
 	if (!statement)
@@ -181,7 +181,7 @@ static void query_run(struct worker_job *job)
 		catalogue_fail(query->catalogue);
 		query->error = -EIO;
 	}
-	sqlite3_finalize(statement);
+	sqlite3_reset(statement);
 	catalogue_mend(query->catalogue);
 }
 

@@ -252,6 +252,7 @@ struct catalogue_change *catalogue_change_properties(struct catalogue *catalogue
 {
 	struct catalogue_change *change = change_new(catalogue, CHANGE_PROPERTIES, done, arg);
 
+	catalogue->has_properties = true;
 	change->texts[0] = xstrdup(path);
 	change->changes = xcalloc(3 * n, sizeof(*change->changes));
 	change->n = n;
@@ -329,14 +330,14 @@ static void query_run(struct worker_job *job)
 	int result = SQLITE_ERROR;
 
 	catalogue_follow(query->catalogue);
-	statement = catalogue_prepare(query->catalogue, query->sql);
+	statement = catalogue_ask(query->catalogue, query->sql);
 	for (int i = 0; i < (int)ARRAY_LENGTH(query->texts) && query->texts[i]; i++)
 		bind_text(statement, i + 1, query->texts[i]);
 	while (statement && (result = sqlite3_step(statement)) == SQLITE_ROW)
 		query_add(query, statement);
 	if (statement && result != SQLITE_DONE)
 		catalogue_fail(query->catalogue);
-	sqlite3_finalize(statement);
+	sqlite3_reset(statement);
 	if (result == SQLITE_DONE)
 		return;
 	query->error = -EIO;
@@ -432,6 +433,11 @@ struct catalogue_resource_query *catalogue_locks(
 
 	query->on_locks = done;
 	return query_post(query);
+}
+
+bool catalogue_has_properties(const struct catalogue *catalogue)
+{
+	return catalogue->has_properties;
 }
 
 struct catalogue_resource_query *catalogue_properties(struct catalogue *catalogue, const char *path,

@@ -49,6 +49,8 @@ struct catalogue_property {
 	const char *value; /* the whole element as XML; in a change NULL: it goes */
 };
 
+/* False: there are none of anything, so that nobody need ask. */
+bool catalogue_has_properties(const struct catalogue *catalogue);
 /* The properties by path: of the resource at `path`, or with `from` of the members of the collection at path from that name to that name. */
 typedef void catalogue_properties_fn(
 	void *arg, int error, const struct catalogue_property *properties, size_t n);

@@ -60,9 +60,11 @@ static int catalogue_begin(struct catalogue *catalogue)
 	struct open_segment *open;
 	int64_t last = catalogue_number(catalogue, "SELECT coalesce(max(id), 0) FROM segments");
 	int64_t rows = catalogue_number(catalogue, "SELECT coalesce(sum(segments), 0) FROM totals");
+	int64_t any = catalogue_number(catalogue, "SELECT EXISTS (SELECT 1 FROM properties)");
 
-	if (last < 0 || rows < 0)
+	if (last < 0 || rows < 0 || any < 0)
 		return -EIO;
+	catalogue->has_properties = any;
 	if (last > catalogue->last_id)
 		catalogue->last_id = last;
 	LIST_FOREACH (open, &catalogue->open, entry)
@@ -92,6 +94,7 @@ static int open_somehow(struct catalogue *catalogue)
 static void catalogue_disconnect(struct catalogue *catalogue)
 {
 	catalogue_close_database(catalogue);
+	catalogue->has_properties = true; /* for all that is known */
 	metric_set(metric_get(METRIC_CATALOGUE_OPEN), 0);
 	metric_set(catalogue->segments, 0);
 }

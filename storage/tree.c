@@ -498,12 +498,13 @@ static void upload_on_properties(
 
 /* Uploads have been found; what people have said of them is in the catalogue. */
 static void uploads_on_entries(
-	void *arg, int error, const struct tree_entry *entries, size_t n, bool more)
+	void *arg, int error, struct tree_entry *entries, size_t n, bool more)
 {
 	struct tree_request *request = arg;
 	bool is_list = request->on_list;
 
 	request->folder = NULL;
+	request->entries = entries;
 	if (error || n == 0) {
 		tree_request_end(request);
 		if (is_list)
@@ -512,12 +513,11 @@ static void uploads_on_entries(
 			request->on_entry(request->arg, error, NULL);
 		return;
 	}
-	request->entries = xcalloc(n, sizeof(*entries));
 	request->n = n;
 	request->more = more;
-	for (size_t i = 0; i < n; i++) {
-		request->entries[i] = entries[i];
-		request->entries[i].name = strrchr(request->entries[i].path, '/') + 1;
+	if (!catalogue_has_properties(request->tree->catalogue)) {
+		upload_on_properties(request, 0, NULL, 0);
+		return;
 	}
 	request->resource = catalogue_properties(request->tree->catalogue, request->text,
 		is_list ? request->entries[0].name : NULL, request->entries[n - 1].name,
@@ -782,22 +782,19 @@ static void open_on_upload_file(void *arg, int error, uint64_t bytes, int64_t mo
 	request->on_open(request->arg, 0, request->entry, file);
 }
 
-static void open_on_upload(
-	void *arg, int error, const struct tree_entry *entries, size_t n, bool more)
+static void open_on_upload(void *arg, int error, struct tree_entry *entries, size_t n, bool more)
 {
 	struct tree_request *request = arg;
 
 	(void)n, (void)more;
 	request->folder = NULL;
+	request->entry = entries;
 	if (!error && entries->kind != TREE_FILE)
 		error = -ENOENT;
 	if (error) {
 		tree_request_fail(request, error);
 		return;
 	}
-	request->entry = xmalloc(sizeof(*request->entry));
-	*request->entry = *entries;
-	request->entry->name = strrchr(request->entry->path, '/') + 1;
 	request->reader = volume_reader_new(request->tree->volume,
 		tree_request_volume_path(request), open_on_upload_file, request);
 	if (!request->reader)

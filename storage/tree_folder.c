@@ -14,7 +14,8 @@ enum {
 	QUICK_BYTES = 64 << 20,
 	SLOW_JOBS = 1024,
 	SLOW_BYTES = 1 << 20,
-	TAG_RANDOM_BYTES = 8
+	TAG_RANDOM_BYTES = 8,
+	DIRECT_ALIGNMENT = 4096 /* of memory and offsets, enough for all disks */
 };
 
 struct tree_folder_request {
@@ -51,6 +52,15 @@ static void request_free(struct tree_folder_request *request)
 	free(request);
 }
 
+static void request_tell(struct tree_folder_request *request)
+{
+	struct tree_entry *entries = request->error ? NULL : request->entries;
+
+	if (entries)
+		request->entries = NULL;
+	request->on_entries(request->arg, request->error, entries, request->n, request->more);
+}
+
 static void request_done(struct worker_job *job)
 {
 	struct tree_folder_request *request = CONTAINER_OF(job, struct tree_folder_request, job);
@@ -60,12 +70,9 @@ static void request_done(struct worker_job *job)
 	request->aside = NULL;
 	if (request->created && !request->to)
 		tree_folder_tell_created(request->folder, request->path);
-	if (request->cancelled)
-		;
-	else if (request->on_entries)
-		request->on_entries(
-			request->arg, request->error, request->entries, request->n, request->more);
-	else if (request->on_changed)
+	if (!request->cancelled && request->on_entries)
+		request_tell(request);
+	else if (!request->cancelled && request->on_changed)
 		request->on_changed(request->arg, request->error, request->created);
 	request_free(request);
 }
@@ -147,6 +154,9 @@ struct tree_folder *tree_folder_new(
 	folder->arg = arg;
 	folder->log = (struct log_name){ .kind = "folder", .name = folder->name };
 	auth_random_hex(folder->tag, TAG_RANDOM_BYTES);
+	folder->block = aligned_alloc(DIRECT_ALIGNMENT, TREE_FOLDER_BLOCK_BYTES);
+	if (!folder->block)
+		abort();
 	folder->quick = worker_new("folder", QUICK_JOBS, QUICK_BYTES);
 	folder->slow = worker_new("folder-slow", SLOW_JOBS, SLOW_BYTES);
 	if (volume_make_folders(volume, inside) < 0)
@@ -166,6 +176,7 @@ void tree_folder_free(struct tree_folder *folder)
 	worker_free(folder->quick);
 	worker_free(folder->slow);
 	tree_folder_list_forget(folder);
+	free(folder->block);
 	free(folder->name);
 	free(folder);
 }

@@ -42,9 +42,9 @@ struct tree_folder_request;
 void tree_folder_cancel(
 	struct tree_folder_request *request); /* no callback after this; NULL is fine */
 
-/* error as of tree_find() and tree_list(). */
+/* error as of tree_find() and tree_list(). The entries are the callee's, to be freed; NULL with an error. */
 typedef void tree_folder_entries_fn(
-	void *arg, int error, const struct tree_entry *entries, size_t n, bool more);
+	void *arg, int error, struct tree_entry *entries, size_t n, bool more);
 /* One entry, or the members of a collection after a name, at most `limit`. NULL: busy. */
 struct tree_folder_request *tree_folder_find(struct tree_folder *folder, const char *path,
 	tree_folder_entries_fn *done, void *arg) MUST_CHECK;

@@ -9,7 +9,8 @@
 #include "storage/tree_folder.h"
 
 enum {
-	TREE_FOLDER_TAG_BYTES = 24
+	TREE_FOLDER_TAG_BYTES = 24,
+	TREE_FOLDER_BLOCK_BYTES = 1 << 20 /* of large files that are being written */
 };
 
 struct tree_folder {
@@ -22,6 +23,8 @@ struct tree_folder {
 	char tag[TREE_FOLDER_TAG_BYTES]; /* in our own hidden names; constant */
 	struct tree_folder_names
 		*names; /* the quick thread's: of the listing that it goes on with */
+	uint8_t *block; /* the quick thread's: aligned for O_DIRECT */
+	unsigned large; /* reactor: files that are being written block by block */
 	/* any thread */
 	_Atomic unsigned reserve_percent;
 	_Atomic uint64_t reserve_bytes, made; /* hidden names, so far */

@@ -15,7 +15,10 @@
 
 enum {
 	PUT_WAITING_BYTES = 256 << 10, /* beyond it the writer is to wait */
-	PUT_SYNC_BYTES = 16 << 20
+	PUT_SYNC_BYTES = 16 << 20,
+	PUT_LARGE_BYTES = 16 << 20, /* from here on a file is written block by block */
+	PUT_LARGE_MOST =
+		32 /* at a time, since they hold two blocks each; further ones are written as small ones are */
 };
 #define PUT_RETRY_US (INT64_C(50) * 1000)
 
@@ -30,6 +33,7 @@ struct folder_put {
 	struct event *retry_timer;
 	bool busy, begun, committing, aborted;
 	bool left;         /* nobody is called back any more */
+	bool large;        /* counted in folder->large */
 	bool full;         /* the writer was told to wait */
 	_Atomic bool stop; /* for the copy of what is kept */
 	struct reactor_dead dead;
@@ -42,6 +46,10 @@ struct folder_put {
 	uint64_t keep;  /* so much of it */
 	bool part;      /* it was cut off */
 	uint64_t bytes; /* announced; or written since the last sync */
+	uint64_t at;    /* the file's end */
+	bool by_blocks; /* of a large one; a block waits until it is whole */
+	bool all;       /* but the last need not be */
+	bool past;      /* the page cache: O_DIRECT is set */
 	struct evbuffer *data;
 	bool created;
 	char *aside;
@@ -129,20 +137,81 @@ static void put_keep_run(struct worker_job *job)
 		put->error = -ERANGE; /* somebody has cut it meanwhile */
 	close(put->source);
 	put->source = -1;
+	put->at = put->keep;
+}
+
+/* False: the file system knows no such thing. */
+static bool put_set_past(struct folder_put *put, bool past)
+{
+	if (put->past != past && fcntl(put->fd, F_SETFL, past ? O_DIRECT : 0) == 0)
+		put->past = past;
+	return put->past == past;
+}
+
+/*
+ * A whole block goes to the disk past the page cache: that costs a fraction, leaves the cache to files that somebody
+ * reads, and is synced but for the metadata. Returns how much was written; -1 and EINVAL: it cannot be done here.
+ */
+static ssize_t put_write_block(struct folder_put *put)
+{
+	ssize_t n;
+
+	if (!put_set_past(put, true)) {
+		errno = EINVAL;
+		return -1;
+	}
+	(void)evbuffer_copyout(put->data, put->folder->block, TREE_FOLDER_BLOCK_BYTES);
+	n = write(put->fd, put->folder->block, TREE_FOLDER_BLOCK_BYTES);
+	if (n > 0)
+		(void)evbuffer_drain(put->data, (size_t)n);
+	return n;
+}
+
+/* Up to where a block begins, or all. */
+static ssize_t put_write_plain(struct folder_put *put)
+{
+	size_t n = evbuffer_get_length(put->data);
+	size_t left = TREE_FOLDER_BLOCK_BYTES - (size_t)(put->at % TREE_FOLDER_BLOCK_BYTES);
+	ssize_t written;
+
+	(void)put_set_past(put, false);
+	written = evbuffer_write_atmost(
+		put->data, put->fd, (ev_ssize_t)(put->by_blocks && left < n ? left : n));
+	put->bytes += written > 0 ? (uint64_t)written : 0;
+	return written;
+}
+
+/* How much there must be for the thread to go on. */
+static size_t put_least(const struct folder_put *put)
+{
+	return put->by_blocks && !put->all
+		       ? TREE_FOLDER_BLOCK_BYTES - (size_t)(put->at % TREE_FOLDER_BLOCK_BYTES)
+		       : 1;
+}
+
+static bool put_is_at_block(const struct folder_put *put)
+{
+	return put->by_blocks && put->at % TREE_FOLDER_BLOCK_BYTES == 0 &&
+	       evbuffer_get_length(put->data) >= TREE_FOLDER_BLOCK_BYTES;
 }
 
 static int put_write(struct folder_put *put)
 {
-	size_t n = evbuffer_get_length(put->data);
-	int error = tree_folder_check_space(put->folder, n);
+	int error = tree_folder_check_space(put->folder, evbuffer_get_length(put->data));
 
+	while (!error && evbuffer_get_length(put->data) >= put_least(put)) {
+		bool is_block = put_is_at_block(put);
+		ssize_t n = is_block ? put_write_block(put) : put_write_plain(put);
+
+		if (n >= 0)
+			put->at += (uint64_t)n;
+		else if (is_block && errno == EINVAL)
+			put->by_blocks = false;
+		else if (errno != EINTR)
+			error = -errno;
+	}
 	if (error)
 		return error;
-	put->bytes += n;
-	while (evbuffer_get_length(put->data) > 0) {
-		if (evbuffer_write(put->data, put->fd) < 0 && errno != EINTR)
-			return -errno;
-	}
 	if (put->bytes < PUT_SYNC_BYTES)
 		return 0;
 	put->bytes = 0;
@@ -217,6 +286,7 @@ static void put_fini(void *object)
 {
 	struct folder_put *put = object;
 
+	put->folder->large -= put->large;
 	evbuffer_free(put->waiting);
 	evbuffer_free(put->data);
 	free(put->aside);
@@ -280,6 +350,15 @@ static void put_post(struct folder_put *put, struct worker *worker,
 		reactor_timer_start(put->retry_timer, PUT_RETRY_US);
 }
 
+/* The file has become large, and goes on block by block. */
+static void put_grow(struct folder_put *put)
+{
+	if (put->large || put->at < PUT_LARGE_BYTES || put->folder->large == PUT_LARGE_MOST)
+		return;
+	put->folder->large++;
+	put->large = put->by_blocks = true;
+}
+
 /* Copies what is kept; writes what waits; then commits, if that is wanted; then the writer may go on. */
 static void put_go_on(struct folder_put *put)
 {
@@ -292,13 +371,15 @@ static void put_go_on(struct folder_put *put)
 		put_post(put, put->folder->slow, put_keep_run, 0);
 		return;
 	}
+	put_grow(put);
+	put->all = put->committing;
 	(void)evbuffer_add_buffer(put->data, put->waiting);
 	n = evbuffer_get_length(put->data);
-	if (n)
+	if (n >= put_least(put))
 		put_post(put, quick, put_write_run, n);
 	else if (put->committing)
 		put_post(put, quick, put_commit_run, 0);
-	if (put->full && !put->left && (put->busy || !n)) {
+	if (put->full && !put->left && (put->busy || n < put_least(put))) {
 		put->full = false;
 		put->events->on_drained(put->arg);
 	}
@@ -325,7 +406,7 @@ static bool folder_put_write(struct tree_put *tree_put, struct evbuffer *data)
 	held = evbuffer_get_length(put->waiting);
 	if (!put->busy) /* the thread's queue is full */
 		held += evbuffer_get_length(put->data);
-	put->full = held >= PUT_WAITING_BYTES;
+	put->full = held >= (put->large ? TREE_FOLDER_BLOCK_BYTES : PUT_WAITING_BYTES);
 	return !put->full;
 }
 

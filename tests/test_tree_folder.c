@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -68,7 +70,7 @@ struct answer {
 	size_t n, n_properties;
 	char names[256], value[64], last[64];
 	bool more;
-	struct tree_entry entry;
+	struct tree_entry entry; /* of a listing the last one */
 };
 
 static void on_changed(void *arg, int error, bool created)
@@ -100,8 +102,10 @@ static void on_list(void *arg, int error, const struct tree_entry *entries, size
 	a->more = more;
 	a->error = error;
 	a->n = n;
-	if (n)
+	if (n) {
+		a->entry = entries[n - 1];
 		(void)snprintf(a->last, sizeof(a->last), "%s", entries[n - 1].name);
+	}
 	for (size_t i = 0; i < n; i++)
 		(void)snprintf(a->names + strlen(a->names), sizeof(a->names) - strlen(a->names),
 			"%s ", entries[i].name);
@@ -329,6 +333,101 @@ static void test_a_writer_is_told_to_wait(void **state)
 	a = find("/uploads/big.bin");
 	assert_int_equal(a.entry.bytes, bytes);
 	free(piece);
+}
+
+/* --- large files --- */
+
+enum {
+	LARGE_BYTES = (20 << 20) + 12345,
+	BY_BLOCKS_FROM = 18 << 20, /* surely */
+	BY_BLOCKS_TO = 19 << 20,
+	PIECE_BYTES = 333333,
+	TMPFS = 0x01021994
+};
+
+static uint8_t large_byte(size_t at)
+{
+	return (uint8_t)(at * 31 + (at >> 12));
+}
+
+/* Writes the bytes of a large file from `at` on. */
+static void write_large(struct writing *w, size_t at)
+{
+	struct evbuffer *data = evbuffer_new();
+	uint8_t *piece = xmalloc(PIECE_BYTES);
+
+	while (at < LARGE_BYTES) {
+		size_t n = LARGE_BYTES - at < PIECE_BYTES ? LARGE_BYTES - at : PIECE_BYTES;
+
+		for (size_t i = 0; i < n; i++)
+			piece[i] = large_byte(at + i);
+		(void)evbuffer_add(data, piece, n);
+		w->drained = false;
+		if (!tree_put_write(w->put, data))
+			REACTOR_UNTIL(w->drained);
+		at += n;
+	}
+	evbuffer_free(data);
+	free(piece);
+}
+
+static bool is_on_tmpfs(void)
+{
+	struct statfs st;
+
+	return statfs(folder, &st) == 0 && st.f_type == TMPFS;
+}
+
+/* Looks whether it is all there; before, whether what went by blocks stayed out of the page cache. */
+static void expect_large(const char *path)
+{
+	unsigned char resident[BY_BLOCKS_TO / 4096];
+	char *name = on_disk(path);
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+	size_t n = (BY_BLOCKS_TO - BY_BLOCKS_FROM) / (size_t)sysconf(_SC_PAGESIZE), cached = 0;
+	uint8_t *p = mmap(NULL, LARGE_BYTES, PROT_READ, MAP_PRIVATE, fd, 0);
+	struct stat st;
+
+	assert_true(p != MAP_FAILED && fstat(fd, &st) == 0);
+	assert_int_equal(st.st_size, LARGE_BYTES);
+	assert_int_equal(
+		mincore(p + BY_BLOCKS_FROM, n * (size_t)sysconf(_SC_PAGESIZE), resident), 0);
+	for (size_t i = 0; i < n; i++)
+		cached += resident[i] & 1;
+	assert_true(cached == 0 || is_on_tmpfs());
+	for (size_t i = 0; i < LARGE_BYTES; i++) {
+		if (p[i] != large_byte(i))
+			fail_msg("byte %zu is another one", i);
+	}
+	(void)munmap(p, LARGE_BYTES);
+	close(fd);
+	free(name);
+}
+
+static void test_large_files_go_past_the_page_cache(void **state)
+{
+	static const size_t keeps[] = { 0, 4097, 17 << 20 };
+	struct writing w;
+
+	(void)state;
+	assert_int_equal(make("/uploads/large"), 0);
+	for (size_t i = 0; i < ARRAY_LENGTH(keeps); i++) {
+		(void)begin_after("/uploads/large/a.bin", keeps[i], &w);
+		assert_true(w.begun);
+		write_large(&w, keeps[i]);
+		assert_int_equal(commit(&w, NULL), 0);
+		expect_large("/uploads/large/a.bin");
+	}
+	(void)begin("/uploads/large/b.bin", &w);
+	write_large(&w, 0);
+	tree_put_abort(w.put);
+	expect_no_parts("/uploads/large");
+	(void)begin("/uploads/large/b.bin", &w);
+	write_large(&w, 0);
+	tree_put_commit_part(w.put, NULL);
+	REACTOR_UNTIL(w.ended);
+	assert_int_equal(w.error, 0);
+	expect_large("/uploads/large/b.bin");
 }
 
 static void test_what_writing_is_refused_with(void **state)
@@ -778,6 +877,47 @@ static void test_a_folder_of_more_names_than_are_kept(void **state)
 	assert_int_equal(make("/uploads/more"), 0);
 	fill("/uploads/more", 0, 33500); /* twice 16384, and more */
 	assert_int_equal(list_all("/uploads/more", NULL), 33500);
+	/* what was read for the end of a listing is not taken for all */
+	assert_string_equal(list_after("/uploads/more", "f20000").last, "f20500");
+	assert_string_equal(list_after("/uploads/more", "f00100").last, "f00600");
+}
+
+/* So long that names that were read then are kept. */
+static void settle(const char *path)
+{
+	const struct timespec times[] = { { .tv_sec = 1577836800 }, { .tv_sec = 1577836800 } };
+	char *name = on_disk(path);
+
+	assert_int_equal(utimensat(AT_FDCWD, name, times, 0), 0);
+	free(name);
+}
+
+static void test_a_folder_that_rests_changes_all_the_same(void **state)
+{
+	char *a = on_disk("/uploads/rests/f00003"), *b = on_disk("/uploads/rests/g");
+	char *last = on_disk("/uploads/rests/f00004");
+
+	(void)state;
+	assert_int_equal(make("/uploads/rests"), 0);
+	fill("/uploads/rests", 0, 5);
+	settle("/uploads/rests");
+	assert_int_equal(list_all("/uploads/rests", NULL), 5);
+	assert_int_equal(list_all("/uploads/rests", NULL), 5);
+	/* what others do there */
+	assert_int_equal(list("/uploads/rests", NULL).entry.bytes, 0);
+	assert_int_equal(truncate(last, 1000), 0);
+	assert_int_equal(list("/uploads/rests", NULL).entry.bytes, 1000);
+	assert_int_equal(rename(a, b), 0);
+	assert_string_equal(list("/uploads/rests", NULL).names, "f00000 f00001 f00002 f00004 g ");
+	settle("/uploads/rests");
+	assert_string_equal(list("/uploads/rests", NULL).names, "f00000 f00001 f00002 f00004 g ");
+	assert_int_equal(delete ("/uploads/rests/g"), 0);
+	assert_int_equal(list_all("/uploads/rests", NULL), 4);
+	fill("/uploads/rests", 5, 6);
+	assert_int_equal(list_all("/uploads/rests", NULL), 5);
+	free(a);
+	free(b);
+	free(last);
 }
 
 int main(void)
@@ -785,9 +925,11 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_listing_goes_on_where_it_was),
 		cmocka_unit_test(test_a_folder_of_more_names_than_are_kept),
+		cmocka_unit_test(test_a_folder_that_rests_changes_all_the_same),
 		cmocka_unit_test(test_files_are_written_at_once_or_not_at_all),
 		cmocka_unit_test(test_the_target_must_be_what_it_was),
 		cmocka_unit_test(test_a_writer_is_told_to_wait),
+		cmocka_unit_test(test_large_files_go_past_the_page_cache),
 		cmocka_unit_test(test_what_writing_is_refused_with),
 		cmocka_unit_test(test_what_is_there_can_be_gone_on_with),
 		cmocka_unit_test(test_what_was_cut_off_is_marked),
