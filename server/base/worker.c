@@ -177,8 +177,9 @@ int worker_post(struct worker *worker, struct worker_job *job)
 	worker_count(worker, worker->jobs + 1, worker->bytes + job->bytes);
 	pthread_mutex_lock(&worker->mutex);
 	STAILQ_INSERT_TAIL(&worker->todo, job, entry);
-	pthread_cond_signal(&worker->wake);
 	pthread_mutex_unlock(&worker->mutex);
+	pthread_cond_signal(
+		&worker->wake); /* before, the thread would wake up to wait for the mutex */
 	return 0;
 }
 
