@@ -14,6 +14,7 @@
 #include "protocols/dav_private.h"
 #include "protocols/dav_properties.h"
 #include "protocols/hls_recorded.h"
+#include "protocols/markup.h"
 #include "protocols/uri.h"
 #include "server/base/memory.h"
 
@@ -117,16 +118,17 @@ static void dav_on_entries(
 	struct http_walk *walk, const struct tree_entry *entries, size_t n, bool last)
 {
 	struct dav_propfind *d = CONTAINER_OF(walk, struct dav_propfind, walk);
-
+	struct markup out = markup_begin(d->out);
 	size_t block = n * d->response_bytes;
 
 	/* in one block, or it would be one for each 4 KiB */
 	(void)evbuffer_expand(d->out, block < DAV_BLOCK_BYTES ? block : DAV_BLOCK_BYTES);
 	for (size_t i = 0; i < n; i++)
-		dav_write_response(d->out, &d->selection, &entries[i]);
-	d->response_bytes = n ? evbuffer_get_length(d->out) / n : 0;
+		dav_write_response(&out, &d->selection, &entries[i]);
 	if (last)
-		dav_write_tail(d->out);
+		dav_write_tail(&out);
+	markup_end(&out);
+	d->response_bytes = n ? evbuffer_get_length(d->out) / n : 0;
 	dav_flush(d);
 	if (last)
 		http_end(walk->request);
@@ -155,6 +157,7 @@ static void dav_add_location(struct http_request *request, const struct tree_ent
 static void dav_on_found(void *arg, int error, const struct tree_entry *entry)
 {
 	struct dav_propfind *d = arg;
+	struct markup out = markup_begin(d->out);
 
 	d->pending = NULL;
 	d->look = NULL;
@@ -172,15 +175,16 @@ static void dav_on_found(void *arg, int error, const struct tree_entry *entry)
 		return;
 	}
 	dav_add_location(d->walk.request, entry);
-	dav_write_head(d->out);
+	dav_write_head(&out);
 	if (d->with_self)
-		dav_write_response(d->out, &d->selection, entry);
-	if (is_collection && d->with_members) {
+		dav_write_response(&out, &d->selection, entry);
+	if (!is_collection || !d->with_members)
+		dav_write_tail(&out);
+	markup_end(&out);
+	if (is_collection && d->with_members)
 		http_walk_start(&d->walk);
-		return;
-	}
-	dav_write_tail(d->out);
-	http_answer(d->walk.request, 207, DAV_CONTENT_TYPE, d->out);
+	else
+		http_answer(d->walk.request, 207, DAV_CONTENT_TYPE, d->out);
 }
 
 /* A playlist, which is none of the tree's: it has no members. */

@@ -11,6 +11,7 @@
 #include "protocols/dav.h"
 #include "protocols/dav_private.h"
 #include "protocols/dav_properties.h"
+#include "protocols/markup.h"
 #include "server/base/memory.h"
 
 struct dav_change {
@@ -121,13 +122,18 @@ static void day_go_on(struct dav_change *c);
 /* A member that stays, and why: "423 Locked". */
 static void day_keep(struct dav_change *c, const char *path, const char *status)
 {
-	if (!c->out) {
+	bool is_first = !c->out;
+	struct markup out;
+
+	if (is_first)
 		c->out = evbuffer_new();
-		if (!c->out)
-			abort();
-		dav_write_head(c->out);
-	}
-	dav_write_status(c->out, http_base(c->check.request), path, status);
+	if (!c->out)
+		abort();
+	out = markup_begin(c->out);
+	if (is_first)
+		dav_write_head(&out);
+	dav_write_status(&out, http_base(c->check.request), path, status);
+	markup_end(&out);
 }
 
 static const char *day_status(int error)
@@ -175,11 +181,15 @@ static void day_on_list(void *arg, int error, const struct tree_entry *entries, 
 
 static void day_end(struct dav_change *c)
 {
+	struct markup out;
+
 	if (!c->out) {
 		http_answer(c->check.request, 204, NULL, NULL);
 		return;
 	}
-	dav_write_tail(c->out);
+	out = markup_begin(c->out);
+	dav_write_tail(&out);
+	markup_end(&out);
 	http_answer(c->check.request, 207, DAV_CONTENT_TYPE, c->out);
 }
 

@@ -34,37 +34,39 @@ void dav_answer_condition(
 	struct http_request *request, int status, const char *condition, const char *path)
 {
 	struct evbuffer *body = evbuffer_new();
+	struct markup out = markup_begin(body);
 
 	if (!body)
 		abort();
-	markup_add(body, DAV_XML_HEAD "<D:error xmlns:D=\"DAV:\"><D:");
-	markup_add(body, condition);
+	markup_add(&out, DAV_XML_HEAD "<D:error xmlns:D=\"DAV:\"><D:");
+	markup_add(&out, condition);
 	if (path) {
-		markup_add(body, "><D:href>");
-		markup_add(body, http_base(request));
-		markup_add_path(body, path);
-		markup_add(body, "</D:href></D:");
-		markup_add(body, condition);
-		markup_add(body, "></D:error>\n");
+		markup_add(&out, "><D:href>");
+		markup_add(&out, http_base(request));
+		markup_add_path(&out, path);
+		markup_add(&out, "</D:href></D:");
+		markup_add(&out, condition);
+		markup_add(&out, "></D:error>\n");
 	} else {
-		markup_add(body, "/></D:error>\n");
+		markup_add(&out, "/></D:error>\n");
 	}
+	markup_end(&out);
 	http_answer(request, status, DAV_CONTENT_TYPE, body);
 	evbuffer_free(body);
 }
 
 /* Text of several lines. */
-static void add_lines(struct evbuffer *body, const char *text)
+static void add_lines(struct markup *out, const char *text)
 {
 	while (*text) {
 		size_t n = strcspn(text, "\n");
 		char *line = xstrndup(text, n);
 
-		markup_add_text(body, line);
+		markup_add_text(out, line);
 		free(line);
 		text += n + (text[n] == '\n');
 		if (*text)
-			markup_add(body, "\n");
+			markup_add(out, "\n");
 	}
 }
 
@@ -72,13 +74,15 @@ static void add_lines(struct evbuffer *body, const char *text)
 static void answer_problem(struct http_request *request)
 {
 	struct evbuffer *body = evbuffer_new();
+	struct markup out = markup_begin(body);
 
 	if (!body)
 		abort();
-	markup_add(body, DAV_XML_HEAD "<D:error xmlns:D=\"DAV:\"><N:valid-configuration "
+	markup_add(&out, DAV_XML_HEAD "<D:error xmlns:D=\"DAV:\"><N:valid-configuration "
 				      "xmlns:N=\"" DAV_NVRD_SPACE "\">");
-	add_lines(body, tree_problem(dav_get_tree()));
-	markup_add(body, "</N:valid-configuration></D:error>\n");
+	add_lines(&out, tree_problem(dav_get_tree()));
+	markup_add(&out, "</N:valid-configuration></D:error>\n");
+	markup_end(&out);
 	http_answer(request, 422, DAV_CONTENT_TYPE, body);
 	evbuffer_free(body);
 }

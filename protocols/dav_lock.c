@@ -75,18 +75,20 @@ static int64_t lock_timeout_us(const struct dav_lock *l)
 static void lock_answer(struct dav_lock *l)
 {
 	struct http_request *request = l->check.request;
-	struct evbuffer *out = evbuffer_new();
+	struct evbuffer *body = evbuffer_new();
+	struct markup out = markup_begin(body);
 
-	if (!out)
+	if (!body)
 		abort();
 	if (!l->refreshes)
 		http_add_field(request, "Lock-Token", "<%s>", l->token);
 	l->token[0] = '\0'; /* it is the client's now */
-	markup_add(out, DAV_XML_HEAD "<D:prop xmlns:D=\"DAV:\"><D:lockdiscovery>");
-	dav_write_locks(out, http_base(request), l->check.path);
-	markup_add(out, "</D:lockdiscovery></D:prop>\n");
-	http_answer(request, l->created ? 201 : 200, DAV_CONTENT_TYPE, out);
-	evbuffer_free(out);
+	markup_add(&out, DAV_XML_HEAD "<D:prop xmlns:D=\"DAV:\"><D:lockdiscovery>");
+	dav_write_locks(&out, http_base(request), l->check.path);
+	markup_add(&out, "</D:lockdiscovery></D:prop>\n");
+	markup_end(&out);
+	http_answer(request, l->created ? 201 : 200, DAV_CONTENT_TYPE, body);
+	evbuffer_free(body);
 }
 
 static void lock_on_kept(void *arg, int error)

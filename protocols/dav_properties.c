@@ -8,8 +8,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include <event2/buffer.h>
-
 #include "protocols/dav_private.h"
 #include "protocols/http_date.h"
 #include "protocols/markup.h"
@@ -29,65 +27,65 @@ enum {
 	DAV_TAGGED = 1 << 8,
 };
 
-static void dav_add_timestamp(struct evbuffer *out, int64_t utc_us)
+static void dav_add_timestamp(struct markup *out, int64_t utc_us)
 {
 	char text[HTTP_TIMESTAMP_BYTES];
 
 	markup_add(out, http_timestamp_write(text, utc_us));
 }
 
-static void dav_add_thousandths(struct evbuffer *out, int ms)
+static void dav_add_thousandths(struct markup *out, int ms)
 {
 	const char text[] = { '.', (char)('0' + ms / 100 % 10), (char)('0' + ms / 10 % 10),
 		(char)('0' + ms % 10) };
 
-	(void)evbuffer_add(out, text, sizeof(text));
+	markup_add_bytes(out, text, sizeof(text));
 }
 
 /* With milliseconds: recordings follow each other within a second. */
-static void dav_add_instant(struct evbuffer *out, int64_t utc_us)
+static void dav_add_instant(struct markup *out, int64_t utc_us)
 {
 	char text[HTTP_TIMESTAMP_BYTES];
 
-	(void)evbuffer_add(out, http_timestamp_write(text, utc_us), strlen("2026-11-20T14:30:00"));
+	markup_add_bytes(out, http_timestamp_write(text, utc_us), strlen("2026-11-20T14:30:00"));
 	dav_add_thousandths(out, (int)(utc_us / 1000 % 1000));
 	markup_add(out, "Z");
 }
 
-static void dav_write_resourcetype(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_resourcetype(struct markup *out, const struct tree_entry *e)
 {
 	if (e->kind == TREE_COLLECTION)
 		markup_add(out, "<D:collection/>");
 }
 
-static void dav_write_displayname(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_displayname(struct markup *out, const struct tree_entry *e)
 {
 	markup_add_text(out, e->name);
 }
 
-static void dav_write_contentlength(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_contentlength(struct markup *out, const struct tree_entry *e)
 {
 	markup_add_number(out, e->bytes);
 }
 
-static void dav_write_contenttype(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_contenttype(struct markup *out, const struct tree_entry *e)
 {
 	markup_add_text(out, e->content_type);
 }
 
-static void dav_write_etag(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_etag(struct markup *out, const struct tree_entry *e)
 {
 	markup_add_text(out, e->etag);
 }
 
-static void dav_write_lastmodified(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_lastmodified(struct markup *out, const struct tree_entry *e)
 {
 	char text[HTTP_DATE_BYTES];
 
 	markup_add(out, http_date_write(text, e->modified_us));
 }
 
-static void dav_write_creationdate(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_creationdate(struct markup *out, const struct tree_entry *e)
 {
 	dav_add_timestamp(out, e->created_us);
 }
@@ -96,22 +94,22 @@ static void dav_write_creationdate(struct evbuffer *out, const struct tree_entry
 	"<D:lockentry><D:lockscope><D:" scope \
 	"/></D:lockscope><D:locktype><D:write/></D:locktype></D:lockentry>"
 
-static void dav_write_supportedlock(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_supportedlock(struct markup *out, const struct tree_entry *e)
 {
 	(void)e;
 	markup_add(out, DAV_LOCK_ENTRY("exclusive") DAV_LOCK_ENTRY("shared"));
 }
 
 /* What is left of it, rounded up. */
-static void dav_write_timeout(struct evbuffer *out, const struct lock *lock)
+static void dav_write_timeout(struct markup *out, const struct lock *lock)
 {
 	int64_t left_us = lock->expires_us - reactor_monotonic_us();
 
-	(void)evbuffer_add_printf(
+	markup_add_format(
 		out, "<D:timeout>Second-%" PRId64 "</D:timeout>", (left_us + 999999) / 1000000);
 }
 
-static void dav_write_lock(struct evbuffer *out, const char *base, const struct lock *lock)
+static void dav_write_lock(struct markup *out, const char *base, const struct lock *lock)
 {
 	markup_add(out, "<D:activelock><D:locktype><D:write/></D:locktype><D:lockscope>");
 	markup_add(out, lock->exclusive ? "<D:exclusive/>" : "<D:shared/>");
@@ -128,7 +126,7 @@ static void dav_write_lock(struct evbuffer *out, const char *base, const struct 
 	markup_add(out, "</D:href></D:lockroot></D:activelock>");
 }
 
-void dav_write_locks(struct evbuffer *out, const char *base, const char *path)
+void dav_write_locks(struct markup *out, const char *base, const char *path)
 {
 	struct locks *locks = tree_locks(dav_get_tree());
 	const struct lock *lock;
@@ -137,40 +135,40 @@ void dav_write_locks(struct evbuffer *out, const char *base, const char *path)
 		dav_write_lock(out, base, lock);
 }
 
-static void dav_write_available(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_available(struct markup *out, const struct tree_entry *e)
 {
 	markup_add_number(out, e->free_bytes);
 }
 
-static void dav_write_used(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_used(struct markup *out, const struct tree_entry *e)
 {
 	markup_add_number(out, e->used_bytes);
 }
 
-static void dav_write_grammars(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_grammars(struct markup *out, const struct tree_entry *e)
 {
 	(void)e;
 	markup_add(out,
 		"<D:supported-query-grammar><D:grammar><D:basicsearch/></D:grammar></D:supported-query-grammar>");
 }
 
-static void dav_write_camera(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_camera(struct markup *out, const struct tree_entry *e)
 {
 	markup_add_text(out, e->segment->camera);
 }
 
-static void dav_write_start(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_start(struct markup *out, const struct tree_entry *e)
 {
 	dav_add_instant(out, e->segment->start_us);
 }
 
-static void dav_write_end(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_end(struct markup *out, const struct tree_entry *e)
 {
 	dav_add_instant(out, e->segment->end_us);
 }
 
 /* In seconds. */
-static void dav_write_duration(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_duration(struct markup *out, const struct tree_entry *e)
 {
 	int64_t us = e->segment->end_us - e->segment->start_us;
 	uint64_t ms = us > 0 ? (uint64_t)us / 1000 : 0;
@@ -179,22 +177,22 @@ static void dav_write_duration(struct evbuffer *out, const struct tree_entry *e)
 	dav_add_thousandths(out, (int)(ms % 1000));
 }
 
-static void dav_write_codec(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_codec(struct markup *out, const struct tree_entry *e)
 {
 	markup_add_text(out, e->segment->codecs ? e->segment->codecs : "");
 }
 
-static void dav_write_width(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_width(struct markup *out, const struct tree_entry *e)
 {
 	markup_add_number(out, (uint64_t)e->segment->width);
 }
 
-static void dav_write_height(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_height(struct markup *out, const struct tree_entry *e)
 {
 	markup_add_number(out, (uint64_t)e->segment->height);
 }
 
-static void dav_write_state(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_state(struct markup *out, const struct tree_entry *e)
 {
 	markup_add(out, e->segment->state == SEGMENT_OPEN ? "open" : "closed");
 }
@@ -205,12 +203,17 @@ static void dav_write_motion(struct evbuffer *out, const struct tree_entry *e)
 }
 
 /* clang-format off */
-#define TAGS(name) (name) + 2, "<" name ">", "</" name ">", "<" name "/>",
+#define TAG(text) { text, sizeof(text) - 1 }
+#define TAGS(name) (name) + 2, TAG("<" name ">"), TAG("</" name ">"), TAG("<" name "/>"),
+struct dav_tag {
+	const char *p;
+	size_t n;
+};
 static const struct dav_row {
 	const char *name;
-	const char *open, *close, *empty; /* its tags: there are thousands of them in an answer */
+	struct dav_tag open, close, empty; /* there are thousands of them in an answer */
 	/* NULL: the locks, the one property in which there are paths */
-	void (*write)(struct evbuffer *out, const struct tree_entry *e);
+	void (*write)(struct markup *out, const struct tree_entry *e);
 	unsigned needs;
 	bool is_ours; /* in DAV_NVRD_SPACE, else in DAV: */
 	bool is_asked_for; /* by name only */
@@ -304,20 +307,25 @@ static bool dav_is_defined(int row, unsigned has)
 	return row >= 0 && (dav_rows[row].needs & ~has) == 0;
 }
 
+static void dav_add_tag(struct markup *out, const struct dav_tag *tag)
+{
+	markup_add_bytes(out, tag->p, tag->n);
+}
+
 /* With its value, or with entry NULL the name alone. */
-static void dav_write_row(struct evbuffer *out, const struct dav_selection *selection,
+static void dav_write_row(struct markup *out, const struct dav_selection *selection,
 	const struct dav_row *row, const struct tree_entry *entry)
 {
 	if (!entry) {
-		markup_add(out, row->empty);
+		dav_add_tag(out, &row->empty);
 		return;
 	}
-	markup_add(out, row->open);
+	dav_add_tag(out, &row->open);
 	if (row->write)
 		row->write(out, entry);
 	else
 		dav_write_locks(out, selection->base, entry->path);
-	markup_add(out, row->close);
+	dav_add_tag(out, &row->close);
 }
 
 /* A property that people have given the entry, or NULL. */
@@ -333,7 +341,7 @@ static const struct catalogue_property *dav_find_dead(
 	return NULL;
 }
 
-void dav_write_name(struct evbuffer *out, const struct dav_name *name)
+void dav_write_name(struct markup *out, const struct dav_name *name)
 {
 	markup_add(out, "<");
 	markup_add(out, name->name);
@@ -342,7 +350,7 @@ void dav_write_name(struct evbuffer *out, const struct dav_name *name)
 	markup_add(out, "\"/>");
 }
 
-static void dav_write_dead(struct evbuffer *out, const struct tree_entry *entry, bool names_only)
+static void dav_write_dead(struct markup *out, const struct tree_entry *entry, bool names_only)
 {
 	for (size_t i = 0; i < entry->n_properties; i++) {
 		const struct catalogue_property *property = &entry->properties[i];
@@ -354,7 +362,7 @@ static void dav_write_dead(struct evbuffer *out, const struct tree_entry *entry,
 	}
 }
 
-static void dav_write_propstat_end(struct evbuffer *out, const char *status)
+static void dav_write_propstat_end(struct markup *out, const char *status)
 {
 	markup_add(out, "</D:prop><D:status>HTTP/1.1 ");
 	markup_add(out, status);
@@ -362,7 +370,7 @@ static void dav_write_propstat_end(struct evbuffer *out, const char *status)
 }
 
 /* allprop and propname */
-static void dav_write_all(struct evbuffer *out, const struct dav_selection *selection,
+static void dav_write_all(struct markup *out, const struct dav_selection *selection,
 	const struct tree_entry *entry, bool names_only)
 {
 	unsigned has = dav_entry_has(entry);
@@ -387,7 +395,7 @@ static bool dav_has(const struct dav_selection *selection, size_t i, const struc
 	return *dead;
 }
 
-static void dav_write_found(struct evbuffer *out, const struct dav_selection *selection,
+static void dav_write_found(struct markup *out, const struct dav_selection *selection,
 	const struct tree_entry *entry, unsigned has)
 {
 	const struct catalogue_property *dead;
@@ -404,7 +412,7 @@ static void dav_write_found(struct evbuffer *out, const struct dav_selection *se
 	dav_write_propstat_end(out, "200 OK");
 }
 
-static void dav_write_missing(struct evbuffer *out, const struct dav_selection *selection,
+static void dav_write_missing(struct markup *out, const struct dav_selection *selection,
 	const struct tree_entry *entry, unsigned has)
 {
 	const struct dav_query *query = selection->query;
@@ -431,7 +439,7 @@ static size_t dav_count_found(
 }
 
 /* What allprop's include asks for besides what is shown anyway. */
-static void dav_write_included(struct evbuffer *out, const struct dav_selection *selection,
+static void dav_write_included(struct markup *out, const struct dav_selection *selection,
 	const struct tree_entry *entry, unsigned has)
 {
 	bool any = false;
@@ -451,7 +459,7 @@ static void dav_write_included(struct evbuffer *out, const struct dav_selection 
 }
 
 static void dav_write_properties(
-	struct evbuffer *out, const struct dav_selection *selection, const struct tree_entry *entry)
+	struct markup *out, const struct dav_selection *selection, const struct tree_entry *entry)
 {
 	const struct dav_query *query = selection->query;
 	unsigned has = dav_entry_has(entry);
@@ -475,7 +483,7 @@ static void dav_write_properties(
 }
 
 void dav_write_response(
-	struct evbuffer *out, const struct dav_selection *selection, const struct tree_entry *entry)
+	struct markup *out, const struct dav_selection *selection, const struct tree_entry *entry)
 {
 	markup_add(out, "<D:response><D:href>");
 	markup_add(out, selection->base);
@@ -487,7 +495,7 @@ void dav_write_response(
 	markup_add(out, "</D:response>\n");
 }
 
-void dav_write_status(struct evbuffer *out, const char *base, const char *path, const char *status)
+void dav_write_status(struct markup *out, const char *base, const char *path, const char *status)
 {
 	markup_add(out, "<D:response><D:href>");
 	markup_add(out, base);
@@ -502,13 +510,13 @@ bool dav_is_protected(const struct dav_name *name)
 	return dav_find_row(name) >= 0;
 }
 
-void dav_write_head(struct evbuffer *out)
+void dav_write_head(struct markup *out)
 {
 	markup_add(out,
 		DAV_XML_HEAD "<D:multistatus xmlns:D=\"DAV:\" xmlns:N=\"" DAV_NVRD_SPACE "\">\n");
 }
 
-void dav_write_tail(struct evbuffer *out)
+void dav_write_tail(struct markup *out)
 {
 	markup_add(out, "</D:multistatus>\n");
 }

@@ -30,7 +30,7 @@ static void proppatch_on_gone(void *context)
 
 /* --- the answer --- */
 
-static void write_propstat(struct evbuffer *out, const struct dav_proppatch *p, bool protected_ones,
+static void write_propstat(struct markup *out, const struct dav_proppatch *p, bool protected_ones,
 	const char *status, const char *error)
 {
 	bool any = false;
@@ -57,22 +57,24 @@ static void write_propstat(struct evbuffer *out, const struct dav_proppatch *p, 
 /* `status` is that of all properties that are not protected. */
 static void proppatch_answer(struct dav_proppatch *p, const char *status)
 {
-	struct evbuffer *out = evbuffer_new();
+	struct evbuffer *body = evbuffer_new();
+	struct markup out = markup_begin(body);
 
-	if (!out)
+	if (!body)
 		abort();
-	dav_write_head(out);
-	markup_add(out, "<D:response><D:href>");
-	markup_add(out, http_base(p->check.request));
-	markup_add_path(out, p->check.path);
-	markup_add(out, p->is_collection ? "/</D:href>" : "</D:href>");
-	write_propstat(out, p, true, "403 Forbidden",
+	dav_write_head(&out);
+	markup_add(&out, "<D:response><D:href>");
+	markup_add(&out, http_base(p->check.request));
+	markup_add_path(&out, p->check.path);
+	markup_add(&out, p->is_collection ? "/</D:href>" : "</D:href>");
+	write_propstat(&out, p, true, "403 Forbidden",
 		"<D:error><D:cannot-modify-protected-property/></D:error>");
-	write_propstat(out, p, false, status, "");
-	markup_add(out, "</D:response>\n");
-	dav_write_tail(out);
-	http_answer(p->check.request, 207, DAV_CONTENT_TYPE, out);
-	evbuffer_free(out);
+	write_propstat(&out, p, false, status, "");
+	markup_add(&out, "</D:response>\n");
+	dav_write_tail(&out);
+	markup_end(&out);
+	http_answer(p->check.request, 207, DAV_CONTENT_TYPE, body);
+	evbuffer_free(body);
 }
 
 /* --- the change --- */

@@ -159,12 +159,23 @@ static void search_fail(struct dav_search *s, int error)
 		http_tree_answer_error(s->request, error);
 }
 
+static void search_begin(struct dav_search *s)
+{
+	struct markup out = markup_begin(s->out);
+
+	dav_write_head(&out);
+	markup_end(&out);
+}
+
 static void search_end(struct dav_search *s)
 {
+	struct markup out = markup_begin(s->out);
+
 	if (s->truncated) /* section 2.3.1 */
-		dav_write_status(s->out, http_base(s->request), http_path(s->request),
+		dav_write_status(&out, http_base(s->request), http_path(s->request),
 			"507 Insufficient Storage");
-	dav_write_tail(s->out);
+	dav_write_tail(&out);
+	markup_end(&out);
 	search_flush(s);
 	http_end(s->request);
 }
@@ -253,8 +264,11 @@ static void heap_sort(struct dav_search *s)
 
 static void search_send_sorted(struct dav_search *s)
 {
+	struct markup out = markup_begin(s->out);
+
 	for (size_t i = 0; i < SEARCH_BATCH && s->sent < s->n_found; i++, s->sent++)
-		dav_write_response(s->out, &s->selection, &s->found[s->sent]->entry);
+		dav_write_response(&out, &s->selection, &s->found[s->sent]->entry);
+	markup_end(&out);
 	if (s->sent == s->n_found) {
 		search_end(s);
 		return;
@@ -270,6 +284,8 @@ static void search_send_sorted(struct dav_search *s)
 /* Takes what is found, as far as it is wanted. */
 static void search_take(struct dav_search *s, const struct tree_entry *entries, size_t n)
 {
+	struct markup out = markup_begin(s->out);
+
 	for (size_t i = 0; i < n && s->left; i++) {
 		if (!search_query_holds(&s->query, &entries[i], search_get))
 			continue;
@@ -277,9 +293,10 @@ static void search_take(struct dav_search *s, const struct tree_entry *entries, 
 			heap_add(s, &entries[i]);
 			continue;
 		}
-		dav_write_response(s->out, &s->selection, &entries[i]);
+		dav_write_response(&out, &s->selection, &entries[i]);
 		s->left--;
 	}
+	markup_end(&out);
 }
 
 static void search_on_recordings(
@@ -366,7 +383,7 @@ static void search_start(struct dav_search *s)
 	s->left = s->query.limit;
 	if (!s->left)
 		s->at = s->n_walks;
-	dav_write_head(s->out);
+	search_begin(s);
 	http_set_drained(s->request, HTTP_TREE_UNSENT_BYTES, search_on_drained);
 	search_go_on(s);
 }
@@ -429,26 +446,28 @@ static void search_write_schema(struct dav_search *s)
 		[SEARCH_INSTANT] = "dateTime",
 		[SEARCH_SECONDS] = "decimal",
 	};
+	struct markup out = markup_begin(s->out);
 
-	dav_write_head(s->out);
-	markup_add(s->out, "<D:response><D:href>");
-	markup_add(s->out, http_base(s->request));
-	markup_add_path(s->out, s->scope);
-	markup_add(s->out,
+	dav_write_head(&out);
+	markup_add(&out, "<D:response><D:href>");
+	markup_add(&out, http_base(s->request));
+	markup_add_path(&out, s->scope);
+	markup_add(&out,
 		"</D:href><D:status>HTTP/1.1 200 OK</D:status><D:query-schema>"
 		"<D:basicsearchschema xmlns:X=\"http://www.w3.org/2001/XMLSchema\"><D:properties>");
 	for (size_t i = 0; i < SEARCH_PROPERTIES; i++) {
 		const struct search_property_row *row = &search_properties[i];
 
-		(void)evbuffer_add_printf(s->out,
+		markup_add_format(&out,
 			"<D:propdesc><D:prop><%s:%s/></D:prop><D:datatype><X:%s/></D:datatype>"
 			"<D:searchable/><D:selectable/><D:sortable/></D:propdesc>",
 			row->is_ours ? "N" : "D", row->name, types[row->type]);
 	}
-	markup_add(s->out,
+	markup_add(&out,
 		"</D:properties><D:operators><D:opdesc><D:like/><D:operand-property/><D:operand-literal/>"
 		"</D:opdesc></D:operators></D:basicsearchschema></D:query-schema></D:response>\n");
-	dav_write_tail(s->out);
+	dav_write_tail(&out);
+	markup_end(&out);
 	http_answer(s->request, 207, DAV_CONTENT_TYPE, s->out);
 }
 
@@ -474,7 +493,7 @@ static void search_in_camera(struct dav_search *s, const struct tree_entry *entr
 
 static void search_in_file(struct dav_search *s, const struct tree_entry *entry)
 {
-	dav_write_head(s->out);
+	search_begin(s);
 	s->left = s->query.limit;
 	search_take(s, entry, 1);
 	search_end(s);

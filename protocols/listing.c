@@ -34,7 +34,7 @@ static void listing_on_gone(void *context)
 	free(l);
 }
 
-static void listing_add_size(struct evbuffer *out, uint64_t bytes)
+static void listing_add_size(struct markup *out, uint64_t bytes)
 {
 	static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB" };
 	uint64_t whole = bytes, tenth = 0;
@@ -46,25 +46,24 @@ static void listing_add_size(struct evbuffer *out, uint64_t bytes)
 		unit++;
 	}
 	if (unit)
-		(void)evbuffer_add_printf(
-			out, "%" PRIu64 ".%" PRIu64 " %s", whole, tenth, units[unit]);
+		markup_add_format(out, "%" PRIu64 ".%" PRIu64 " %s", whole, tenth, units[unit]);
 	else
-		(void)evbuffer_add_printf(out, "%" PRIu64 " B", whole);
+		markup_add_format(out, "%" PRIu64 " B", whole);
 }
 
 /* "10:00", "1:02:03" */
-static void listing_add_duration(struct evbuffer *out, int64_t duration_us)
+static void listing_add_duration(struct markup *out, int64_t duration_us)
 {
 	int64_t seconds = duration_us / 1000000;
 
 	if (seconds >= 3600)
-		(void)evbuffer_add_printf(out, "%" PRId64 ":%02d:%02d", seconds / 3600,
+		markup_add_format(out, "%" PRId64 ":%02d:%02d", seconds / 3600,
 			(int)(seconds / 60 % 60), (int)(seconds % 60));
 	else
-		(void)evbuffer_add_printf(out, "%d:%02d", (int)(seconds / 60), (int)(seconds % 60));
+		markup_add_format(out, "%d:%02d", (int)(seconds / 60), (int)(seconds % 60));
 }
 
-static void listing_add_entry(struct evbuffer *out, const struct tree_entry *entry)
+static void listing_add_entry(struct markup *out, const struct tree_entry *entry)
 {
 	const char *slash = entry->kind == TREE_COLLECTION ? "/" : "";
 	char time[HTTP_TIMESTAMP_BYTES];
@@ -87,7 +86,7 @@ static void listing_add_entry(struct evbuffer *out, const struct tree_entry *ent
 	markup_add(out, "</td></tr>\n");
 }
 
-static void listing_add_head(struct evbuffer *out, const char *path)
+static void listing_add_head(struct markup *out, const char *path)
 {
 	markup_add(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>");
 	markup_add_text(out, path);
@@ -114,20 +113,22 @@ static void listing_on_entries(
 	struct http_walk *walk, const struct tree_entry *entries, size_t n, bool last)
 {
 	struct listing *l = CONTAINER_OF(walk, struct listing, walk);
-	struct evbuffer *out = evbuffer_new();
+	struct evbuffer *body = evbuffer_new();
+	struct markup out = markup_begin(body);
 
-	if (!out)
+	if (!body)
 		abort();
 	if (!l->started) {
 		listing_start(l);
-		listing_add_head(out, http_path(walk->request));
+		listing_add_head(&out, http_path(walk->request));
 	}
 	for (size_t i = 0; i < n; i++)
-		listing_add_entry(out, &entries[i]);
+		listing_add_entry(&out, &entries[i]);
 	if (last)
-		markup_add(out, "</tbody></table></body></html>\n");
-	http_send(walk->request, out);
-	evbuffer_free(out);
+		markup_add(&out, "</tbody></table></body></html>\n");
+	markup_end(&out);
+	http_send(walk->request, body);
+	evbuffer_free(body);
 	if (last)
 		http_end(walk->request);
 }

@@ -1,20 +1,55 @@
 /* Text into HTML and XML: the characters that mean something there, and paths in references. */
 #include "protocols/markup.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include <event2/buffer.h>
 
 #include "protocols/uri.h"
 
 enum {
-	MARKUP_PATH_BYTES = 3 * 1024
+	MARKUP_PATH_BYTES = 3 * 1024,
+	MARKUP_ROOM_BYTES = 4 << 10 /* reserved at least */
 };
 
-void markup_add(struct evbuffer *out, const char *markup)
+struct markup markup_begin(struct evbuffer *out)
 {
-	(void)evbuffer_add(out, markup, strlen(markup));
+	return (struct markup){ .out = out };
+}
+
+void markup_end(struct markup *markup)
+{
+	struct evbuffer_iovec room = { .iov_base = markup->begin,
+		.iov_len = (size_t)(markup->at - markup->begin) };
+
+	if (room.iov_len && evbuffer_commit_space(markup->out, &room, 1) < 0)
+		abort();
+	markup->begin = markup->at = markup->end = NULL;
+}
+
+void markup_reserve(struct markup *markup, size_t n)
+{
+	struct evbuffer_iovec room;
+
+	markup_end(markup);
+	if (n < MARKUP_ROOM_BYTES)
+		n = MARKUP_ROOM_BYTES;
+	if (evbuffer_reserve_space(markup->out, (ev_ssize_t)n, &room, 1) != 1)
+		abort();
+	markup->begin = markup->at = room.iov_base;
+	markup->end = markup->begin + room.iov_len;
+}
+
+void markup_add_format(struct markup *markup, const char *format, ...)
+{
+	va_list arguments;
+
+	markup_end(markup);
+	va_start(arguments, format);
+	(void)evbuffer_add_vprintf(markup->out, format, arguments);
+	va_end(arguments);
 }
 
 static const char *markup_entity(char c)
@@ -35,40 +70,43 @@ static const char *markup_entity(char c)
 	}
 }
 
-/* Whether a character means something, or may not be there. */
-static bool markup_is_special(unsigned char c)
+void markup_add_text(struct markup *markup, const char *text)
 {
-	return c < 0x20 || c == 0x7f || c == '&' || c == '<' || c == '>' || c == '"' || c == '\'';
-}
+	/* what means something, or may not be there */
+	static const bool special[256] = { [0 ... 0x1f] = true,
+		[0x7f] = true,
+		['&'] = true,
+		['<'] = true,
+		['>'] = true,
+		['"'] = true,
+		['\''] = true };
 
-void markup_add_text(struct evbuffer *out, const char *text)
-{
 	while (*text) {
 		size_t plain = 0;
 
-		while (text[plain] && !markup_is_special((unsigned char)text[plain]))
+		while (!special[(unsigned char)text[plain]])
 			plain++;
-		(void)evbuffer_add(out, text, plain);
+		markup_add_bytes(markup, text, plain);
 		text += plain;
 		if (*text)
-			markup_add(out, markup_entity(*text++));
+			markup_add(markup, markup_entity(*text++));
 	}
 }
 
-void markup_add_number(struct evbuffer *out, uint64_t value)
+void markup_add_number(struct markup *markup, uint64_t value)
 {
 	char digits[20], *at = digits + sizeof(digits);
 
 	do
 		*--at = (char)('0' + value % 10);
 	while ((value /= 10));
-	(void)evbuffer_add(out, at, (size_t)(digits + sizeof(digits) - at));
+	markup_add_bytes(markup, at, (size_t)(digits + sizeof(digits) - at));
 }
 
-void markup_add_path(struct evbuffer *out, const char *path)
+void markup_add_path(struct markup *markup, const char *path)
 {
 	char encoded[MARKUP_PATH_BYTES];
 
 	if (uri_encode_path(encoded, sizeof(encoded), path) == 0)
-		markup_add_text(out, encoded);
+		markup_add_text(markup, encoded);
 }

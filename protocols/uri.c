@@ -407,10 +407,13 @@ int uri_decode_path(char *ret, size_t size, const char *p, size_t n, const char 
 int uri_encode_path(char *ret, size_t size, const char *path)
 {
 	static const char hex[] = "0123456789ABCDEF";
-	/* those between '!' and 'z' that are neither letters nor digits; '~' besides */
-	static const bool marks['z' + 1] = { ['-'] = true,
+	static const bool is_plain[256] = { ['0' ... '9'] = true,
+		['a' ... 'z'] = true,
+		['A' ... 'Z'] = true,
+		['-'] = true,
 		['.'] = true,
 		['_'] = true,
+		['~'] = true,
 		['/'] = true,
 		[':'] = true,
 		['@'] = true,
@@ -429,12 +432,10 @@ int uri_encode_path(char *ret, size_t size, const char *path)
 
 	for (; *path; path++) {
 		unsigned char c = (unsigned char)*path;
-		bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-			     (c >= 'A' && c <= 'Z') || c == '~' || (c <= 'z' && marks[c]);
 
-		if (used + (plain ? 1 : 3) >= size)
+		if (used + (is_plain[c] ? 1 : 3) >= size)
 			return -ENAMETOOLONG;
-		if (plain) {
+		if (is_plain[c]) {
 			ret[used++] = (char)c;
 			continue;
 		}
