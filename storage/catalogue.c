@@ -15,7 +15,8 @@
 
 enum {
 	QUEUE_JOBS = 1 << 16,
-	QUEUE_BYTES = 64 << 20
+	QUEUE_BYTES = 64 << 20,
+	UPGRADE_STEPS = 10000 /* of SQLite, between two looks whether it is wanted still */
 };
 
 /* Makes the tables of version 1; the database is then brought up to date like an old one. */
@@ -670,18 +671,35 @@ void catalogue_redate(struct catalogue *catalogue, int64_t id, const char *path,
 
 /* --- opening --- */
 
-/* Makes the tables, or brings those of an older nvrd up to date: all of it or nothing. An SQLite result code. */
+static int catalogue_is_closing(void *arg)
+{
+	const struct catalogue *catalogue = arg;
+
+	return catalogue->closing;
+}
+
+/*
+ * Makes the tables, or brings those of an older nvrd up to date: all of it or nothing, which for a million rows takes half a
+ * minute. An SQLite result code.
+ */
 static int catalogue_upgrade(struct catalogue *catalogue, int64_t version)
 {
-	int result = sqlite3_exec(catalogue->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 	char *done = xasprintf("PRAGMA user_version = %d; COMMIT", CATALOGUE_SCHEMA_VERSION);
+	int result;
 
+	if (version)
+		log_info(&catalogue->log,
+			"%s is brought up to date; recordings are not listed until then",
+			catalogue->file);
+	sqlite3_progress_handler(catalogue->db, UPGRADE_STEPS, catalogue_is_closing, catalogue);
+	result = sqlite3_exec(catalogue->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 	for (; result == SQLITE_OK && version < CATALOGUE_SCHEMA_VERSION; version++)
 		result = sqlite3_exec(catalogue->db, upgrades[version], NULL, NULL, NULL);
 	if (result == SQLITE_OK)
 		result = sqlite3_exec(catalogue->db, done, NULL, NULL, NULL);
 	if (result != SQLITE_OK)
 		(void)sqlite3_exec(catalogue->db, "ROLLBACK", NULL, NULL, NULL);
+	sqlite3_progress_handler(catalogue->db, 0, NULL, NULL);
 	free(done);
 	return result;
 }
@@ -708,8 +726,10 @@ int catalogue_open_database(struct catalogue *catalogue, bool alone)
 		return catalogue->failure ? catalogue->failure : SQLITE_CORRUPT;
 	if (version > CATALOGUE_SCHEMA_VERSION)
 		return SQLITE_MISMATCH;
-	return version < CATALOGUE_SCHEMA_VERSION ? catalogue_upgrade(catalogue, version)
-						  : SQLITE_OK;
+	if (version == CATALOGUE_SCHEMA_VERSION)
+		return SQLITE_OK;
+	return version && catalogue->in_a_hurry ? SQLITE_SCHEMA
+						: catalogue_upgrade(catalogue, version);
 }
 
 void catalogue_close_database(struct catalogue *catalogue)
@@ -754,6 +774,7 @@ struct catalogue *catalogue_new(const char *file)
 	catalogue->file = xstrdup(file);
 	catalogue->log = (struct log_name){ .kind = "catalogue" };
 	catalogue->next_ticket = 1;
+	catalogue->has_properties = true; /* for all that is known */
 	LIST_INIT(&catalogue->open);
 	STAILQ_INIT(&catalogue->waiting);
 	catalogue->segments = metric_get(METRIC_CATALOGUE_SEGMENTS);
@@ -766,13 +787,15 @@ struct catalogue *catalogue_new(const char *file)
 	return catalogue;
 }
 
-struct catalogue *catalogue_open(const char *file, char **why)
+static struct catalogue *open_at_once(const char *file, bool in_a_hurry, char **why)
 {
 	struct catalogue *catalogue = catalogue_new(file);
 	int result;
 
 	catalogue->store++;
+	catalogue->in_a_hurry = in_a_hurry;
 	result = catalogue_connect(catalogue); /* its worker has nothing to do yet */
+	catalogue->in_a_hurry = false;
 	if (result == SQLITE_MISMATCH) {
 		*why = xstrdup("it was made by a newer nvrd");
 		catalogue_close(catalogue);
@@ -780,6 +803,11 @@ struct catalogue *catalogue_open(const char *file, char **why)
 	}
 	catalogue->next_ticket = catalogue->last_id + 1;
 	return catalogue;
+}
+
+struct catalogue *catalogue_open(const char *file, char **why)
+{
+	return open_at_once(file, true, why);
 }
 
 /* Forgets all segments, and nothing else; not in a database that is not sound all through. */
@@ -795,7 +823,7 @@ static int catalogue_empty(struct catalogue *catalogue)
 
 struct catalogue *catalogue_open_without_segments(const char *file, char **why)
 {
-	struct catalogue *catalogue = catalogue_open(file, why);
+	struct catalogue *catalogue = open_at_once(file, false, why);
 
 	if (catalogue && catalogue->db && catalogue_empty(catalogue) < 0) {
 		catalogue_set_aside(catalogue);
@@ -813,6 +841,7 @@ void catalogue_close(struct catalogue *catalogue)
 	if (!catalogue)
 		return;
 	reactor_timer_free(&catalogue->timer);
+	catalogue->closing = true;
 	worker_free(catalogue->worker);
 	catalogue->retry_us = 0;
 	if (catalogue->worker)

@@ -62,7 +62,8 @@ void catalogue_enter(struct catalogue *catalogue);
 void catalogue_leave(struct catalogue *catalogue);
 /*
  * Both of the first at once. Blocks: at start only. NULL and a message in *why (caller frees) when a newer nvrd made
- * the database; whatever else is wrong with it may pass.
+ * the database; whatever else is wrong with it may pass. One that an older nvrd made is brought up to date by the thread: that
+ * takes long, and all else waits in its order, as for a store.
  */
 struct catalogue *catalogue_open(const char *file, char **why) MUST_CHECK;
 /* The same, and forgets all segments first, for recovery to find them again. */

@@ -96,6 +96,7 @@ struct catalogue {
 	_Atomic bool unsettled;      /* something waits, or the database is not as it should be */
 	_Atomic bool stale;          /* the rows may not agree with the disk */
 	_Atomic bool has_properties; /* false: there are none of anything */
+	_Atomic bool closing;        /* bringing the database up to date is given up */
 	/* worker (and the start, before it runs) */
 	sqlite3 *db; /* NULL: it cannot be opened, or its store is not there */
 	struct {
@@ -104,6 +105,7 @@ struct catalogue {
 	} questions[CATALOGUE_QUESTIONS]; /* of `db` */
 	unsigned opened_store;            /* of which `db` is */
 	unsigned known_store;             /* of which the owner was told; 0: of none */
+	bool in_a_hurry;                  /* what takes long is left to the worker: SQLITE_SCHEMA */
 	bool alone; /* opened without shared memory, since there was no room for that */
 	int64_t opened_us, damaged_us; /* monotonic: last tried; last set aside; 0: never */
 	int64_t last_id;               /* of the rows; ids are not used again */

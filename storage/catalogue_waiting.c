@@ -99,6 +99,22 @@ static void catalogue_disconnect(struct catalogue *catalogue)
 	metric_set(catalogue->segments, 0);
 }
 
+/*
+ * The start does not wait for a database to be brought up to date: the worker opens it anew. Until then the start can see which
+ * volumes it knows; before version 6 there was but one.
+ */
+static void catalogue_leave_old(struct catalogue *catalogue)
+{
+	int64_t last = catalogue_number(catalogue, "SELECT coalesce(max(id), 0) FROM segments");
+
+	if (last > catalogue->last_id)
+		catalogue->last_id = last;
+	if (catalogue_number(catalogue, "PRAGMA user_version") < 6)
+		catalogue_disconnect(catalogue);
+	catalogue->opened_store = 0;
+	catalogue->unsettled = true;
+}
+
 int catalogue_connect(struct catalogue *catalogue)
 {
 	int64_t now_us = reactor_monotonic_us();
@@ -112,6 +128,10 @@ int catalogue_connect(struct catalogue *catalogue)
 		catalogue->damaged_us = now_us;
 		catalogue_set_aside(catalogue);
 		result = open_somehow(catalogue);
+	}
+	if (result == SQLITE_SCHEMA && catalogue->in_a_hurry) {
+		catalogue_leave_old(catalogue);
+		return result;
 	}
 	if (result == SQLITE_OK && catalogue_begin(catalogue) == 0)
 		return result;

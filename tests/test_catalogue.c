@@ -17,6 +17,7 @@
 #include <event2/buffer.h>
 
 #include "server/base/memory.h"
+#include "server/base/metrics.h"
 #include "server/base/reactor.h"
 #include "storage/catalogue_private.h"
 #include "tests/synthetic.h"
@@ -308,6 +309,34 @@ static void test_a_database_of_version_1_is_brought_up_to_date(void **state)
 	assert_int_equal(undated(0).n, 0);
 }
 
+/* A million rows take half a minute, in which recording goes on. */
+static void test_nobody_waits_for_a_database_of_before(void **state)
+{
+	static const char before[] = "recordings/v8/2026-11-20/14-30-00+0000.mp4";
+	static const char meanwhile[] = "recordings/v8/2026-11-20/14-40-00+0000.mp4";
+	sqlite3 *db;
+	int64_t volumes[2];
+	struct metric *is_open = metric_get(METRIC_CATALOGUE_OPEN);
+
+	(void)state;
+	add("v8", before, 0, true);
+	assert_int_equal(find(before).n, 1);
+	catalogue_close(catalogue);
+	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "DROP INDEX segments_listed; PRAGMA user_version = 8;",
+				 NULL, NULL, NULL),
+		SQLITE_OK);
+	sqlite3_close(db);
+	open_catalogue();
+	assert_int_equal(metric_value(is_open), 0);
+	assert_int_equal(catalogue_volumes(catalogue, volumes, 2), 1);
+	add("v8", meanwhile, 600, true);
+	assert_int_equal(find(before).n, 1);
+	assert_int_equal(find(meanwhile).n, 1);
+	assert_true(find(meanwhile).first.id > find(before).first.id);
+	assert_int_equal(metric_value(is_open), 1);
+}
+
 /* --- a database that is not to be had --- */
 
 static void on_stale(void *arg)
@@ -519,6 +548,7 @@ int main(void)
 		cmocka_unit_test(test_a_segment_gets_its_true_time),
 		cmocka_unit_test(test_recordings_say_what_happened_in_their_time),
 		cmocka_unit_test(test_a_database_of_version_1_is_brought_up_to_date),
+		cmocka_unit_test(test_nobody_waits_for_a_database_of_before),
 		cmocka_unit_test(test_changes_wait_while_the_disk_takes_nothing),
 		cmocka_unit_test(test_changes_of_one_name_stay_in_order),
 		cmocka_unit_test(test_changes_wait_while_the_store_is_gone),
