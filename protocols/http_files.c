@@ -282,23 +282,6 @@ static void http_file_refuse(struct http_file *f, int error, const struct tree_e
 		http_tree_answer_error(f->request, error);
 }
 
-static void http_file_on_open(
-	void *arg, int error, const struct tree_entry *entry, struct tree_file *file)
-{
-	struct http_file *f = arg;
-
-	f->pending = NULL;
-	if (error) {
-		http_file_refuse(f, error, entry);
-		return;
-	}
-	file_pump_init(&f->pump, file, 0, &http_file_pump_events, f);
-	if (http_file_answer(f, entry)) {
-		http_set_drained(f->request, FILE_PUMP_BYTES, http_file_on_drained);
-		http_file_send(f);
-	}
-}
-
 static void http_file_redirect(struct http_request *request, const struct tree_entry *entry)
 {
 	char encoded[3 * HTTP_TREE_PATH_BYTES];
@@ -334,10 +317,36 @@ static void http_file_on_found(void *arg, int error, const struct tree_entry *en
 		http_tree_answer_error(f->request, -ENOENT);
 	} else if (http_is_head(f->request)) {
 		(void)http_file_answer(f, entry);
-	} else {
-		f->pending = tree_open(http_files_tree, f->path, f->user, http_file_on_open, f);
-		if (!f->pending)
-			http_tree_answer_error(f->request, -EAGAIN);
+	} else { /* it was a collection when it should have been opened */
+		http_tree_answer_error(f->request, -EAGAIN);
+	}
+}
+
+static void http_file_find(struct http_file *f)
+{
+	f->pending = tree_find(http_files_tree, f->path, f->user, http_file_on_found, f);
+	if (!f->pending)
+		http_tree_answer_error(f->request, -EAGAIN);
+}
+
+static void http_file_on_open(
+	void *arg, int error, const struct tree_entry *entry, struct tree_file *file)
+{
+	struct http_file *f = arg;
+
+	f->pending = NULL;
+	if (error == -EISDIR) {
+		http_file_find(f);
+		return;
+	}
+	if (error) {
+		http_file_refuse(f, error, entry);
+		return;
+	}
+	file_pump_init(&f->pump, file, 0, &http_file_pump_events, f);
+	if (http_file_answer(f, entry)) {
+		http_set_drained(f->request, FILE_PUMP_BYTES, http_file_on_drained);
+		http_file_send(f);
 	}
 }
 
@@ -352,7 +361,11 @@ void http_files_get(struct http_request *request)
 		http_tree_answer_error(request, -ENOENT);
 		return;
 	}
-	f->pending = tree_find(http_files_tree, f->path, http_user(request), http_file_on_found, f);
+	if (http_is_head(request) || http_tree_wants_collection(request)) {
+		http_file_find(f);
+		return;
+	}
+	f->pending = tree_open(http_files_tree, f->path, f->user, http_file_on_open, f);
 	if (!f->pending)
 		http_tree_answer_error(request, -EAGAIN);
 }

@@ -96,7 +96,7 @@ static void run_find(struct job *job, bool with_text)
 		return;
 	wish->text = text ? evbuffer_new() : NULL;
 	if (!wish->text)
-		wish->error = -ENOENT; /* a collection */
+		wish->error = -EISDIR;
 	else if (evbuffer_add(wish->text, text, entry.bytes) < 0)
 		abort();
 	free(text);

@@ -31,6 +31,7 @@ struct tree *tree_new(struct catalogue *catalogue, struct volume *volume)
 	tree->locks = locks_new(catalogue, volume);
 	tree->clips = clips_new(catalogue, volume);
 	tree->log = (struct log_name){ .kind = "tree" };
+	tree_rest_init(tree);
 	return tree;
 }
 
@@ -38,6 +39,7 @@ void tree_free(struct tree *tree)
 {
 	if (!tree)
 		return;
+	tree_rest_fini(tree);
 	tree_folder_free(tree->uploads);
 	clips_free(tree->clips);
 	locks_free(tree->locks);
@@ -308,6 +310,7 @@ void tree_cancel(struct tree_request *request)
 	clip_cancel(request->clip);
 	tree_config_cancel(request->config);
 	volume_reader_free(request->reader);
+	tree_file_close(request->file);
 	tree_request_end(request);
 }
 
@@ -734,8 +737,11 @@ static void open_on_file(void *arg, int error, uint64_t bytes, int64_t modified_
 	if (request->segment->bytes > bytes)
 		request->segment->bytes = bytes; /* somebody cut it */
 	file = xcalloc(1, sizeof(*file));
+	file->tree = request->tree;
 	file->reader = request->reader;
 	file->bytes = request->segment->bytes;
+	if (request->segment->state == SEGMENT_CLOSED)
+		file->segment = catalogue_segment_copy(request->segment);
 	entry_of_segment(&entry, request->segment);
 	tree_request_end(request);
 	request->on_open(request->arg, 0, &entry, file);
@@ -757,6 +763,32 @@ static void open_on_segments(void *arg, int error, const struct catalogue_segmen
 		request->reader = volume_reader_new(volume, rows[0].path, open_on_file, request);
 	if (!request->reader) /* busy, or the volume is not there now */
 		tree_request_fail(request, -EAGAIN);
+}
+
+/* It was read a moment ago. */
+static void open_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct tree_request *request = arg;
+	struct tree_file *file = request->file;
+	struct tree_entry entry;
+
+	(void)fd, (void)what;
+	entry_of_segment(&entry, request->segment);
+	tree_request_end(request);
+	request->on_open(request->arg, 0, &entry, file);
+}
+
+static void open_recording(struct tree_request *request)
+{
+	request->file = tree_rest_find(request->tree, tree_request_volume_path(request));
+	if (!request->file) {
+		request->query = catalogue_find(request->tree->catalogue,
+			tree_request_volume_path(request), open_on_segments, request);
+		return;
+	}
+	request->segment = catalogue_segment_copy(request->file->segment);
+	request->answer_timer = reactor_timer_new(open_on_timer, request);
+	reactor_timer_start(request->answer_timer, 0);
 }
 
 /* The reader's thread finds the file by its name once more: it must still be the one. */
@@ -790,7 +822,7 @@ static void open_on_upload(void *arg, int error, struct tree_entry *entries, siz
 	request->folder = NULL;
 	request->entry = entries;
 	if (!error && entries->kind != TREE_FILE)
-		error = -ENOENT;
+		error = -EISDIR;
 	if (error) {
 		tree_request_fail(request, error);
 		return;
@@ -808,16 +840,15 @@ struct tree_request *tree_open(struct tree *tree, const char *path, const struct
 
 	request->on_open = done;
 	if (request->path.place == PLACE_FILE)
-		request->query = catalogue_find(tree->catalogue, tree_request_volume_path(request),
-			open_on_segments, request);
+		open_recording(request);
 	else if (request->path.place == PLACE_UPLOADS)
 		request->folder = tree_folder_find(tree->uploads, path, open_on_upload, request);
 	else if (request->path.place == PLACE_CONFIG)
 		tree_config_open(request);
 	else if (request->path.place == PLACE_CLIP || request->path.place == PLACE_VIEW)
 		request_make_clip(request);
-	else
-		request->path.place = PLACE_NONE; /* nothing that can be opened */
+	else if (request->path.place != PLACE_NONE) /* be it there or not */
+		request->error = -EISDIR;
 	return tree_request_started(request);
 }
 
@@ -855,9 +886,14 @@ int tree_file_send(struct tree_file *file, int socket, uint64_t offset, size_t n
 
 void tree_file_close(struct tree_file *file)
 {
-	if (!file)
-		return;
+	if (file && !tree_rest(file))
+		tree_file_free(file);
+}
+
+void tree_file_free(struct tree_file *file)
+{
 	volume_reader_free(file->reader);
+	catalogue_segment_free(file->segment);
 	clip_file_close(file->clip);
 	tree_config_file_close(file->config);
 	free(file);

@@ -83,7 +83,7 @@ struct tree_request *tree_search(struct tree *tree, const char *path,
 	const struct catalogue_span *span, const struct auth_user *user, tree_list_fn *done,
 	void *arg) MUST_CHECK;
 
-/* Opens a file for reading; entry->bytes is fixed from then on, whatever is appended. */
+/* Opens a file for reading; entry->bytes is fixed from then on, whatever is appended. error also -EISDIR: that is, or would be, a collection. */
 struct tree_file;
 typedef void tree_open_fn(
 	void *arg, int error, const struct tree_entry *entry, struct tree_file *file);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "server/base/log.h"
 #include "server/base/reactor.h"
@@ -33,6 +34,10 @@ struct tree {
 	struct log_name log;
 	size_t removing; /* recordings, by the volume */
 	bool freed;      /* waits for these */
+	TAILQ_HEAD(tree_files, tree_file)
+	resting; /* tree_rest.c; the one that was read last first */
+	size_t n_resting;
+	struct event *rest_timer;
 };
 
 /* What a path means, by its form alone. */
@@ -79,6 +84,7 @@ struct tree_request {
 	struct catalogue_segment *segment; /* being opened, or deleted */
 	bool again;                        /* its file was not where the row had it */
 	struct tree_entry *entry;          /* an upload that is being opened */
+	struct tree_file *file;            /* a recording that is open already */
 	struct tree_entry *entries;        /* uploads that wait for their properties */
 	size_t n;
 	bool more;
@@ -90,9 +96,13 @@ struct tree_request {
 };
 
 struct tree_file {
+	struct tree *tree;
 	struct volume_reader *reader;
-	struct clip_file *clip;          /* or this */
-	struct tree_config_file *config; /* or this */
+	struct catalogue_segment *segment; /* of a closed recording; NULL otherwise */
+	TAILQ_ENTRY(tree_file) entry;      /* while it rests */
+	int64_t rests_us;                  /* since, monotonic */
+	struct clip_file *clip;            /* or this */
+	struct tree_config_file *config;   /* or this */
 	uint64_t bytes;
 };
 
@@ -115,3 +125,13 @@ void tree_request_end(struct tree_request *request);
 void tree_request_fail(struct tree_request *request, int error);
 /* Answers request->error, "not there" or "busy" without asking anybody, but not before the caller has returned. */
 void tree_request_fail_soon(struct tree_request *request);
+
+/* --- tree_rest.c: recordings stay open for who reads on --- */
+
+void tree_rest_init(struct tree *tree);
+void tree_rest_fini(struct tree *tree);
+/* Takes over a file that nobody reads now; false: it is to be freed. */
+bool tree_rest(struct tree_file *file) MUST_CHECK;
+/* The recording of that path on the volume, open as it was left; NULL: it does not rest here. */
+struct tree_file *tree_rest_find(struct tree *tree, const char *path);
+void tree_file_free(struct tree_file *file);

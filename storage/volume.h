@@ -171,10 +171,14 @@ struct volume_hold {
 	LIST_ENTRY(volume_hold) entry;
 	const char *path; /* the owner's */
 	bool moves;       /* it goes to another volume, so that nobody may change it */
+	/* Not NULL: the owner does without it as soon as anybody asks for the path, and is told. */
+	void (*let_go)(void *arg);
+	void *arg;
 };
 void volume_hold(struct volume *volume, struct volume_hold *hold, const char *path);
 void volume_release(struct volume_hold *hold);
-bool volume_is_held(const struct volume *volume, const char *path);
+/* Asked by who is about to change or remove a file. */
+bool volume_is_held(struct volume *volume, const char *path);
 /* Whether somebody holds it who moves it. */
 bool volume_is_moving(const struct volume *volume, const char *path);
 /* Every path is held, as long as nobody knows which ones are to be. */
@@ -225,5 +229,12 @@ typedef void volume_reader_sent_fn(void *arg, int error, size_t n);
  */
 int volume_reader_send(struct volume_reader *reader, int socket, uint64_t offset, size_t n,
 	volume_reader_sent_fn *on_sent, void *arg) MUST_CHECK;
+/*
+ * Stays open for who may want to read on, and is in nobody's way: let_go is called when somebody is about to change the file, and is
+ * to free it. False: it cannot, and is to be freed now.
+ */
+bool volume_reader_rest(
+	struct volume_reader *reader, void (*let_go)(void *arg), void *arg) MUST_CHECK;
+void volume_reader_wake(struct volume_reader *reader);
 /* No callback comes after this. NULL is fine. */
 void volume_reader_free(struct volume_reader *reader);

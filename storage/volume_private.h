@@ -39,6 +39,7 @@ struct volume {
 	/* reactor */
 	LIST_HEAD(, volume_hold) holds;
 	bool all_held;
+	size_t removing; /* files, by the writer */
 	struct event *watch_timer;
 	volume_change_fn *on_change;
 	void *on_change_arg;

@@ -23,6 +23,7 @@ struct volume_reader {
 	struct volume_hold hold; /* what is read is not removed */
 	char *path;
 	bool busy, freed;
+	bool may_rest; /* the file was not being removed when it was opened */
 	volume_reader_open_fn *on_open;
 	volume_reader_data_fn *on_data;
 	volume_reader_sent_fn *on_sent;
@@ -99,6 +100,7 @@ struct volume_reader *volume_reader_new(
 	reader->volume = volume;
 	reader->path = xstrdup(path);
 	volume_hold(volume, &reader->hold, reader->path);
+	reader->may_rest = !volume->removing;
 	reader->on_open = on_open;
 	reader->arg = arg;
 	reader->fd = -1;
@@ -247,6 +249,20 @@ int volume_reader_send(struct volume_reader *reader, int socket, uint64_t offset
 	}
 	reader->busy = true;
 	return 0;
+}
+
+bool volume_reader_rest(struct volume_reader *reader, void (*let_go)(void *arg), void *arg)
+{
+	if (reader->busy || !reader->may_rest)
+		return false;
+	reader->hold.let_go = let_go;
+	reader->hold.arg = arg;
+	return true;
+}
+
+void volume_reader_wake(struct volume_reader *reader)
+{
+	reader->hold.let_go = NULL;
 }
 
 void volume_reader_free(struct volume_reader *reader)

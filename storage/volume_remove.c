@@ -19,6 +19,7 @@ void volume_hold(struct volume *volume, struct volume_hold *hold, const char *pa
 {
 	hold->path = path;
 	hold->moves = false;
+	hold->let_go = NULL;
 	LIST_INSERT_HEAD(&volume->holds, hold, entry);
 }
 
@@ -27,13 +28,17 @@ void volume_release(struct volume_hold *hold)
 	LIST_REMOVE(hold, entry);
 }
 
-bool volume_is_held(const struct volume *volume, const char *path)
+bool volume_is_held(struct volume *volume, const char *path)
 {
-	const struct volume_hold *hold;
+	struct volume_hold *hold, *next;
 
-	LIST_FOREACH (hold, &volume->holds, entry) {
-		if (!strcmp(hold->path, path))
+	for (hold = LIST_FIRST(&volume->holds); hold; hold = next) {
+		next = LIST_NEXT(hold, entry);
+		if (strcmp(hold->path, path) != 0)
+			continue;
+		if (!hold->let_go)
 			return true;
+		hold->let_go(hold->arg);
 	}
 	return volume->all_held;
 }
@@ -60,7 +65,7 @@ size_t volume_held(const struct volume *volume, char **ret, size_t most)
 	size_t n = 0;
 
 	LIST_FOREACH (hold, &volume->holds, entry) {
-		if (n < most)
+		if (n < most && !hold->let_go)
 			ret[n++] = xstrdup(hold->path);
 	}
 	return n;
@@ -116,6 +121,7 @@ static void remove_done(struct worker_job *worker_job)
 {
 	struct remove_job *job = CONTAINER_OF(worker_job, struct remove_job, job);
 
+	job->volume->removing--;
 	job->done(job->arg, job->error);
 	remove_job_free(job);
 }
@@ -130,8 +136,10 @@ int volume_remove(struct volume *volume, const char *path, volume_remove_fn *don
 	job->path = xstrdup(path);
 	job->done = done;
 	job->arg = arg;
-	if (worker_post(volume->writer, &job->job) == 0)
+	if (worker_post(volume->writer, &job->job) == 0) {
+		volume->removing++;
 		return 0;
+	}
 	remove_job_free(job);
 	return -EAGAIN;
 }

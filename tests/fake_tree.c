@@ -281,12 +281,14 @@ static void on_open(evutil_socket_t fd, short what, void *arg)
 	struct tree_request *r = arg, copy = *r;
 	struct tree_entry *e = xcalloc(1, sizeof(*e));
 	struct tree_file *f = NULL;
-	int error = fake_tree.open_error;
+	int error = fake_tree.find_error ? fake_tree.find_error : fake_tree.open_error;
 
 	(void)fd, (void)what;
 	tree_cancel(r);
 	if (!error && !find(e, copy.path))
 		error = -ENOENT;
+	if (!error && e->kind == TREE_COLLECTION)
+		error = -EISDIR;
 	if (!error) {
 		f = xcalloc(1, sizeof(*f));
 		f->bytes = e->bytes;

@@ -13,7 +13,9 @@
 #include <event2/buffer.h>
 
 #include "server/base/memory.h"
+#include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "tests/reactor_until.h"
 #include "tests/store.h"
 #include "tests/synthetic.h"
 
@@ -238,6 +240,12 @@ static char *with_long_name(int n)
 	return xasprintf("/recordings/%0*d/2026-11-20", n, 0);
 }
 
+/* Or it would be a collection if it were there. */
+static bool is_no_file(int error)
+{
+	return error == -ENOENT || error == -EISDIR;
+}
+
 static void test_other_paths_do_not_exist(void **state)
 {
 	static const char *const paths[] = { "", "//", "/.", "/..", "recordings", "/recording",
@@ -276,7 +284,7 @@ static void test_other_paths_do_not_exist(void **state)
 			fail_msg("found %s", paths[i]);
 		if (list(paths[i], NULL, NULL).error != -ENOENT)
 			fail_msg("listed %s", paths[i]);
-		if (open_file(paths[i], NULL).error != -ENOENT)
+		if (!is_no_file(open_file(paths[i], NULL).error))
 			fail_msg("opened %s", paths[i]);
 	}
 	catalogue_finish(catalogue, id, 0);
@@ -518,8 +526,8 @@ static void test_the_disk_decides_what_can_be_read(void **state)
 	(void)state;
 	assert_int_equal(find(gone, NULL).error, 0);
 	assert_int_equal(open_file(gone, NULL).error, -ENOENT);
-	assert_int_equal(open_file(DAY, NULL).error, -ENOENT);
-	assert_int_equal(open_file("/", NULL).error, -ENOENT);
+	assert_int_equal(open_file(DAY, NULL).error, -EISDIR);
+	assert_int_equal(open_file("/", NULL).error, -EISDIR);
 	assert_int_equal(a.entry.bytes, 250);
 	assert_reads(a.file, 200, 100, 50);
 	tree_file_close(a.file);
@@ -588,6 +596,69 @@ static void test_opening_is_cancelled_half_way(void **state)
 	}
 }
 
+/* --- what was read a moment ago --- */
+
+static double resting(void)
+{
+	return metric_value(metric_get(METRIC_TREE_RESTING));
+}
+
+static void test_a_recording_that_was_read_stays_open(void **state)
+{
+	static const char path[] = DAY "/14-30-00+0000.mp4", growing[] = DAY "/15-00-00+0000.mp4";
+	static char name[] = "visitor", camera[] = "yard";
+	char *cameras[] = { camera, NULL };
+	const struct auth_user user = { .name = name, .role = ROLE_ADMIN, .cameras = cameras };
+	struct answer a, b;
+
+	(void)state;
+	REACTOR_UNTIL(resting() == 0);
+	a = open_file(path, NULL);
+	assert_true(volume_is_held(volume, path + 1));
+	tree_file_close(a.file);
+	assert_int_equal(resting(), 1);
+	/* nobody is asked for it, two have two, and one that is still written is looked up each time */
+	for (int i = 0; i < CATALOGUE_JOBS; i++)
+		catalogue_finish(catalogue, INT64_MAX, 0);
+	a = open_file(path, NULL);
+	assert_int_equal(a.error, 0);
+	assert_int_equal(a.entry.bytes, 1000);
+	assert_int_equal(resting(), 0);
+	REACTOR_UNTIL(!(b = open_file(path, NULL)).error);
+	write_file(&growing[1], 100);
+	(void)add("porch", growing, 100, true);
+	tree_file_close(open_file(growing, NULL).file);
+	assert_int_equal(resting(), 0);
+	assert_true(volume_is_held(volume, path + 1));
+	tree_file_close(a.file);
+	assert_true(volume_is_held(volume, path + 1));
+	tree_file_close(b.file);
+	assert_int_equal(resting(), 2);
+	/* it is in nobody's way */
+	assert_false(volume_is_held(volume, path + 1));
+	assert_int_equal(resting(), 0);
+	/* and nobody sees it there who may not */
+	tree_file_close(open_file(path, NULL).file);
+	assert_int_equal(open_file(path, &user).error, -ENOENT);
+	tree_cancel(tree_open(tree, path, NULL, on_open, &a));
+	assert_int_equal(resting(), 1);
+}
+
+static void test_not_many_stay_open(void **state)
+{
+	struct tree_file *files[20];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(files); i++) {
+		files[i] = open_file(DAY "/14-30-00+0000_2.mp4", NULL).file;
+		assert_non_null(files[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
+		tree_file_close(files[i]);
+	assert_int_equal(resting(), 8);
+	REACTOR_UNTIL(resting() == 0);
+}
+
 /* --- refusals --- */
 
 static void test_a_full_catalogue_is_busy(void **state)
@@ -615,7 +686,7 @@ static void test_a_full_catalogue_is_busy(void **state)
 		assert_int_equal(lists[i].error, -EAGAIN);
 	}
 	assert_int_equal(opened.error, -EAGAIN);
-	assert_int_equal(folder_opened.error, -ENOENT);
+	assert_int_equal(folder_opened.error, -EISDIR);
 	assert_int_equal(root.error, 0);
 	assert_int_equal(bad.error, -ENOENT);
 }
@@ -687,6 +758,8 @@ int main(void)
 		cmocka_unit_test(test_a_file_is_closed_while_it_is_read),
 		cmocka_unit_test(test_nobody_is_called_after_a_cancel),
 		cmocka_unit_test(test_opening_is_cancelled_half_way),
+		cmocka_unit_test(test_a_recording_that_was_read_stays_open),
+		cmocka_unit_test(test_not_many_stay_open),
 		cmocka_unit_test(test_a_full_catalogue_is_busy),
 		cmocka_unit_test(test_a_full_volume_is_busy),
 	};

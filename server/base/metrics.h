@@ -96,6 +96,8 @@ struct evbuffer;
 		"1 for the state of a volume: ready, failing (it refuses writes), gone.")            \
 	X(METRIC_VOLUME_FREE, GAUGE, "nvrd_volume_free_bytes", "volume",                             \
 		"Free space on a volume's file system.")                                             \
+	X(METRIC_TREE_RESTING, GAUGE, "nvrd_tree_resting_files", "",                                 \
+		"Recordings that stay open for a moment after they were read.")                      \
 	X(METRIC_VOLUME_BYTES, GAUGE, "nvrd_volume_recorded_bytes", "volume",                        \
 		"Bytes of the recordings and time-lapses on a volume.")                              \
 	X(METRIC_VOLUME_MOVED, COUNTER, "nvrd_volume_moved_files_total", "volume",                   \
