@@ -130,7 +130,7 @@ bool fragment_builder_ends_before(const struct fragment_builder *builder, const 
 {
 	const struct fragment_init *init = builder->init;
 	const struct fragment_samples *lead = &builder->tracks[init->lead];
-	int64_t length;
+	int64_t length, interval;
 
 	if (builder->bytes + (size_t)packet->size > FRAGMENT_BYTES ||
 		builder->tracks[packet->stream_index].n >= FRAGMENT_SAMPLES)
@@ -141,9 +141,10 @@ bool fragment_builder_ends_before(const struct fragment_builder *builder, const 
 		return true;
 	if (!lead->n)
 		return false;
-	length = av_rescale_q(
-		packet->dts - lead->packets[0]->dts, init->time_base[init->lead], AV_TIME_BASE_Q);
-	return length >= FRAGMENT_US;
+	/* with this one, which will last as long as the one before */
+	interval = packet->dts - lead->packets[lead->n - 1]->dts;
+	length = packet->dts + interval - lead->packets[0]->dts;
+	return av_rescale_q(length, init->time_base[init->lead], AV_TIME_BASE_Q) > FRAGMENT_US;
 }
 
 /* The i-th sample's duration; the last one's by what follows, by itself, or as the one before. */

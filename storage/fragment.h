@@ -115,7 +115,8 @@ size_t fragment_builder_bytes(const struct fragment_builder *builder);
 bool fragment_builder_is_empty(const struct fragment_builder *builder);
 /*
  * Whether a fragment ends before this packet: at every keyframe of the lead (where not every picture
- * is one), and when half a second is full, or as much as memory shall hold.
+ * is one), and where with it half a second would be over, or as much as memory shall hold. So
+ * fragments are FRAGMENT_US long at most, unless pictures come unevenly or more seldom.
  */
 bool fragment_builder_ends_before(const struct fragment_builder *builder, const AVPacket *packet);
 /*

@@ -10,7 +10,7 @@
 
 /*
  * Cuts a stream into fragments while anyone wants them: at every keyframe (where not every picture
- * is one), and when half a second is full. One fragmenter per stream, made by its first reader and
+ * is one), and before half a second is over. One fragmenter per stream, made by its first reader and
  * freed after its last; it keeps the fragments of the current group of pictures (the stream's own
  * packets, by reference). Tracks that MP4 cannot carry are left out.
  */

@@ -16,7 +16,7 @@ enum {
 	SEEN_MOST = 64,
 	PICTURE_BYTES = 50,
 	HALF_SECOND =
-		13, /* pictures: the first at or after 500 ms, at 25 a second, ends a fragment */
+		12, /* pictures in a fragment, at 25 a second: one more would be over 500 ms */
 	HUGE_BYTES = 3 << 20
 };
 
@@ -116,7 +116,8 @@ static int teardown(void **state)
 
 static void test_cuts_at_keyframes_and_half_seconds(void **state)
 {
-	static const size_t expected[] = { HALF_SECOND, 7, HALF_SECOND, 7 };
+	static const size_t expected[] = { HALF_SECOND, 20 - HALF_SECOND, HALF_SECOND,
+		20 - HALF_SECOND };
 	struct recording r = { 0 };
 
 	(void)state;
@@ -133,6 +134,42 @@ static void test_cuts_at_keyframes_and_half_seconds(void **state)
 				    r.fragments[i - 1]->start_us + r.fragments[i - 1]->duration_us);
 	}
 	finish(&r);
+}
+
+/* At whatever rate, no fragment is longer than half a second where two pictures fit in. */
+static void test_fragments_keep_within_half_a_second(void **state)
+{
+	static const struct {
+		int64_t interval_90k;
+		size_t pictures;
+	} rates[] = {
+		{3000,   15}, /* 30 a second: half a second exactly */
+		{ 3003,  14},
+                { 6000,  7 }, /* 15: seven are 467 ms, eight would be 533 */
+		{ 9000,  5 },
+                { 18000, 2 },
+                { 30000, 1 },
+		{ 90000, 1 }, /* one a second: as short as it gets */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rates); i++) {
+		struct recording r = { 0 };
+
+		stream_begin(stream, tracks, 1);
+		subscribe(&r, true);
+		for (unsigned k = 0; k < 40; k++) {
+			AVPacket *packet = synthetic_video(0, k == 0, PICTURE_BYTES);
+
+			packet->dts = packet->pts += k * rates[i].interval_90k;
+			publish(packet);
+		}
+		assert_true(r.n >= 2);
+		for (size_t k = 0; k < 2; k++)
+			assert_int_equal(r.fragments[k]->n_packets, rates[i].pictures);
+		finish(&r);
+		stream_end(stream);
+	}
 }
 
 /* A camera that stumbles: the last picture lasts until the next one, whatever came before. */
@@ -166,10 +203,10 @@ static void test_sound_alone_is_cut_by_its_own_time(void **state)
 		packet->stream_index = 0;
 		publish(packet);
 	}
-	assert_string_equal(
-		r.told, "iFF"); /* 24 * 1024 / 48000 s is the first time past half a second */
-	assert_int_equal(r.fragments[0]->n_packets, 24);
-	assert_int_equal(r.fragments[1]->n_packets, 24);
+	assert_string_equal(r.told, "iFF");
+	/* 23 * 1024 / 48000 s is not yet half a second, 24 of them are more */
+	assert_int_equal(r.fragments[0]->n_packets, 23);
+	assert_int_equal(r.fragments[1]->n_packets, 23);
 	finish(&r);
 }
 
@@ -422,11 +459,11 @@ static void test_sound_cuts_where_pictures_are_left_out(void **state)
 	stream_begin(stream, tracks, 2);
 	subscribe(&r, false);
 	pictures(0, 20, 10, PICTURE_BYTES);
-	for (unsigned i = 0; i < 48; i++)
-		publish(synthetic_audio(i, 20)); /* 1.024 s */
+	for (unsigned i = 0; i < 46; i++)
+		publish(synthetic_audio(i, 20)); /* 0.981 s */
 	stream_end(stream);
 	assert_string_equal(r.told, "iFFe");
-	assert_int_equal(r.fragments[0]->n_packets, 24);
+	assert_int_equal(r.fragments[0]->n_packets, 23);
 	finish(&r);
 }
 
@@ -469,6 +506,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_cuts_at_keyframes_and_half_seconds),
+		TEST(test_fragments_keep_within_half_a_second),
 		TEST(test_the_next_picture_says_how_long_the_last_one_was),
 		TEST(test_sound_alone_is_cut_by_its_own_time),
 		TEST(test_sound_goes_where_it_arrives),
