@@ -130,7 +130,7 @@ bool fragment_builder_ends_before(const struct fragment_builder *builder, const 
 {
 	const struct fragment_init *init = builder->init;
 	const struct fragment_samples *lead = &builder->tracks[init->lead];
-	int64_t length, interval;
+	int64_t length;
 
 	if (builder->bytes + (size_t)packet->size > FRAGMENT_BYTES ||
 		builder->tracks[packet->stream_index].n >= FRAGMENT_SAMPLES)
@@ -141,9 +141,8 @@ bool fragment_builder_ends_before(const struct fragment_builder *builder, const 
 		return true;
 	if (!lead->n)
 		return false;
-	/* with this one, which will last as long as the one before */
-	interval = packet->dts - lead->packets[lead->n - 1]->dts;
-	length = packet->dts + interval - lead->packets[0]->dts;
+	length = packet->dts - lead->packets[0]->dts;
+	length += length / (int64_t)lead->n; /* with this one, which will last as long as others */
 	return av_rescale_q(length, init->time_base[init->lead], AV_TIME_BASE_Q) > FRAGMENT_US;
 }
 
