@@ -1,14 +1,20 @@
-/* HLS of live streams (RFC 8216): playlists and segments made of fragments in memory, on demand. */
+/*
+ * HLS of live streams: whose playlist is kept, and for how long; requests, and those that wait for
+ * what is not there yet (RFC 8216bis sections 6.2.5.2, 6.2.6).
+ */
 #include "protocols/hls.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include <event2/buffer.h>
 
+#include "protocols/hls_directives.h"
+#include "protocols/hls_private.h"
 #include "protocols/http_server.h"
+#include "protocols/message.h"
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
@@ -16,220 +22,290 @@
 #include "storage/fragmenter.h"
 
 enum {
-	WINDOW_SEGMENTS = 6,
-	SEGMENT_FRAGMENTS = 64,
-	SEGMENT_MIN_US = 900000,  /* a keyframe later than this begins a new segment */
-	SEGMENT_MAX_US = 4450000, /* cut even without a keyframe: rounds to the target duration */
-	TARGET_DURATION_S = 4,
-	WINDOW_BYTES = 24 << 20,
-	IDLE_US = 30000000, /* nobody asked for so long: the playlist goes */
-	WAIT_US = 10000000, /* for the first segment */
+	IDLE_US = 30000000,                   /* nobody asked for so long: the playlist goes */
+	WAIT_US = 3 * HLS_TARGET_S * 1000000, /* then a request that waits is refused */
+	WAITERS = 2048,                       /* of a stream; one more is refused */
+	ANSWERS_AT_ONCE = 64,                 /* then others have their turn on the reactor */
+	STREAM_NAME_BYTES = 72,
+	DIRECTIVE_BYTES = 24,
 };
 
-struct hls_init {
-	TAILQ_ENTRY(hls_init) entry;
-	unsigned number;
-	struct fragment_init *init;
-};
-
-TAILQ_HEAD(hls_init_list, hls_init);
-
-struct hls_segment {
-	TAILQ_ENTRY(hls_segment) entry;
-	uint64_t number;
-	unsigned init; /* its number */
-	bool discontinuity;
-	int64_t start_us, duration_us;
-	size_t bytes;
-	size_t n;
-	struct fragment *fragments[SEGMENT_FRAGMENTS];
-};
-TAILQ_HEAD(hls_segments, hls_segment);
-
-/* A request for the playlist that waits for the first segment. */
+/* A request that waits for a playlist with that segment and part, or for that part itself. */
 struct hls_waiter {
 	TAILQ_ENTRY(hls_waiter) entry;
-	struct hls *hls;
+	struct hls *hls; /* NULL: it waits no more */
 	struct http_request *request;
+	bool wants_part; /* number `part`; else the playlist */
+	struct hls_directives wanted;
+	int64_t until_us; /* monotonic */
 };
 
 struct hls {
 	LIST_ENTRY(hls) entry;
 	struct stream *stream;
 	struct fragment_reader reader;
-	struct hls_init_list inits;
-	struct hls_segments segments; /* whole ones, at most WINDOW_SEGMENTS */
-	struct hls_segment *open;     /* being filled, or NULL */
-	size_t n_segments, bytes;
-	uint64_t next_number, discontinuities; /* the latter: gone from the window */
-	unsigned next_init;
-	bool broken; /* the next segment follows a discontinuity */
-	bool has_origin;
-	int64_t origin_us;
-	TAILQ_HEAD(, hls_waiter) waiters;
-	struct event *idle_timer, *wait_timer;
-	struct metric *sessions;
+	struct hls_window window;
+	struct evbuffer
+		*playlists[2]; /* whole and delta, shared by all answers; NULL: to be written */
+	TAILQ_HEAD(, hls_waiter)
+	waiters; /* limit WAITERS, METRIC_HLS_WAITING; who came first is first */
+	size_t n_waiters;
+	bool is_new; /* it takes what is at hand */
+	struct event *idle_timer, *wait_timer, *answer_timer;
+	struct metric *sessions, *waiting;
 };
 
-static LIST_HEAD(, hls) playlists = LIST_HEAD_INITIALIZER(playlists);
+static LIST_HEAD(, hls) all = LIST_HEAD_INITIALIZER(all);
 
-static void hls_segment_free(struct hls_segment *segment)
+static struct hls *hls_find(const struct stream *stream)
 {
-	if (!segment)
-		return;
-	for (size_t i = 0; i < segment->n; i++)
-		fragment_unref(&segment->fragments[i]);
-	free(segment);
+	struct hls *hls;
+
+	LIST_FOREACH (hls, &all, entry) {
+		if (hls->stream == stream)
+			return hls;
+	}
+	return NULL;
 }
 
-/* --- the window --- */
-
-static void hls_drop_oldest(struct hls *hls)
+const struct hls_window *hls_window_of(const struct hls *hls)
 {
-	struct hls_segment *oldest = TAILQ_FIRST(&hls->segments);
-	struct hls_init *init = TAILQ_FIRST(&hls->inits);
+	return &hls->window;
+}
 
-	TAILQ_REMOVE(&hls->segments, oldest, entry);
-	hls->n_segments--;
-	hls->bytes -= oldest->bytes;
-	if (oldest->discontinuity)
-		hls->discontinuities++;
-	hls_segment_free(oldest);
-	oldest = TAILQ_FIRST(&hls->segments);
-	if (oldest && init->number < oldest->init) {
-		TAILQ_REMOVE(&hls->inits, init, entry);
-		fragment_init_unref(&init->init);
-		free(init);
+struct stream *hls_sibling(const struct stream *stream)
+{
+	const char *name = stream_name(stream), *slash = strchr(name, '/');
+	char other[STREAM_NAME_BYTES];
+
+	if (slash)
+		(void)snprintf(other, sizeof(other), "%.*s", (int)(slash - name), name);
+	else
+		(void)snprintf(other, sizeof(other), "%s/sub", name);
+	return stream_find(other);
+}
+
+/* --- playlists, written once for all who ask --- */
+
+static void hls_forget_playlists(struct hls *hls)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(hls->playlists); i++) {
+		if (hls->playlists[i])
+			evbuffer_free(hls->playlists[i]);
+		hls->playlists[i] = NULL;
 	}
 }
 
-static void hls_write_playlist(const struct hls *hls, struct evbuffer *out)
+/* What is to be said of the other stream; false: nothing. */
+static bool hls_report_on_sibling(const struct hls *hls, struct hls_report *ret)
 {
-	const struct hls_segment *segment = TAILQ_FIRST(&hls->segments);
-	unsigned init = 0;
+	struct stream *sibling = hls_sibling(hls->stream);
+	const struct hls *other = sibling ? hls_find(sibling) : NULL;
+	const struct hls_segment *last = other ? hls_window_last(&other->window) : NULL;
 
-	evbuffer_add_printf(out,
-		"#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:%d\n#EXT-X-MEDIA-SEQUENCE:%llu\n",
-		TARGET_DURATION_S, (unsigned long long)segment->number);
-	if (hls->discontinuities)
-		evbuffer_add_printf(out, "#EXT-X-DISCONTINUITY-SEQUENCE:%llu\n",
-			(unsigned long long)hls->discontinuities);
-	TAILQ_FOREACH (segment, &hls->segments, entry) {
-		time_t seconds = (time_t)(segment->start_us / 1000000);
-		struct tm tm;
-		char date[32];
-
-		gmtime_r(&seconds, &tm);
-		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-		if (segment->discontinuity)
-			evbuffer_add_printf(out, "#EXT-X-DISCONTINUITY\n");
-		if (segment->init != init)
-			evbuffer_add_printf(out, "#EXT-X-MAP:URI=\"init-%u.mp4\"\n", segment->init);
-		init = segment->init;
-		evbuffer_add_printf(out,
-			"#EXT-X-PROGRAM-DATE-TIME:%s.%03dZ\n#EXTINF:%.6f,\nseg-%llu.m4s\n", date,
-			(int)(segment->start_us / 1000 % 1000), (double)segment->duration_us / 1e6,
-			(unsigned long long)segment->number);
-	}
+	if (!last)
+		return false;
+	ret->uri = strchr(stream_name(sibling), '/') ? "sub/media.m3u8" : "../media.m3u8";
+	ret->segment = last->number;
+	ret->part = last->is_partless ? HLS_NO_PART : last->n - 1;
+	return true;
 }
 
-static void hls_answer_playlist(struct hls *hls, struct http_request *request)
+static struct evbuffer *hls_playlist(struct hls *hls, bool delta)
+{
+	struct evbuffer **playlist = &hls->playlists[delta];
+	struct hls_report report;
+
+	if (!*playlist) {
+		*playlist = evbuffer_new();
+		hls_playlist_write(&hls->window, delta,
+			hls_report_on_sibling(hls, &report) ? &report : NULL, *playlist);
+	}
+	return *playlist;
+}
+
+static void hls_answer_playlist(struct hls *hls, struct http_request *request, bool delta)
 {
 	struct evbuffer *body = evbuffer_new();
 
-	hls_write_playlist(hls, body);
+	if (evbuffer_add_buffer_reference(body, hls_playlist(hls, delta)))
+		abort();
 	http_add_field(request, "Cache-Control", "no-store");
 	http_answer(request, 200, "application/vnd.apple.mpegurl", body);
 	evbuffer_free(body);
 }
 
-static void hls_answer_waiters(struct hls *hls)
+/* No name is used twice, but what is sent is for who asked, with his password. */
+static void hls_answer_media(struct http_request *request, struct evbuffer *body)
+{
+	http_add_field(request, "Cache-Control", "private, max-age=60, immutable");
+	http_answer(request, 200, "video/mp4", body);
+}
+
+static void hls_answer_gone(struct http_request *request)
+{
+	http_answer_error(request, 404, "This segment is not in the playlist any more.");
+}
+
+static void hls_answer_offline(struct http_request *request)
+{
+	http_add_field(request, "Retry-After", "2");
+	http_answer_error(request, 503, "The camera is offline.");
+}
+
+static void hls_answer_part(struct hls *hls, struct http_request *request, uint64_t number)
+{
+	struct evbuffer *body = evbuffer_new();
+
+	if (hls_window_append_part(&hls->window, number, body))
+		hls_answer_media(request, body);
+	else
+		hls_answer_gone(request);
+	evbuffer_free(body);
+}
+
+/* --- requests that wait --- */
+
+/* They are one less: it is answered, or its client has gone. */
+static void hls_waiter_leave(struct hls_waiter *waiter)
+{
+	struct hls *hls = waiter->hls;
+
+	if (!hls)
+		return;
+	TAILQ_REMOVE(&hls->waiters, waiter, entry);
+	hls->n_waiters--;
+	metric_add(hls->waiting, -1);
+	waiter->hls = NULL;
+}
+
+static void hls_on_waiter_gone(void *context)
+{
+	hls_waiter_leave(context);
+	free(context);
+}
+
+static bool hls_has_wanted(const struct hls *hls, bool part, const struct hls_directives *wanted)
+{
+	return part ? wanted->part < hls->window.next_part
+		    : hls_window_has(&hls->window, wanted->segment, wanted->part);
+}
+
+static void hls_answer(struct hls *hls, struct http_request *request, bool part,
+	const struct hls_directives *wanted)
+{
+	if (part)
+		hls_answer_part(hls, request, wanted->part);
+	else
+		hls_answer_playlist(hls, request, wanted->skip);
+}
+
+/* Answers who waited for what is there now. */
+static void hls_on_answer(evutil_socket_t fd, short what, void *arg)
+{
+	struct hls *hls = arg;
+	struct hls_waiter *waiter, *next;
+	unsigned answered = 0;
+
+	(void)fd, (void)what;
+	for (waiter = TAILQ_FIRST(&hls->waiters); waiter; waiter = next) {
+		next = TAILQ_NEXT(waiter, entry);
+		if (!hls_has_wanted(hls, waiter->wants_part, &waiter->wanted))
+			continue;
+		if (answered++ == ANSWERS_AT_ONCE) {
+			reactor_timer_start(hls->answer_timer, 0);
+			break;
+		}
+		hls_waiter_leave(waiter);
+		hls_answer(hls, waiter->request, waiter->wants_part, &waiter->wanted);
+	}
+	hls_index_look();
+}
+
+/* Refuses who has waited for too long. */
+static void hls_on_wait(evutil_socket_t fd, short what, void *arg)
+{
+	struct hls *hls = arg;
+	struct hls_waiter *waiter;
+	int64_t now_us = reactor_monotonic_us();
+
+	(void)fd, (void)what;
+	while ((waiter = TAILQ_FIRST(&hls->waiters))) {
+		if (waiter->until_us > now_us) {
+			reactor_timer_start(hls->wait_timer, waiter->until_us - now_us);
+			return;
+		}
+		hls_waiter_leave(waiter);
+		hls_answer_offline(waiter->request);
+	}
+}
+
+static void hls_wait(struct hls *hls, struct http_request *request, bool part,
+	const struct hls_directives *wanted)
 {
 	struct hls_waiter *waiter;
 
-	while ((waiter = TAILQ_FIRST(&hls->waiters))) {
-		/* hls_on_waiter_gone takes it off the list as its request ends */
-		TAILQ_REMOVE(&hls->waiters, waiter, entry);
-		waiter->hls = NULL;
-		if (TAILQ_EMPTY(&hls->segments)) {
-			http_add_field(waiter->request, "Retry-After", "2");
-			http_answer_error(waiter->request, 503, "The camera is offline.");
-		} else {
-			hls_answer_playlist(hls, waiter->request);
-		}
-	}
-	reactor_timer_stop(hls->wait_timer);
-}
-
-static void hls_close_segment(struct hls *hls)
-{
-	if (!hls->open)
+	if (hls->n_waiters == WAITERS) {
+		http_add_field(request, "Retry-After", "1");
+		http_answer_error(request, 503, "Too many players wait for this stream.");
 		return;
-	TAILQ_INSERT_TAIL(&hls->segments, hls->open, entry);
-	hls->bytes += hls->open->bytes;
-	hls->n_segments++;
-	hls->open = NULL;
-	while (hls->n_segments > WINDOW_SEGMENTS ||
-		(hls->n_segments > 2 && hls->bytes > WINDOW_BYTES))
-		hls_drop_oldest(hls);
-	hls_answer_waiters(hls);
+	}
+	waiter = xcalloc(1, sizeof(*waiter));
+	waiter->hls = hls;
+	waiter->request = request;
+	waiter->wants_part = part;
+	waiter->wanted = *wanted;
+	waiter->until_us = reactor_monotonic_us() + WAIT_US;
+	if (TAILQ_EMPTY(&hls->waiters))
+		reactor_timer_start(hls->wait_timer, WAIT_US);
+	TAILQ_INSERT_TAIL(&hls->waiters, waiter, entry);
+	hls->n_waiters++;
+	metric_add(hls->waiting, 1);
+	http_set_context(request, waiter, hls_on_waiter_gone);
 }
 
 /* --- what the fragmenter gives --- */
 
+/* Whoever publishes is in the middle of something: answers come in the reactor's next turn. */
+static void hls_changed(struct hls *hls)
+{
+	struct stream *sibling = hls_sibling(hls->stream);
+	struct hls *other = sibling ? hls_find(sibling) : NULL;
+
+	hls_forget_playlists(hls);
+	if (other)
+		hls_forget_playlists(other); /* which reports on this one */
+	reactor_timer_start(hls->answer_timer, 0);
+}
+
 static void hls_on_init(struct fragment_reader *reader, struct fragment_init *init)
 {
 	struct hls *hls = CONTAINER_OF(reader, struct hls, reader);
-	struct hls_init *last = TAILQ_LAST(&hls->inits, hls_init_list), *made;
 
-	hls_close_segment(hls);
-	hls->broken = hls->next_number > 0;
-	if (!init->web || (last && fragment_init_equal(last->init, init->web)))
-		return;
-	made = xcalloc(1, sizeof(*made));
-	made->number = ++hls->next_init;
-	made->init = fragment_init_ref(init->web);
-	TAILQ_INSERT_TAIL(&hls->inits, made, entry);
-}
-
-static bool hls_is_boundary(const struct hls_segment *open, const struct fragment *next)
-{
-	return (next->keyframe && open->duration_us >= SEGMENT_MIN_US) ||
-	       open->duration_us + next->duration_us > SEGMENT_MAX_US ||
-	       open->n == SEGMENT_FRAGMENTS;
+	hls_window_begin(&hls->window, init->web);
+	hls_changed(hls);
 }
 
 static void hls_on_fragment(struct fragment_reader *reader, struct fragment *full)
 {
 	struct hls *hls = CONTAINER_OF(reader, struct hls, reader);
 	struct fragment *fragment = fragment_web(full);
+	bool first = !hls_window_last(&hls->window);
 
 	if (!fragment)
 		return;
-	if (hls->open && hls_is_boundary(hls->open, fragment))
-		hls_close_segment(hls);
-	if (!hls->has_origin) {
-		hls->origin_us = fragment_origin_us(fragment);
-		hls->has_origin = true;
-	}
-	if (!hls->open) {
-		hls->open = xcalloc(1, sizeof(*hls->open));
-		hls->open->number = hls->next_number++;
-		hls->open->init = hls->next_init;
-		hls->open->start_us = fragment->start_us;
-		hls->open->discontinuity = hls->broken;
-		hls->broken = false;
-	}
-	hls->open->fragments[hls->open->n++] = fragment_ref(fragment);
-	hls->open->bytes += fragment->bytes;
-	hls->open->duration_us += fragment->duration_us;
-	if (!TAILQ_EMPTY(&hls->waiters))
-		hls_close_segment(hls); /* somebody waits for the first picture */
+	hls_window_add(&hls->window, fragment);
+	if (first && !hls->is_new) /* players begin with a whole segment, however short */
+		hls_window_close_segment(&hls->window);
+	hls_changed(hls);
 }
 
 static void hls_on_end(struct fragment_reader *reader)
 {
-	hls_close_segment(CONTAINER_OF(reader, struct hls, reader));
+	struct hls *hls = CONTAINER_OF(reader, struct hls, reader);
+
+	hls_window_close_segment(&hls->window);
+	hls_changed(hls);
 }
 
 static const struct fragment_reader_events hls_reader_events = {
@@ -242,22 +318,19 @@ static const struct fragment_reader_events hls_reader_events = {
 
 static void hls_free(struct hls *hls)
 {
-	struct hls_init *init;
+	struct hls_waiter *waiter;
 
 	LIST_REMOVE(hls, entry);
 	fragmenter_unsubscribe(&hls->reader);
-	hls_segment_free(hls->open);
-	hls->open = NULL;
-	while (!TAILQ_EMPTY(&hls->segments))
-		hls_drop_oldest(hls);
-	hls_answer_waiters(hls);
-	while ((init = TAILQ_FIRST(&hls->inits))) {
-		TAILQ_REMOVE(&hls->inits, init, entry);
-		fragment_init_unref(&init->init);
-		free(init);
+	while ((waiter = TAILQ_FIRST(&hls->waiters))) {
+		hls_waiter_leave(waiter);
+		hls_answer_offline(waiter->request);
 	}
+	hls_window_fini(&hls->window);
+	hls_forget_playlists(hls);
 	reactor_timer_free(&hls->idle_timer);
 	reactor_timer_free(&hls->wait_timer);
+	reactor_timer_free(&hls->answer_timer);
 	metric_add(hls->sessions, -1);
 	free(hls);
 }
@@ -268,40 +341,36 @@ static void hls_on_idle(evutil_socket_t fd, short what, void *arg)
 	hls_free(arg);
 }
 
-static void hls_on_wait(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd, (void)what;
-	hls_answer_waiters(arg);
-}
-
 static struct hls *hls_new(struct stream *stream)
 {
 	struct hls *hls = xcalloc(1, sizeof(*hls));
 
 	hls->stream = stream;
-	TAILQ_INIT(&hls->inits);
-	TAILQ_INIT(&hls->segments);
+	hls_window_init(&hls->window, reactor_now_us());
 	TAILQ_INIT(&hls->waiters);
 	hls->idle_timer = reactor_timer_new(hls_on_idle, hls);
 	hls->wait_timer = reactor_timer_new(hls_on_wait, hls);
+	hls->answer_timer = reactor_timer_new(hls_on_answer, hls);
 	hls->sessions = metric_get(METRIC_SESSIONS, "hls");
+	hls->waiting = metric_get(METRIC_HLS_WAITING);
 	metric_add(hls->sessions, 1);
-	LIST_INSERT_HEAD(&playlists, hls, entry);
+	LIST_INSERT_HEAD(&all, hls, entry);
+	hls->is_new = true;
 	fragmenter_subscribe(stream, &hls->reader, &hls_reader_events, true);
-	hls_close_segment(
-		hls); /* the pictures at hand are a first segment, so that play starts now */
+	hls->is_new = false;
+	/* the pictures at hand are a first segment, so that play starts now */
+	hls_window_close_segment(&hls->window);
 	return hls;
 }
 
-static struct hls *hls_find(const struct stream *stream)
+struct hls *hls_wake(struct stream *stream)
 {
-	struct hls *hls;
+	struct hls *hls = hls_find(stream);
 
-	LIST_FOREACH (hls, &playlists, entry) {
-		if (hls->stream == stream)
-			return hls;
-	}
-	return NULL;
+	if (!hls)
+		hls = hls_new(stream);
+	reactor_timer_start(hls->idle_timer, IDLE_US);
+	return hls;
 }
 
 void hls_forget_stream(const struct stream *stream)
@@ -314,105 +383,125 @@ void hls_forget_stream(const struct stream *stream)
 
 void hls_fini(void)
 {
-	while (!LIST_EMPTY(&playlists))
-		hls_free(LIST_FIRST(&playlists));
+	while (!LIST_EMPTY(&all))
+		hls_free(LIST_FIRST(&all));
 }
 
 /* --- requests --- */
 
-static void hls_on_waiter_gone(void *context)
+static const char *hls_query(
+	const struct http_request *request, const char *name, char ret[DIRECTIVE_BYTES])
 {
-	struct hls_waiter *waiter = context;
-
-	if (waiter->hls)
-		TAILQ_REMOVE(&waiter->hls->waiters, waiter, entry);
-	free(waiter);
+	return http_query(request, name, ret, DIRECTIVE_BYTES) ? ret : NULL;
 }
 
 static void hls_get_playlist(struct hls *hls, struct http_request *request)
 {
-	struct hls_waiter *waiter;
+	char msn[DIRECTIVE_BYTES], part[DIRECTIVE_BYTES], skip[DIRECTIVE_BYTES];
+	struct hls_directives wanted;
+	const char *why;
 
-	if (!TAILQ_EMPTY(&hls->segments)) {
-		hls_answer_playlist(hls, request);
+	if (hls_directives_parse(&wanted, hls_query(request, "_HLS_msn", msn),
+		    hls_query(request, "_HLS_part", part), hls_query(request, "_HLS_skip", skip),
+		    &why)) {
+		http_answer_error(request, 400, "%s", why);
 		return;
 	}
-	waiter = xcalloc(1, sizeof(*waiter));
-	waiter->hls = hls;
-	waiter->request = request;
-	TAILQ_INSERT_TAIL(&hls->waiters, waiter, entry);
-	http_set_context(request, waiter, hls_on_waiter_gone);
-	reactor_timer_start(hls->wait_timer, WAIT_US);
+	if (wanted.segment == HLS_DIRECTIVE_NONE)
+		wanted.segment = 0; /* whatever there is */
+	if (hls_window_is_far(&hls->window, wanted.segment, wanted.part))
+		http_answer_error(request, 400, "That is too far ahead.");
+	else if (hls_has_wanted(hls, false, &wanted))
+		hls_answer(hls, request, false, &wanted);
+	else
+		hls_wait(hls, request, false, &wanted);
 }
 
-/* The number between prefix and suffix of a file's name, or -1. */
-static int64_t hls_file_number(const char *file, const char *prefix, const char *suffix)
+/* The part that was hinted at is waited for. */
+static void hls_get_part(struct hls *hls, struct http_request *request, uint64_t number)
 {
-	size_t n = strlen(prefix);
-	char *end;
-	unsigned long long number;
+	const struct hls_directives wanted = { .part = number };
 
-	if (strncmp(file, prefix, n) || file[n] < '0' || file[n] > '9')
-		return -1;
-	number = strtoull(file + n, &end, 10);
-	return strcmp(end, suffix) || number > INT64_MAX ? -1 : (int64_t)number;
+	if (number == hls->window.next_part)
+		hls_wait(hls, request, true, &wanted);
+	else
+		hls_answer_part(hls, request, number);
 }
 
-static bool hls_get_init(struct hls *hls, struct http_request *request, int64_t number)
+static void hls_get_segment(struct hls *hls, struct http_request *request, uint64_t number)
 {
-	struct hls_init *init;
+	struct hls_segment *segment = hls_window_find_segment(&hls->window, number);
 	struct evbuffer *body;
 
-	TAILQ_FOREACH (init, &hls->inits, entry) {
-		if (init->number != number)
-			continue;
-		body = evbuffer_new();
-		evbuffer_add(body, init->init->data, init->init->bytes);
-		http_answer(request, 200, "video/mp4", body);
-		evbuffer_free(body);
-		return true;
+	if (!segment || segment->is_open) {
+		hls_answer_gone(request);
+		return;
 	}
-	return false;
+	body = evbuffer_new();
+	hls_segment_append(segment, body);
+	hls_answer_media(request, body);
+	evbuffer_free(body);
 }
 
-static bool hls_get_segment(struct hls *hls, struct http_request *request, int64_t number)
+static void hls_get_init(struct hls *hls, struct http_request *request, uint64_t number)
 {
-	struct hls_segment *segment;
+	const struct fragment_init *init = hls_window_find_init(&hls->window, number);
 	struct evbuffer *body;
 
-	TAILQ_FOREACH (segment, &hls->segments, entry) {
-		if (segment->number != (uint64_t)number)
-			continue;
-		body = evbuffer_new();
-		for (size_t i = 0; i < segment->n; i++)
-			fragment_append(segment->fragments[i], hls->origin_us, body);
-		http_answer(request, 200, "video/mp4", body);
-		evbuffer_free(body);
-		return true;
+	if (!init) {
+		hls_answer_gone(request);
+		return;
 	}
-	return false;
+	body = evbuffer_new();
+	evbuffer_add(body, init->data, init->bytes);
+	hls_answer_media(request, body);
+	evbuffer_free(body);
 }
 
-void hls_get(struct http_request *request, struct stream *stream, const char *file)
+// clang-format off
+static const struct hls_file {
+	const char *prefix, *suffix;
+	void (*get)(struct hls *hls, struct http_request *request, uint64_t number);
+} hls_files[] = {
+	{ "init-", ".mp4", hls_get_init },
+	{ "seg-",  ".m4s", hls_get_segment },
+	{ "part-", ".m4s", hls_get_part },
+};
+// clang-format on
+
+/* The row of a file's name, and the number in it; or NULL. */
+static const struct hls_file *hls_file_find(const char *name, uint64_t *number)
 {
-	int64_t init = hls_file_number(file, "init-", ".mp4");
-	int64_t segment = hls_file_number(file, "seg-", ".m4s");
-	bool playlist = !strcmp(file, "index.m3u8");
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < ARRAY_LENGTH(hls_files); i++) {
+		size_t before = strlen(hls_files[i].prefix), after = strlen(hls_files[i].suffix);
+		struct message_text digits = { name + before, n - before - after };
+
+		if (n > before + after && strncmp(name, hls_files[i].prefix, before) == 0 &&
+			strcmp(name + n - after, hls_files[i].suffix) == 0 &&
+			message_text_number(digits, INT64_MAX, number))
+			return &hls_files[i];
+	}
+	return NULL;
+}
+
+void hls_get(struct http_request *request, struct stream *stream, const char *name)
+{
 	struct hls *hls = hls_find(stream);
+	const struct hls_file *file;
+	uint64_t number;
 
-	if (!hls && playlist) {
-		if (!stream_is_up(stream)) {
-			http_add_field(request, "Retry-After", "2");
-			http_answer_error(request, 503, "The camera is offline.");
-			return;
-		}
-		hls = hls_new(stream);
+	if (strcmp(name, "media.m3u8") == 0) {
+		if (hls || stream_is_up(stream))
+			hls_get_playlist(hls_wake(stream), request);
+		else
+			hls_answer_offline(request);
+		return;
 	}
-	if (hls)
-		reactor_timer_start(hls->idle_timer, IDLE_US);
-	if (hls && playlist)
-		hls_get_playlist(hls, request);
-	else if (!hls || !((init >= 0 && hls_get_init(hls, request, init)) ||
-				 (segment >= 0 && hls_get_segment(hls, request, segment))))
-		http_answer_error(request, 404, "This segment is not in the playlist any more.");
+	file = hls_file_find(name, &number);
+	if (hls && file)
+		file->get(hls_wake(stream), request, number);
+	else
+		hls_answer_gone(request);
 }

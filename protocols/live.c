@@ -25,10 +25,12 @@ static const struct live_file {
 	void (*get)(struct http_request *request, struct stream *stream, const char *file);
 	bool is_mp4; /* needs tracks that browsers play in MP4 */
 } live_files[] = {
-	{ "index.m3u8", hls_get,      true },
-	{ "init-",      hls_get,      true },
-	{ "seg-",       hls_get,      true },
-	{ "live.mp4",   mp4_live_get, true },
+	{ "index.m3u8", hls_get_index, true },
+	{ "media.m3u8", hls_get,       true },
+	{ "init-",      hls_get,       true },
+	{ "seg-",       hls_get,       true },
+	{ "part-",      hls_get,       true },
+	{ "live.mp4",   mp4_live_get,  true },
 };
 // clang-format on
 

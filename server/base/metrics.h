@@ -129,6 +129,8 @@ struct evbuffer;
 		"Recordings that could not be deleted.")                                             \
 	X(METRIC_SESSIONS, GAUGE, "nvrd_sessions", "protocol",                                       \
 		"Readers being served now (http, rtsp, hls, mp4, ftp).")                             \
+	X(METRIC_HLS_WAITING, GAUGE, "nvrd_hls_waiting_requests", "",                                \
+		"Requests that wait for a playlist or a part that is not there yet.")                \
 	X(METRIC_CONNECTIONS, GAUGE, "nvrd_connections", "server",                                   \
 		"Open connections of a listener (http, rtsp, ftp, ftp-data).")                       \
 	X(METRIC_CONNECTIONS_CLOSED, COUNTER, "nvrd_connections_closed_total", "server,reason",      \

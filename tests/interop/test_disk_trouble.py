@@ -36,7 +36,7 @@ def records(nvrd, seconds=20):
 
 def lives(nvrd):
     """Whether there is something live to see."""
-    return wait_for(lambda: b"#EXTM3U" in nvrd.get("/live/porch/index.m3u8") and nvrd.get("/live/porch/index.m3u8").count(b".m4s") > 1, 20)
+    return wait_for(lambda: b"#EXTM3U" in nvrd.get("/live/porch/media.m3u8") and nvrd.get("/live/porch/media.m3u8").count(b".m4s") > 1, 20)
 
 
 def closed_files(store):
