@@ -15,14 +15,23 @@ def decoded(address, *before):
 
 def vlc(address, start, stop, folder):
     """The hashes of the pictures of what VLC plays from one second to another; None without VLC."""
+    return _vlc(address, folder, "--start-time", start, "--stop-time", stop)
+
+
+def vlc_live(address, seconds, folder):
+    """The same of something live, from where VLC begins."""
+    return _vlc(address, folder, "--run-time", seconds)
+
+
+def _vlc(address, folder, *options):
     if not shutil.which("cvlc"):
         return None
     folder.mkdir()
     folder.chmod(0o777)
     folder.parent.chmod(0o755)
     out = folder / "vlc.ts"
-    words = ["cvlc", "--intf", "dummy", "--sout", f"#std{{access=file,mux=ts,dst={out}}}", "--start-time", str(start), "--stop-time",
-             str(stop), str(address), "vlc://quit"]
+    words = ["cvlc", "--intf", "dummy", "--sout", f"#std{{access=file,mux=ts,dst={out}}}", *map(str, options),
+             str(address), "vlc://quit"]
     if os.getuid() == 0:  # VLC refuses to be root
         words = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *words]
     try:
