@@ -11,7 +11,6 @@
 
 #include <event2/buffer.h>
 
-#include "protocols/hls_directives.h"
 #include "protocols/hls_private.h"
 #include "protocols/http_server.h"
 #include "protocols/message.h"

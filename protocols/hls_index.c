@@ -55,7 +55,7 @@ static void index_write(struct stream *stream, const struct hls_window *window, 
 		window, track < 0 ? 0 : stream_track(stream, (size_t)track)->rotation, uri, out);
 }
 
-/* Answers when everything is there that may come in so much time, or else when `late`. */
+/* Answers, unless something is not there yet that is worth waiting for. Returns whether it did. */
 static bool index_answer(struct http_request *request, struct stream *stream, int64_t waited_us)
 {
 	bool is_sub = strchr(stream_name(stream), '/');

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "protocols/hls_directives.h"
 #include "storage/fragment.h"
 
 struct evbuffer;
@@ -25,22 +26,20 @@ enum {
 };
 
 /* No part is asked for, or listed. */
-#define HLS_NO_PART UINT64_MAX
+#define HLS_NO_PART HLS_DIRECTIVE_NONE
 
 /* --- the window: what a stream has in memory (hls_window.c) --- */
 
 struct hls_part {
 	struct fragment *fragment;
-	struct evbuffer
-		*body; /* as it is sent, shared by all answers; NULL until it is asked for */
+	struct evbuffer *body; /* as it is sent, shared by all answers; NULL: not asked for yet */
 };
 
 /* One that is open gets more parts. One that is a single fragment longer than HLS_PART_US has none to list. */
 struct hls_segment {
 	TAILQ_ENTRY(hls_segment) entry;
-	uint64_t number; /* media sequence number */
-	uint64_t
-		first_part; /* parts are numbered over all segments: the next one's name is known before its segment is */
+	uint64_t number;     /* media sequence number */
+	uint64_t first_part; /* the number of parts[0]: they are counted over all segments */
 	struct fragment_init *init;
 	uint64_t init_number; /* of the first segment that has it */
 	bool is_open, is_partless, discontinuity;

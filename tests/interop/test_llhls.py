@@ -52,6 +52,7 @@ def play_both(nvrd, camera, cameras, files):
         report(counts["parts"] > SECONDS and counts["hints"] > SECONDS and counts["blocked"] > SECONDS / 2 and counts["segments"] > SECONDS / 5 and
                counts["reports"] > 2 and counts["deltas"] > SECONDS / 2 and counts["skipped"] > 0 and counts["removed"] > 0 and counts["audio"] > SECONDS,
                f"{player.name}: it saw all of it", counts)
+        report(counts["late"] < counts["blocked"] / 3, f"{player.name}: requests are answered as soon as there is what they wait for", counts)
     report(main.counts["discontinuities"] >= 2 and main.counts["maps"] >= 3, "a change of codec is a discontinuity with another EXT-X-MAP", main.counts)
     entries = {entry for init in main.inits.values() for _, entry in init.tracks.values()}
     report(entries == {"avc1", "hvc1", "mp4a"}, "both codecs came", entries)
