@@ -14,9 +14,9 @@
 
 #include <event2/buffer.h>
 
-#include "protocols/http_files.h"
 #include "protocols/http_server.h"
 #include "protocols/http_tree.h"
+#include "protocols/still.h"
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
 #include "storage/clip_name.h"
@@ -651,7 +651,7 @@ void hls_recorded_get(struct http_request *request)
 	if (hls_recorded_is_named(request))
 		vod_get(request);
 	else
-		http_files_get(request);
+		still_get(request);
 }
 
 /* --- what is known of a playlist --- */

@@ -8,7 +8,7 @@ struct http_request;
 
 /*
  * GET and HEAD below /recordings/: what is named *.m3u8 is a playlist (RFC 8216) of recordings, by byte ranges in them; all
- * else is http_files'. One tree for the process, set before the first request.
+ * else is still's. One tree for the process, set before the first request.
  *
  *	/recordings/<camera>/<date>/index.m3u8      the recordings in that folder
  *	/recordings/<camera>/<from>--<to>.m3u8      a range, storage/clip_name.h

@@ -8,7 +8,9 @@
 
 #include "protocols/hls.h"
 #include "protocols/http_server.h"
+#include "protocols/mjpeg_live.h"
 #include "protocols/mp4_live.h"
+#include "protocols/snapshot.h"
 #include "server/base/memory.h"
 #include "server/media/stream.h"
 #include "server/media/stream_wait.h"
@@ -25,12 +27,14 @@ static const struct live_file {
 	void (*get)(struct http_request *request, struct stream *stream, const char *file);
 	bool is_mp4; /* needs tracks that browsers play in MP4 */
 } live_files[] = {
-	{ "index.m3u8", hls_get_index, true },
-	{ "media.m3u8", hls_get,       true },
-	{ "init-",      hls_get,       true },
-	{ "seg-",       hls_get,       true },
-	{ "part-",      hls_get,       true },
-	{ "live.mp4",   mp4_live_get,  true },
+	{ "index.m3u8",   hls_get_index,  true  },
+	{ "media.m3u8",   hls_get,        true  },
+	{ "init-",        hls_get,        true  },
+	{ "seg-",         hls_get,        true  },
+	{ "part-",        hls_get,        true  },
+	{ "live.mp4",     mp4_live_get,   true  },
+	{ "live.mjpeg",   mjpeg_live_get, false },
+	{ "snapshot.jpg", snapshot_get,   false },
 };
 // clang-format on
 

@@ -25,6 +25,7 @@
 #include "protocols/live.h"
 #include "protocols/prometheus.h"
 #include "protocols/rtsp_server.h"
+#include "protocols/still.h"
 #include "protocols/web.h"
 #include "server/base/auth.h"
 #include "server/base/certificate.h"
@@ -41,6 +42,7 @@
 #include "server/configuration.h"
 #include "server/events.h"
 #include "server/media/event.h"
+#include "server/media/picture.h"
 #include "server/rescan.h"
 #include "server/retention_plan.h"
 #include "storage/catalogue.h"
@@ -415,6 +417,7 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	nvrd_apply_to_tree(nvrd);
 	http_files_set_tree(nvrd->tree);
 	hls_recorded_set_tree(nvrd->tree);
+	still_set_tree(nvrd->tree);
 	dav_set_tree(nvrd->tree);
 	if (nvrd->file)
 		nvrd->configuration = configuration_new(nvrd->config, nvrd->tree,
@@ -530,6 +533,7 @@ static void nvrd_fini(struct nvrd *nvrd)
 	ftp_server_free(nvrd->ftp);
 	reactor_bury(); /* sessions hold on to the tree */
 	hls_fini();
+	picture_fini();
 	wall_clock_unwatch();
 	uploads_free(nvrd->uploads);
 	redate_free(nvrd->redate);

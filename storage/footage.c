@@ -194,7 +194,8 @@ static void footage_enter(struct footage *f)
 		f->at = key < 0 ? f->recording->n : (size_t)key;
 		if (f->wish.backward)
 			footage_enter_group(f, f->recording->n);
-	} else if (!f->sought) {
+	} else if (!f->sought ||
+		   (f->reloaded && !f->any)) { /* it has grown, but maybe not so far */
 		footage_seek(f);
 	} else if (f->wish.backward) {
 		footage_enter_group(f, f->recording->n);

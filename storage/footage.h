@@ -28,6 +28,7 @@ struct footage_format {
 	int refs;
 	uint64_t init; /* the same for files with the same tracks and parameters */
 	unsigned n, lead;
+	int rotation;                          /* of the lead, as struct stream_track has it */
 	AVCodecParameters *tracks[MP4_TRACKS]; /* codec_id AV_CODEC_ID_NONE: unknown */
 };
 struct footage_format *footage_format_ref(struct footage_format *format);

@@ -74,6 +74,7 @@ struct footage_format *footage_format_new(const struct clip_head *head)
 	format->refs = 1;
 	format->init = head->init;
 	format->lead = head->lead;
+	format->rotation = head->movie.tracks[head->lead].rotation;
 	format->n = head->movie.n_tracks;
 	for (unsigned i = 0; i < format->n; i++)
 		format->tracks[i] = parameters_of(&head->movie.tracks[i]);

@@ -207,12 +207,28 @@ static void parse_stsd(struct mp4_track *track, struct reader *r)
 	reader_take(r, &entry);
 }
 
+/* Of a matrix (ISO/IEC 14496-12 section 8.3.2) the turn; 0 for whatever else it does. */
+static int parse_rotation(struct reader *r)
+{
+	const uint32_t one = 0x10000;
+	uint32_t a = reader_u32(r), b = reader_u32(r);
+
+	if (!a && b == one)
+		return 90;
+	if (!a && b == -one)
+		return 270;
+	return a == -one && !b ? 180 : 0;
+}
+
 static void parse_track_header(struct mp4_track *track, struct reader *r)
 {
 	uint8_t version = reader_u8(r);
 
 	reader_skip(r, 3 + (version ? 16 : 8));
 	track->id = reader_u32(r);
+	/* a reserved word, the duration, two more, layer, group, volume, and what is reserved */
+	reader_skip(r, 4 + (version ? 8 : 4) + 16);
+	track->rotation = parse_rotation(r);
 }
 
 static void parse_media_header(struct mp4_track *track, struct reader *r)

@@ -41,6 +41,7 @@ struct mp4_track {
 	uint32_t codec;   /* sample entry fourcc: 'avc1', 'hvc1', 'mp4a' */
 	const char *name; /* as codec_name() says it: "h264", "mjpeg", "aac"; "" when unknown */
 	uint32_t width, height;
+	int rotation; /* a player turns it clockwise by 0, 90, 180 or 270 degrees */
 	uint32_t channels, sample_rate; /* sound */
 	/* avcC, hvcC, av1C without their headers, or the AudioSpecificConfig; in what was parsed; NULL: none */
 	const uint8_t *config;

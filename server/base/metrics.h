@@ -55,6 +55,10 @@ struct evbuffer;
 		"Bytes of the current group of pictures kept in memory.")                            \
 	X(METRIC_STREAM_CACHE_OVERFLOWS, COUNTER, "nvrd_stream_cache_overflows_total", "stream",     \
 		"Groups of pictures too large to keep.")                                             \
+	X(METRIC_PICTURES_DECODED, COUNTER, "nvrd_pictures_decoded_total", "result",                 \
+		"Keyframes decoded because somebody asked for a picture: made, failed.")             \
+	X(METRIC_PICTURES_KEPT, GAUGE, "nvrd_pictures_kept_bytes", "",                               \
+		"Bytes of pictures that are kept for who asks next.")                                \
 	X(METRIC_RECORDER_FRAGMENTS, COUNTER, "nvrd_recorder_fragments_total", "camera",             \
 		"Fragments written to disk.")                                                        \
 	X(METRIC_TALK_PACKETS, COUNTER, "nvrd_talk_packets_total", "camera,result",                  \
