@@ -7,8 +7,7 @@
 #include <string.h>
 
 #include <libavcodec/avcodec.h>
-#include <libavutil/imgutils.h>
-#include <libavutil/pixdesc.h>
+#include <libavutil/opt.h>
 #include <libswscale/swscale.h>
 
 #include "server/base/attributes.h"
@@ -196,29 +195,58 @@ static AVFrame *frame_of_jpeg(struct size size)
 	return frame;
 }
 
-/* JFIF has the colours of ITU-R BT.601 in the full range. */
+/*
+ * JFIF has the colours of ITU-R BT.601 in the full range. Of the ranges libswscale wants to know before it begins, or it copies
+ * what has the right size already.
+ */
+static struct SwsContext *scaler_new(const AVFrame *from, const AVFrame *to)
+{
+	enum AVPixelFormat format = format_without_range((enum AVPixelFormat)from->format);
+	bool is_full = from->color_range == AVCOL_RANGE_JPEG || (int)format != from->format;
+	const struct {
+		const char *name;
+		int64_t value;
+	} options[] = {
+		{"srcw",        from->width },
+		{ "srch",       from->height},
+		{ "src_format", format      },
+		{ "src_range",  is_full     },
+		{ "dstw",       to->width   },
+		{ "dsth",       to->height  },
+		{ "dst_format", to->format  },
+		{ "dst_range",  1           },
+		{ "sws_flags",  SWS_BILINEAR},
+	};
+	struct SwsContext *scaler = sws_alloc_context();
+	bool works = scaler;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(options) && works; i++)
+		works = av_opt_set_int(scaler, options[i].name, options[i].value, 0) >= 0;
+	if (!works || sws_init_context(scaler, NULL, NULL) < 0) {
+		sws_freeContext(scaler);
+		return NULL;
+	}
+	/* grey has no colours to be told of */
+	(void)sws_setColorspaceDetails(scaler, sws_getCoefficients(colours_of(from)), is_full,
+		sws_getCoefficients(SWS_CS_ITU601), 1, 0, 1 << 16, 1 << 16);
+	return scaler;
+}
+
 static int decode_scale(struct decode *d)
 {
 	AVFrame *from = d->decoded;
-	enum AVPixelFormat format = format_without_range((enum AVPixelFormat)from->format);
-	bool is_full = from->color_range == AVCOL_RANGE_JPEG || (int)format != from->format;
 	AVRational aspect = from->sample_aspect_ratio.num
 				    ? from->sample_aspect_ratio
 				    : d->order->parameters->sample_aspect_ratio;
-	struct size whole = size_square(from->width, from->height, aspect), size;
+	struct size whole = size_square(from->width, from->height, aspect);
 
 	if (!whole.width)
 		return decode_fail(d, -E2BIG, "the picture is too large");
-	size = decode_size(d, whole);
-	d->scaled = frame_of_jpeg(size);
-	d->scaler = sws_getContext(from->width, from->height, format, size.width, size.height,
-		AV_PIX_FMT_YUV420P, SWS_BILINEAR, NULL, NULL, NULL);
-	if (!d->scaled || !d->scaler)
-		return decode_fail(d, -EBADMSG, "its pixels cannot be scaled");
-	(void)sws_setColorspaceDetails(d->scaler, sws_getCoefficients(colours_of(from)), is_full,
-		sws_getCoefficients(SWS_CS_ITU601), 1, 0, 1 << 16, 1 << 16);
-	if (sws_scale(d->scaler, (const uint8_t *const *)from->data, from->linesize, 0,
-		    from->height, d->scaled->data, d->scaled->linesize) != size.height)
+	d->scaled = frame_of_jpeg(decode_size(d, whole));
+	d->scaler = d->scaled ? scaler_new(from, d->scaled) : NULL;
+	if (!d->scaler ||
+		sws_scale(d->scaler, (const uint8_t *const *)from->data, from->linesize, 0,
+			from->height, d->scaled->data, d->scaled->linesize) != d->scaled->height)
 		return decode_fail(d, -EBADMSG, "its pixels cannot be scaled");
 	return 0;
 }
