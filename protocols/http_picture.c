@@ -29,10 +29,11 @@ bool http_picture_width(struct http_request *request, unsigned *ret)
 	n = strspn(text, "0123456789");
 	if (n > 0 && n <= WIDTH_DIGITS && !text[n])
 		*ret = (unsigned)strtoul(text, NULL, 10) & ~1U;
-	if (*ret < DECODE_WIDTH_LEAST)
-		http_answer_error(request, 400, "width is a number of pixels, at least %d",
-			DECODE_WIDTH_LEAST);
-	return *ret >= DECODE_WIDTH_LEAST;
+	if (*ret >= DECODE_WIDTH_LEAST)
+		return true;
+	http_answer_error(
+		request, 400, "width is a number of pixels, at least %d", DECODE_WIDTH_LEAST);
+	return false; /* and what the request owned is gone */
 }
 
 bool http_picture_init(struct http_picture *p, struct http_request *request)

@@ -15,7 +15,6 @@
 enum {
 	QUALITY = 3,     /* the encoder's quantiser: 1 is best, 31 worst */
 	HD_HEIGHT = 720, /* what does not say its colours has those of ITU-R BT.709 from here on */
-	QUIET = 100,     /* added to the level of what the libraries would log */
 	PLANES = 3,
 };
 
@@ -122,7 +121,6 @@ static int decode_open(struct decode *d)
 		return decode_fail(d, -EBADMSG, "its parameters make no sense");
 	d->decoder->thread_count = 1;
 	d->decoder->max_pixels = DECODE_PIXELS_MOST;
-	d->decoder->log_level_offset = QUIET; /* what cameras send is told once, by our caller */
 	/* a keyframe from which cameras refresh their picture step by step is what there is */
 	d->decoder->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
 	d->decoder->flags2 |= AV_CODEC_FLAG2_SHOW_ALL;
@@ -307,7 +305,6 @@ static int decode_encode(struct decode *d)
 	d->encoder->thread_count = 1;
 	d->encoder->flags |= AV_CODEC_FLAG_QSCALE;
 	d->encoder->global_quality = FF_QP2LAMBDA * QUALITY;
-	d->encoder->log_level_offset = QUIET;
 	frame->quality = d->encoder->global_quality;
 	frame->pts = 0;
 	if (avcodec_open2(d->encoder, codec, NULL) < 0 ||

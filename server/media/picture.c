@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include <event2/buffer.h>
+#include <libavutil/log.h>
 
 #include "server/base/log.h"
 #include "server/base/memory.h"
@@ -276,8 +277,11 @@ static struct picture *picture_start(const struct picture_order *order)
 	struct picture_job *job = picture_job_new(order);
 	struct picture *picture;
 
-	if (!pictures_worker)
+	if (!pictures_worker) {
+		av_log_set_level(
+			AV_LOG_QUIET); /* of libav's own log; what fails is told by picture_take() */
 		pictures_worker = worker_new("picture", PICTURE_JOBS, PICTURE_JOB_BYTES);
+	}
 	if (worker_post(pictures_worker, &job->job) < 0) {
 		picture_job_free(job);
 		return NULL;
