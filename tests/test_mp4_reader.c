@@ -282,6 +282,30 @@ static void test_a_torn_segment_ends_with_its_last_whole_fragment(void **state)
 	free(w.p);
 }
 
+/* What libavformat makes of the same matrix: tests/interop/test_av_source.py. */
+static void test_a_track_says_how_it_is_turned(void **state)
+{
+	struct stream_track tracks[2];
+
+	(void)state;
+	synthetic_tracks(tracks);
+	for (int rotation = 0; rotation < 360; rotation += 90) {
+		struct fragment_init *init;
+		struct mp4_movie parsed;
+		const char *why = "";
+
+		tracks[0].rotation = rotation;
+		init = fragment_init_new(tracks, 2);
+		assert_int_equal(mp4_moov_parse(&parsed, init->data + init->ftyp_bytes,
+					 init->bytes - init->ftyp_bytes, &why),
+			0);
+		assert_int_equal(parsed.tracks[0].rotation, rotation);
+		assert_int_equal(parsed.tracks[1].rotation, 0);
+		fragment_init_unref(&init);
+	}
+	synthetic_tracks_free(tracks);
+}
+
 /* --- H.265 --- */
 
 /* A record as ffmpeg wrote it (its sets do not matter here). */
@@ -513,6 +537,7 @@ int main(void)
 		cmocka_unit_test(test_another_box_is_refused),
 		cmocka_unit_test(test_a_header_may_drip),
 		cmocka_unit_test(test_a_torn_segment_ends_with_its_last_whole_fragment),
+		cmocka_unit_test(test_a_track_says_how_it_is_turned),
 		cmocka_unit_test(test_h265_and_aspect_ratio),
 		cmocka_unit_test(test_sample_entries),
 		cmocka_unit_test(test_an_entry_shorter_than_its_fields),
