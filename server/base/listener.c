@@ -142,20 +142,25 @@ static void listener_name(struct listener *listener)
 		listener->port);
 }
 
+int listener_resolve(const char *address, bool loopback_only, struct sockaddr_storage *ret)
+{
+	int n = listener_parse(address, ret);
+
+	return n && loopback_only && !listener_is_loopback(ret) ? listener_to_loopback(ret) : n;
+}
+
 struct listener *listener_new(const char *address, bool loopback_only,
 	void (*on_accept)(void *arg, int fd, const struct sockaddr *peer, int peer_bytes),
 	void *arg)
 {
 	struct sockaddr_storage socket_address;
-	int n = listener_parse(address, &socket_address);
+	int n = listener_resolve(address, loopback_only, &socket_address);
 	struct listener *listener;
 
 	if (!n) {
 		errno = EINVAL;
 		return NULL;
 	}
-	if (loopback_only && !listener_is_loopback(&socket_address))
-		n = listener_to_loopback(&socket_address);
 	listener = xcalloc(1, sizeof(*listener));
 	listener->on_accept = on_accept;
 	listener->arg = arg;

@@ -18,6 +18,11 @@ struct listener;
 struct listener *listener_new(const char *address, bool loopback_only,
 	void (*on_accept)(void *arg, int fd, const struct sockaddr *peer, int peer_bytes),
 	void *arg);
+/*
+ * The address that listener_new() would bind to, for other sockets. Returns its length; 0: it cannot be understood.
+ */
+int listener_resolve(
+	const char *address, bool loopback_only, struct sockaddr_storage *ret) MUST_CHECK;
 void listener_free(struct listener *listener);
 
 /* The address in use, as "127.0.0.1:8080"; valid while the listener lives. */
