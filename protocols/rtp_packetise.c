@@ -80,7 +80,7 @@ static void put_nal(struct rtp_packetiser *s, struct rtp_packets *out, uint32_t 
 
 	if (n <= header_bytes)
 		return;
-	if (n <= RTP_PAYLOAD_BYTES) {
+	if (n <= rtp_payload_bytes(s)) {
 		rtp_put_packet(s, out, timestamp, NULL, 0, nal, n);
 		return;
 	}
@@ -88,7 +88,7 @@ static void put_nal(struct rtp_packetiser *s, struct rtp_packets *out, uint32_t 
 	uint8_t *flags = &head[head_bytes - 1];
 	*flags |= FU_START;
 	for (size_t at = header_bytes; at < n;) {
-		size_t piece = RTP_PAYLOAD_BYTES - head_bytes;
+		size_t piece = rtp_payload_bytes(s) - head_bytes;
 		if (piece >= n - at) {
 			piece = n - at;
 			*flags |= FU_END;
@@ -132,7 +132,7 @@ static const char *put_aac(struct rtp_packetiser *s, struct rtp_packets *out, co
 	if (n > AU_BYTES)
 		return "an AAC frame is longer than RTP can say";
 	for (size_t at = 0; at < n;) {
-		size_t piece = RTP_PAYLOAD_BYTES - AU_HEADER_BYTES;
+		size_t piece = rtp_payload_bytes(s) - AU_HEADER_BYTES;
 		if (piece > n - at)
 			piece = n - at;
 		rtp_put_packet(s, out, timestamp, head, sizeof(head), p + at, piece);
@@ -145,7 +145,7 @@ static const char *put_aac(struct rtp_packetiser *s, struct rtp_packets *out, co
 static const char *put_opus(struct rtp_packetiser *s, struct rtp_packets *out, const uint8_t *p,
 	size_t n, uint32_t timestamp)
 {
-	if (n > RTP_PAYLOAD_BYTES)
+	if (n > rtp_payload_bytes(s))
 		return "an Opus packet is longer than a datagram";
 	rtp_put_packet(s, out, timestamp, NULL, 0, p, n);
 	return NULL;
@@ -156,7 +156,7 @@ static const char *put_samples(struct rtp_packetiser *s, struct rtp_packets *out
 	size_t n, uint32_t timestamp)
 {
 	size_t eight = (size_t)s->encoding->bits * (s->channels ? s->channels : 1);
-	size_t most = RTP_PAYLOAD_BYTES / eight * eight;
+	size_t most = rtp_payload_bytes(s) / eight * eight;
 
 	if (most == 0)
 		return "it has more channels than fit into a packet";

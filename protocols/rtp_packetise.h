@@ -42,6 +42,7 @@ struct rtp_packetiser {
 	uint8_t payload_type, channel;
 	uint32_t ssrc;
 	uint16_t next_sequence;
+	size_t payload_bytes; /* of a packet, at most; 0: RTP_PAYLOAD_BYTES */
 	/* A whole header extension (RFC 3550 section 5.3.1) of each packet, or none. */
 	const uint8_t *extension;
 	size_t extension_bytes;

@@ -70,7 +70,7 @@ static void put_obu(struct rtp_packetiser *s, struct rtp_packets *out, const str
 	memcpy(head + 1, obu->head, obu->head_bytes);
 	size_t head_bytes = 1 + obu->head_bytes;
 	do {
-		size_t piece = RTP_PAYLOAD_BYTES - head_bytes;
+		size_t piece = rtp_payload_bytes(s) - head_bytes;
 		if (piece >= obu->n - at) {
 			piece = obu->n - at;
 			head[0] &= (uint8_t)~GOES_ON;

@@ -193,7 +193,7 @@ const char *rtp_put_jpeg(struct rtp_packetiser *s, struct rtp_packets *out, cons
 		return why;
 	for (size_t at = 0, piece; at < picture.scan_bytes; at += piece) {
 		size_t head_bytes = common + (at == 0 ? QUANTISATION_BYTES : 0);
-		piece = RTP_PAYLOAD_BYTES - head_bytes;
+		piece = rtp_payload_bytes(s) - head_bytes;
 		if (piece > picture.scan_bytes - at)
 			piece = picture.scan_bytes - at;
 		head[1] = (uint8_t)(at >> 16);

@@ -5,6 +5,11 @@
 
 /* What the files that packetise share. */
 
+static inline size_t rtp_payload_bytes(const struct rtp_packetiser *s)
+{
+	return s->payload_bytes ? s->payload_bytes : RTP_PAYLOAD_BYTES;
+}
+
 /* Appends one packet, of which the payload is `head` and then p. */
 void rtp_put_packet(struct rtp_packetiser *s, struct rtp_packets *out, uint32_t timestamp,
 	const uint8_t *head, size_t head_bytes, const uint8_t *p, size_t n);

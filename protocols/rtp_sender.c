@@ -35,6 +35,7 @@ struct cached_unit {
 struct rtp_sender {
 	TAILQ_ENTRY(rtp_sender) entry;
 	struct stream *stream;
+	size_t payload_bytes; /* of a packet; 0: as usual */
 	struct log_name log;
 	struct stream_reader reader;
 	struct sender_track tracks[STREAM_TRACKS];
@@ -200,6 +201,7 @@ static void sender_on_tracks(struct stream_reader *reader)
 	for (unsigned i = 0; i < s->n_tracks; i++) {
 		const struct stream_track *from = stream_track(s->stream, i);
 		rtp_track_init(&s->tracks[i].rtp, from->parameters, i);
+		s->tracks[i].rtp.packetiser.payload_bytes = s->payload_bytes;
 		s->tracks[i].time_base = from->time_base;
 		s->tracks[i].video = from->parameters->codec_type == AVMEDIA_TYPE_VIDEO;
 	}
@@ -218,7 +220,7 @@ static void sender_on_packet(struct stream_reader *reader, AVPacket *packet)
 		sender_come_back(s, av_rescale_q(packet->pts, t->time_base, AV_TIME_BASE_Q));
 	unit = sender_make_unit(t, packet);
 	if (t->rtp.refused && !t->refused) {
-		log_warn(&s->log, "RTSP readers do not get %s: %s",
+		log_warn(&s->log, "RTP readers do not get %s: %s",
 			t->video ? "these pictures" : "this sound", t->rtp.refused);
 		t->refused = true;
 	}
@@ -263,21 +265,22 @@ static const struct stream_reader_events sender_events = {
 	.on_end = sender_on_end,
 };
 
-static struct rtp_sender *sender_find(struct stream *stream)
+static struct rtp_sender *sender_find(struct stream *stream, size_t payload_bytes)
 {
 	struct rtp_sender *s;
 
 	TAILQ_FOREACH (s, &senders, entry)
-		if (s->stream == stream)
+		if (s->stream == stream && s->payload_bytes == payload_bytes)
 			return s;
 	return NULL;
 }
 
-static struct rtp_sender *sender_new(struct stream *stream)
+static struct rtp_sender *sender_new(struct stream *stream, size_t payload_bytes)
 {
 	struct rtp_sender *s = xcalloc(1, sizeof(*s));
 
 	s->stream = stream;
+	s->payload_bytes = payload_bytes;
 	s->away = reactor_timer_new(sender_on_away, s);
 	s->log = (struct log_name){ .kind = "stream", .name = stream_name(stream) };
 	TAILQ_INIT(&s->readers);
@@ -299,24 +302,36 @@ void rtp_sender_set_reconnect(int64_t us)
 int rtp_sender_subscribe(
 	struct stream *stream, struct rtp_reader *reader, const struct rtp_reader_events *events)
 {
+	return rtp_sender_subscribe_sized(stream, 0, reader, events);
+}
+
+void rtp_sender_replay(struct rtp_reader *reader)
+{
+	struct rtp_sender *s = reader->sender;
 	struct cached_unit *cached;
 
-	if (!stream_is_up(stream))
-		return -ENOTCONN;
-	struct rtp_sender *s = sender_find(stream);
-	if (!s)
-		s = sender_new(stream);
-	reader->sender = s;
-	reader->events = events;
-	/* At the head: a walk in progress does not reach it, it has that unit from the cache. */
-	TAILQ_INSERT_HEAD(&s->readers, reader, entry);
 	sender_hold(s);
 	STAILQ_FOREACH (cached, &s->cache, entry) {
-		events->on_unit(reader, cached->unit);
+		reader->events->on_unit(reader, cached->unit);
 		if (!reader->sender)
 			break;
 	}
 	sender_release(s);
+}
+
+int rtp_sender_subscribe_sized(struct stream *stream, size_t payload_bytes,
+	struct rtp_reader *reader, const struct rtp_reader_events *events)
+{
+	if (!stream_is_up(stream))
+		return -ENOTCONN;
+	struct rtp_sender *s = sender_find(stream, payload_bytes);
+	if (!s)
+		s = sender_new(stream, payload_bytes);
+	reader->sender = s;
+	reader->events = events;
+	/* At the head: a walk in progress does not reach it, it has that unit from the cache. */
+	TAILQ_INSERT_HEAD(&s->readers, reader, entry);
+	rtp_sender_replay(reader);
 	return 0;
 }
 

@@ -39,6 +39,11 @@ void rtp_sender_set_reconnect(int64_t us);
  * the units of the current group of pictures come first. Returns 0, or -ENOTCONN. */
 int rtp_sender_subscribe(struct stream *stream, struct rtp_reader *reader,
 	const struct rtp_reader_events *events) MUST_CHECK;
+/* The same with at most so many bytes of payload in a packet: made once for all who ask for that size. */
+int rtp_sender_subscribe_sized(struct stream *stream, size_t payload_bytes,
+	struct rtp_reader *reader, const struct rtp_reader_events *events) MUST_CHECK;
+/* Gives a reader that is subscribed the units of the current group of pictures once more. */
+void rtp_sender_replay(struct rtp_reader *reader);
 void rtp_sender_unsubscribe(struct rtp_reader *reader);
 
 /* The RTP time of a track at an instant (microseconds since 1970). */
