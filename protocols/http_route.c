@@ -19,7 +19,7 @@ static const struct http_method_row http_methods[] = {
 	{ "PROPPATCH", HTTP_PROPPATCH, false }, { "MKCOL", HTTP_MKCOL, false },
 	{ "COPY", HTTP_COPY, false }, { "MOVE", HTTP_MOVE, false },
 	{ "LOCK", HTTP_LOCK, false }, { "UNLOCK", HTTP_UNLOCK, false },
-	{ "SEARCH", HTTP_SEARCH, false }, { "REPORT", 0, false }, { "POST", 0, false },
+	{ "SEARCH", HTTP_SEARCH, false }, { "REPORT", 0, false }, { "POST", HTTP_POST, false },
 	{ "PUT", HTTP_PUT, true }, { "DELETE", HTTP_DELETE, false },
 	{ "PATCH", HTTP_PATCH, false }, { "TRACE", 0, false }, { "CONNECT", 0, false },
 };

@@ -37,6 +37,7 @@ enum http_method {
 	HTTP_UNLOCK = 1 << 11,
 	HTTP_PATCH = 1 << 12,
 	HTTP_SEARCH = 1 << 13,
+	HTTP_POST = 1 << 14,
 };
 
 /*

@@ -27,6 +27,7 @@
 #include "protocols/rtsp_server.h"
 #include "protocols/still.h"
 #include "protocols/web.h"
+#include "protocols/whep.h"
 #include "server/base/auth.h"
 #include "server/base/certificate.h"
 #include "server/base/config.h"
@@ -62,6 +63,8 @@ enum {
 
 static const struct http_route routes[] = {
 	{"/live/",        HTTP_GET,       ROLE_VIEWER, live_get        },
+	{ WHEP_ROUTE,     WHEP_METHODS,   ROLE_VIEWER, whep_handle     },
+	{ WHEP_SUB_ROUTE, WHEP_METHODS,   ROLE_VIEWER, whep_handle     },
 	{ "/metrics",     HTTP_GET,       ROLE_VIEWER, prometheus_get  },
 	{ "/recordings/", HTTP_GET,       ROLE_VIEWER, hls_recorded_get},
 	{ "/recordings/", HTTP_PROPFIND,  ROLE_VIEWER, dav_propfind    },
@@ -247,6 +250,7 @@ static void nvrd_apply(void *arg, struct config *config)
 	nvrd_apply_to_tree(nvrd);
 	nvrd_apply_to_http(nvrd);
 	rtsp_server_apply(nvrd->rtsp, config);
+	whep_apply(config);
 	nvrd_apply_tls(nvrd);
 	ftp_server_apply(nvrd->ftp, &before->users, &config->users);
 	config_free(before);
@@ -300,6 +304,7 @@ static void nvrd_on_terminate(evutil_socket_t fd, short what, void *arg)
 	http_server_free(nvrd->https);
 	rtsp_server_free(nvrd->rtsp);
 	ftp_server_free(nvrd->ftp);
+	whep_stop();
 	nvrd->http = nvrd->https = NULL;
 	nvrd->rtsp = NULL;
 	nvrd->ftp = NULL;
@@ -451,6 +456,21 @@ static int nvrd_listen_rtsp(const struct nvrd *nvrd, const char *scheme, const c
 	return at ? 0 : -1;
 }
 
+static int nvrd_listen_webrtc(const struct nvrd *nvrd)
+{
+	const struct config *config = nvrd->config;
+	const char *at;
+
+	if (!config->listen.webrtc || !whep_is_possible())
+		return 0;
+	at = whep_start(config, TAILQ_EMPTY(&config->users));
+	if (at)
+		log_info(NULL, "webrtc: udp %s", at);
+	else
+		log_error(NULL, "listen.webrtc %s: %s", config->listen.webrtc, strerror(errno));
+	return at ? 0 : -1;
+}
+
 static int nvrd_listen(struct nvrd *nvrd)
 {
 	const struct config *config = nvrd->config;
@@ -486,7 +506,7 @@ static int nvrd_listen(struct nvrd *nvrd)
 		ftp_server_set_put_limit(nvrd->ftp, config->storage.max_upload_bytes);
 		log_info(NULL, "ftp://%s/", ftp_server_address(nvrd->ftp));
 	}
-	return 0;
+	return nvrd_listen_webrtc(nvrd);
 }
 
 static void nvrd_watch_signals(struct nvrd *nvrd)
@@ -531,6 +551,7 @@ static void nvrd_fini(struct nvrd *nvrd)
 	http_server_free(nvrd->https);
 	rtsp_server_free(nvrd->rtsp);
 	ftp_server_free(nvrd->ftp);
+	whep_stop();
 	reactor_bury(); /* sessions hold on to the tree */
 	hls_fini();
 	picture_fini();

@@ -116,6 +116,7 @@ struct config *config_new(const char *file)
 	config_options_set_defaults("tls.", config);
 	config_options_set_defaults("http.", config);
 	config_options_set_defaults("rtsp.", config);
+	config_options_set_defaults("webrtc.", config);
 	config_options_set_defaults("storage.", config);
 	config_options_set_defaults("log.", config);
 	return config;
@@ -204,6 +205,7 @@ void config_free(struct config *config)
 	config_options_clear("listen.", config);
 	config_options_clear("tls.", config);
 	config_options_clear("http.", config);
+	config_options_clear("webrtc.", config);
 	tls_server_free(config->tls.server);
 	config_options_clear("storage.", config);
 	config_options_clear("log.", config);
@@ -244,6 +246,8 @@ struct config *config_demo(const char *store)
 	config->listen.rtsps = NULL;
 	free(config->listen.ftp);
 	config->listen.ftp = xstrdup("127.0.0.1:2121");
+	free(config->listen.webrtc);
+	config->listen.webrtc = xstrdup("127.0.0.1:8189");
 	return config;
 }
 

@@ -112,6 +112,7 @@ struct config {
 		char *rtsp;
 		char *rtsps;
 		char *ftp;
+		char *webrtc;
 		struct config_ports ftp_passive;
 	} listen;
 	struct {
@@ -130,6 +131,10 @@ struct config {
 		int64_t queue_time_us, write_timeout_us;
 		int64_t reconnect_us; /* of a camera */
 	} rtsp;
+	struct config_webrtc {
+		char **addresses; /* as network_address_parse() takes them, NULL-ended; or NULL */
+		unsigned sessions, sessions_per_user;
+	} webrtc;
 	struct {
 		char *path;
 		int64_t segment_us; /* divides a day */

@@ -111,6 +111,15 @@ static const char *check_network(const char *text)
 		       : "must be an address or a network, such as 127.0.0.1 or 10.0.0.0/8";
 }
 
+static const char *check_ip_address(const char *text)
+{
+	struct network_address address;
+
+	return network_address_parse(&address, text, strlen(text))
+		       ? NULL
+		       : "must be an IP address, such as 203.0.113.7";
+}
+
 /* "/nvr" or "/cameras/nvr": what may stand in front of every path as it is. */
 static const char *check_base_path(const char *text)
 {
@@ -284,6 +293,14 @@ const struct config_option config_options[] = {
 		.help = "The ports of FTP's data connections, for a firewall to let through. Each session needs one.",
 	},
 	{
+		.key = "listen.webrtc",
+		.type = OPTION_ADDRESS,
+		.offset = IN_CONFIG(listen.webrtc),
+		.standard = "0.0.0.0:8189",
+		.applies = APPLIES_LISTENER,
+		.help = "Where browsers get live pictures by WebRTC: one UDP port for all of them.",
+	},
+	{
 		.key = "tls.certificate",
 		.type = OPTION_STRING,
 		.offset = IN_CONFIG(tls.certificate),
@@ -413,6 +430,37 @@ const struct config_option config_options[] = {
 		.max = "24h",
 		.help = "How long readers of a live stream wait for a camera that was lost, before they are "
 			"disconnected. When it comes back in time, they go on where they froze.",
+	},
+	{
+		.key = "webrtc.addresses",
+		.type = OPTION_NAMES,
+		.offset = IN_CONFIG(webrtc.addresses),
+		.applies = APPLIES_NOTHING,
+		.check = check_ip_address,
+		.example = "[203.0.113.7, 192.168.1.5]",
+		.help = "The IP addresses by which browsers reach listen.webrtc, where those are not the machine's own: "
+			"behind NAT, in a container. Its port is the same there. When left out, browsers are told the address "
+			"that they asked for the page, and those of the interfaces.",
+	},
+	{
+		.key = "webrtc.sessions",
+		.type = OPTION_COUNT,
+		.offset = IN_CONFIG(webrtc.sessions),
+		.standard = "256",
+		.applies = APPLIES_NOTHING,
+		.min = "1",
+		.max = "20000",
+		.help = "How many WebRTC sessions there may be at a time. One more is answered 503.",
+	},
+	{
+		.key = "webrtc.sessions_per_user",
+		.type = OPTION_COUNT,
+		.offset = IN_CONFIG(webrtc.sessions_per_user),
+		.standard = "64",
+		.applies = APPLIES_NOTHING,
+		.min = "1",
+		.max = "20000",
+		.help = "How many of them one user may have. One more is answered 429.",
 	},
 	{
 		.key = "storage.path",

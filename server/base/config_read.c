@@ -504,8 +504,8 @@ static const struct collection *find_collection(const char *key)
 /* The section that may have been meant by key, or the section itself; NULL when there is none. */
 static const char *find_section(const char *key, bool *is_exact, char buf[CONFIG_KEY_BYTES])
 {
-	static const char *const sections[] = { "listen", "tls", "http", "rtsp", "storage", "log",
-		"users", "cameras" };
+	static const char *const sections[] = { "listen", "tls", "http", "rtsp", "webrtc",
+		"storage", "log", "users", "cameras" };
 	const char *near = NULL;
 
 	for (size_t i = 0; i < ARRAY_LENGTH(sections); i++) {

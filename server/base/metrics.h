@@ -164,6 +164,16 @@ struct evbuffer;
 	X(METRIC_READERS_ENDED, COUNTER, "nvrd_readers_ended_total", "reason",                       \
 		"RTSP readers whose stream ended: its tracks changed (changed), it did not come "    \
 		"back in time (away), or is no longer configured (removed).")                        \
+	X(METRIC_WEBRTC_ENDED, COUNTER, "nvrd_webrtc_sessions_ended_total", "reason",                \
+		"WebRTC sessions that ended, by reason.")                                            \
+	X(METRIC_WEBRTC_REFUSED, COUNTER, "nvrd_webrtc_refused_total", "reason",                     \
+		"Offers refused, by reason (offer, codec, reordered, offline, limit).")              \
+	X(METRIC_WEBRTC_REPEATED, COUNTER, "nvrd_webrtc_repeated_packets_total", "",                 \
+		"Packets sent again to WebRTC clients that missed them.")                            \
+	X(METRIC_WEBRTC_REPLAYED, COUNTER, "nvrd_webrtc_replayed_groups_total", "",                  \
+		"Groups of pictures sent again to WebRTC clients that asked for a keyframe.")        \
+	X(METRIC_WEBRTC_DROPPED, COUNTER, "nvrd_webrtc_dropped_datagrams_total", "kind",             \
+		"Datagrams of WebRTC that were wrong or nobody's (stun, dtls, rtcp, other).")        \
 	X(METRIC_AUTH_FAILURES, COUNTER, "nvrd_auth_failures_total", "server",                       \
 		"Requests refused for wrong credentials.")                                           \
 	X(METRIC_AUTH_LIMITED, COUNTER, "nvrd_auth_limited_total", "server",                         \
