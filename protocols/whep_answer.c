@@ -1,26 +1,11 @@
 /* Answers of WebRTC (RFC 8866, RFC 8829, RFC 8839, RFC 5576). */
 #include "protocols/whep_answer.h"
 
-#include <stdbool.h>
-#include <string.h>
-
 #include <event2/buffer.h>
 
 #include "server/base/attributes.h"
 
 #define TEXT(t) (int)(t).n, (t).p ? (t).p : ""
-
-bool whep_offer_bundles(const struct whep_offer *offer, struct message_text mid)
-{
-	struct message_text rest = offer->bundle;
-
-	while (mid.n > 0 && rest.n > 0) {
-		struct message_text one = message_text_cut(&rest, ' ');
-		if (one.n == mid.n && memcmp(one.p, mid.p, mid.n) == 0)
-			return true;
-	}
-	return false;
-}
 
 static void write_bundle(const struct whep_answer *a, struct evbuffer *out)
 {

@@ -27,6 +27,3 @@ struct whep_answer {
 };
 
 void whep_answer_write(const struct whep_answer *answer, struct evbuffer *out);
-
-/* Whether the mid is in the offer's bundle, so that it can share the transport of another. */
-bool whep_offer_bundles(const struct whep_offer *offer, struct message_text mid);

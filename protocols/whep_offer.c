@@ -234,6 +234,18 @@ struct whep_security whep_offer_security(
 	};
 }
 
+bool whep_offer_bundles(const struct whep_offer *offer, struct message_text mid)
+{
+	struct message_text rest = offer->bundle;
+
+	while (mid.n > 0 && rest.n > 0) {
+		struct message_text one = message_text_cut(&rest, ' ');
+		if (one.n == mid.n && memcmp(one.p, mid.p, mid.n) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* --- choosing --- */
 
 /* The value of a parameter of an fmtp; { NULL, 0 } without it. */
@@ -275,21 +287,21 @@ static bool parse_profile(struct message_text text, unsigned *profile, unsigned 
 }
 
 /*
- * How much of H.264 a profile is: Baseline (whose own tools nobody uses), Main, High; 0: another. What
- * keeps constraint_set1 of Main keeps to Main, and so on (ITU-T H.264 annex A.2).
+ * How much of H.264 a profile is, each including those before it: Baseline (whose own tools nobody uses), Main, High,
+ * High 10, High 4:2:2, High 4:4:4 Predictive (ITU-T H.264 annex A.2); 0: another. What keeps constraint_set0 of
+ * Main keeps to Baseline, too.
  */
 static unsigned h264_rank(unsigned profile, unsigned constraints)
 {
-	switch (profile) {
-	case 66:
-		return 1;
-	case 77:
-		return constraints & 0x80 ? 1 : 2;
-	case 100:
-		return 3;
-	default:
-		return 0;
+	static const uint8_t profiles[] = { 66, 77, 100, 110, 122, 244 };
+
+	if (profile == 77 && (constraints & 0x80))
+		profile = 66;
+	for (unsigned i = 0; i < sizeof(profiles); i++) {
+		if (profiles[i] == profile)
+			return i + 1;
 	}
+	return 0;
 }
 
 static bool h264_fits(const struct whep_format *format, const struct whep_wanted *wanted)

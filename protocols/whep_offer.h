@@ -73,6 +73,9 @@ int whep_offer_parse(struct whep_offer *ret, const char *p, size_t n, const char
 struct whep_security whep_offer_security(
 	const struct whep_offer *offer, const struct whep_media *media);
 
+/* Whether the mid is in the bundle (RFC 9143), so that it can share the transport of another. */
+bool whep_offer_bundles(const struct whep_offer *offer, struct message_text mid);
+
 /* What is to be sent. */
 struct whep_wanted {
 	const char *encoding; /* as in rtpmap */
