@@ -2,10 +2,10 @@
 
 #include <stdbool.h>
 
+#include "protocols/http_server.h"
 #include "server/base/attributes.h"
 
 struct config;
-struct http_request;
 
 /*
  * WHEP (draft-ietf-wish-whep): live streams to browsers by WebRTC. A POST of an offer to
