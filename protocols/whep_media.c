@@ -18,8 +18,8 @@ enum {
 	PUMP_PACKETS =
 		64, /* at once; the rest of a group of pictures follows at the beat of PUMP_US */
 	PUMP_US = 5000,
-	LAG_US = 1000000,    /* of what is live: then to the next keyframe */
-	REPLAY_US = 1000000, /* so often is a group of pictures sent again */
+	LAG_US = 1000000,   /* of what is live: then to the next keyframe */
+	REPLAY_US = 500000, /* so often is a group of pictures sent again */
 	REPEATS = 2 * WHEP_HISTORY,
 	REPORT_TICKS = 3,
 	HURRY = 64, /* how much closer the times of cached pictures are */
