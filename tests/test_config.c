@@ -61,6 +61,9 @@ static void an_empty_file_gives_the_defaults(void **state)
 		assert_int_equal(config->rtsp.sessions_per_address, 32);
 		assert_false(config->rtsp.basic);
 		assert_string_equal(config->listen.ftp, "0.0.0.0:2121");
+		assert_string_equal(config->listen.webrtc, "0.0.0.0:8189");
+		assert_int_equal(config->webrtc.sessions, 256);
+		assert_null(config->webrtc.addresses);
 		assert_int_equal(config->listen.ftp_passive.first, 50000);
 		assert_int_equal(config->listen.ftp_passive.last, 50100);
 		assert_null(config->tls.certificate);
@@ -445,6 +448,8 @@ static const struct {
 	{ "log: {format: xml}\n", "nvrd.yaml:1: log.format: expected text or json, not \"xml\"\n" },
 	{ "listen: {http: localhost}\n",
 		"nvrd.yaml:1: listen.http: expected an address such as 0.0.0.0:8080 or [::]:8080, or off, not \"localhost\"\n" },
+	{ "webrtc: {addresses: [nvr.example.org]}\n",
+		"nvrd.yaml:1: webrtc.addresses: \"nvr.example.org\" must be an IP address, such as 203.0.113.7\n" },
 	{ "listen: {ftp_passive: 50100-50000}\n",
 		"nvrd.yaml:1: listen.ftp_passive: expected ports such as 50000-50100, not \"50100-50000\"\n" },
 	{ "listen: {ftp_passive: 0-10}\n",
@@ -920,22 +925,22 @@ static void a_reload_sees_what_changed(void **state)
 		bool camera_equal, shared_equal;
 		const char *restart;
 	} cases[] = {
-		{PORCH,						      true,  true,  NULL          },
-		{ "log: {level: debug}\n" PORCH,                             true,  true,  NULL          },
-		{ "users: {a: {password: x}}\n" PORCH,                       true,  true,  NULL          },
-		{ "tls: {hsts: yes}\nhttp: {base_path: /x}\n" PORCH,         true,  true,  NULL          },
-		{ PORCH "    record: off\n",                                 true,  true,  NULL          },
-		{ PORCH "    timelapse: {every: 10s, keep: 1d}\n",           true,  true,  NULL          },
-		{ PORCH "    keep: 1d\n    max_size: 1GB\n",                 true,  true,  NULL          },
-		{ "storage: {keep: 1d, max_size: 1GB, reserve: 9%}\n" PORCH, true,  true,  NULL          },
-		{ PORCH "    enabled: off\n",                                false, true,  NULL          },
-		{ PORCH "    transport: udp\n",                              false, true,  NULL          },
-		{ "cameras: {porch: {source: 'rtsp://h'}}",                  false, true,  NULL          },
-		{ "storage: {sync: 1s}\n" PORCH,                             true,  false, NULL          },
-		{ "storage: {segment: 1m}\n" PORCH,                          true,  false, NULL          },
-		{ "storage: {path: /x}\n" PORCH,                             true,  true,  "storage.path"},
+		{PORCH,						      true,  true,  NULL                 },
+		{ "log: {level: debug}\n" PORCH,                             true,  true,  NULL                 },
+		{ "users: {a: {password: x}}\n" PORCH,                       true,  true,  NULL                 },
+		{ "tls: {hsts: yes}\nhttp: {base_path: /x}\n" PORCH,         true,  true,  NULL                 },
+		{ PORCH "    record: off\n",                                 true,  true,  NULL                 },
+		{ PORCH "    timelapse: {every: 10s, keep: 1d}\n",           true,  true,  NULL                 },
+		{ PORCH "    keep: 1d\n    max_size: 1GB\n",                 true,  true,  NULL                 },
+		{ "storage: {keep: 1d, max_size: 1GB, reserve: 9%}\n" PORCH, true,  true,  NULL                 },
+		{ PORCH "    enabled: off\n",                                false, true,  NULL                 },
+		{ PORCH "    transport: udp\n",                              false, true,  NULL                 },
+		{ "cameras: {porch: {source: 'rtsp://h'}}",                  false, true,  NULL                 },
+		{ "storage: {sync: 1s}\n" PORCH,                             true,  false, NULL                 },
+		{ "storage: {segment: 1m}\n" PORCH,                          true,  false, NULL                 },
+		{ "storage: {path: /x}\n" PORCH,                             true,  true,  "storage.path"       },
 		{ "listen: {http: ':1'}\nstorage: {path: /x}\n" PORCH,       true,  true,
-                 "listen.http, listen.https, listen.rtsp, listen.rtsps, listen.ftp, storage.path"        },
+                 "listen.http, listen.https, listen.rtsp, listen.rtsps, listen.ftp, listen.webrtc, storage.path"},
 	};
 	struct config *before = parse(PORCH);
 
@@ -969,6 +974,7 @@ static void the_demo_has_one_test_camera_on_loopback(void **state)
 	assert_string_equal(config->listen.http, "127.0.0.1:8080");
 	assert_string_equal(config->listen.rtsp, "127.0.0.1:8554");
 	assert_string_equal(config->listen.ftp, "127.0.0.1:2121");
+	assert_string_equal(config->listen.webrtc, "127.0.0.1:8189");
 	assert_null(config->listen.https);
 	assert_true(TAILQ_EMPTY(&config->users));
 	config_free(config);
