@@ -925,22 +925,23 @@ static void a_reload_sees_what_changed(void **state)
 		bool camera_equal, shared_equal;
 		const char *restart;
 	} cases[] = {
-		{PORCH,						      true,  true,  NULL                 },
-		{ "log: {level: debug}\n" PORCH,                             true,  true,  NULL                 },
-		{ "users: {a: {password: x}}\n" PORCH,                       true,  true,  NULL                 },
-		{ "tls: {hsts: yes}\nhttp: {base_path: /x}\n" PORCH,         true,  true,  NULL                 },
-		{ PORCH "    record: off\n",                                 true,  true,  NULL                 },
-		{ PORCH "    timelapse: {every: 10s, keep: 1d}\n",           true,  true,  NULL                 },
-		{ PORCH "    keep: 1d\n    max_size: 1GB\n",                 true,  true,  NULL                 },
-		{ "storage: {keep: 1d, max_size: 1GB, reserve: 9%}\n" PORCH, true,  true,  NULL                 },
-		{ PORCH "    enabled: off\n",                                false, true,  NULL                 },
-		{ PORCH "    transport: udp\n",                              false, true,  NULL                 },
-		{ "cameras: {porch: {source: 'rtsp://h'}}",                  false, true,  NULL                 },
-		{ "storage: {sync: 1s}\n" PORCH,                             true,  false, NULL                 },
-		{ "storage: {segment: 1m}\n" PORCH,                          true,  false, NULL                 },
-		{ "storage: {path: /x}\n" PORCH,                             true,  true,  "storage.path"       },
+		{PORCH,						      true,  true,  NULL          },
+		{ "log: {level: debug}\n" PORCH,                             true,  true,  NULL          },
+		{ "users: {a: {password: x}}\n" PORCH,                       true,  true,  NULL          },
+		{ "tls: {hsts: yes}\nhttp: {base_path: /x}\n" PORCH,         true,  true,  NULL          },
+		{ PORCH "    record: off\n",                                 true,  true,  NULL          },
+		{ PORCH "    timelapse: {every: 10s, keep: 1d}\n",           true,  true,  NULL          },
+		{ PORCH "    keep: 1d\n    max_size: 1GB\n",                 true,  true,  NULL          },
+		{ "storage: {keep: 1d, max_size: 1GB, reserve: 9%}\n" PORCH, true,  true,  NULL          },
+		{ PORCH "    enabled: off\n",                                false, true,  NULL          },
+		{ PORCH "    transport: udp\n",                              false, true,  NULL          },
+		{ "cameras: {porch: {source: 'rtsp://h'}}",                  false, true,  NULL          },
+		{ "storage: {sync: 1s}\n" PORCH,                             true,  false, NULL          },
+		{ "storage: {segment: 1m}\n" PORCH,                          true,  false, NULL          },
+		{ "storage: {path: /x}\n" PORCH,                             true,  true,  "storage.path"},
 		{ "listen: {http: ':1'}\nstorage: {path: /x}\n" PORCH,       true,  true,
-                 "listen.http, listen.https, listen.rtsp, listen.rtsps, listen.ftp, listen.webrtc, storage.path"},
+                 "listen.http, listen.https, listen.rtsp, listen.rtsps, listen.ftp, "
+			"listen.webrtc, storage.path"                                                    },
 	};
 	struct config *before = parse(PORCH);
 
