@@ -74,10 +74,11 @@ static uint32_t replayed_timestamp(
 	return newest - (newest - unit->timestamp) / HURRY;
 }
 
-static void set_timestamp(struct whep_media_state *m, struct whep_queued *queued)
+static void begin_unit(struct whep_media_state *m, struct whep_queued *queued)
 {
 	struct whep_track *t = &m->tracks[queued->unit->track];
 
+	queued->is_begun = true;
 	queued->timestamp =
 		queued->is_replayed ? replayed_timestamp(m, queued->unit) : queued->unit->timestamp;
 	if (t->has_timestamp && (int32_t)(queued->timestamp - t->timestamp) <= 0)
@@ -165,8 +166,8 @@ static void media_pump(struct whep_session *s)
 	while ((head = TAILQ_FIRST(&m->queue)) && left > 0) {
 		size_t n = head->unit->n - head->at;
 
-		if (head->at == 0)
-			set_timestamp(m, head);
+		if (!head->is_begun)
+			begin_unit(m, head);
 		if (n > BATCH)
 			n = BATCH;
 		if (n > left)

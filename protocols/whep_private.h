@@ -59,7 +59,8 @@ struct whep_queued {
 	struct rtp_unit_packets *unit;
 	size_t at; /* the next packet */
 	bool is_replayed;
-	uint32_t timestamp; /* it is sent with; set with the first packet */
+	bool is_begun;      /* its first packet was to be sent: it has a timestamp */
+	uint32_t timestamp; /* it is sent with */
 };
 
 /* A packet that was sent. */
@@ -117,6 +118,7 @@ struct whep_session {
 	struct event *dtls_timer;
 	struct rtp_security *security; /* NULL until hands are shaken */
 	struct event *tick_timer;
+	struct metric *sent;
 	struct whep_media_state media;
 };
 TAILQ_HEAD(whep_sessions, whep_session);

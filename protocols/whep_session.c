@@ -131,7 +131,7 @@ size_t whep_session_send(struct whep_session *s, const struct iovec *packets, si
 	sent = whep_port_send(whep_port, &s->path, packets, n);
 	for (size_t i = 0; i < sent; i++)
 		bytes += packets[i].iov_len;
-	metric_add(metric_get(METRIC_SENT_BYTES, "webrtc"), (double)bytes);
+	metric_add(s->sent, (double)bytes);
 	return sent;
 }
 
@@ -328,6 +328,7 @@ struct whep_session *whep_session_new(const char *stream, const char *user,
 	s->peer_ufrag = copy_text(ufrag);
 	s->log = (struct log_name){ .kind = "webrtc", .name = s->stream };
 	s->heard_us = reactor_monotonic_us();
+	s->sent = metric_get(METRIC_SENT_BYTES, "webrtc");
 	s->dtls_timer = reactor_timer_new(session_on_dtls_timer, s);
 	s->tick_timer = reactor_timer_new(session_on_tick, s);
 	reactor_timer_start(s->tick_timer, WHEP_TICK_US);
