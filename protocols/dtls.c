@@ -16,7 +16,6 @@
 #include "server/base/memory.h"
 
 enum {
-	DATAGRAM_BYTES = 1200, /* the largest that we send */
 	DIGEST_HEX_BYTES = 3 * EVP_MAX_MD_SIZE,
 	CONTENT_FIRST = 20, /* RFC 7983 */
 	CONTENT_LAST = 63,
@@ -74,7 +73,7 @@ static long transport_control(BIO *bio, int what, long number, void *p)
 		return 1;
 	case BIO_CTRL_DGRAM_QUERY_MTU:
 	case BIO_CTRL_DGRAM_GET_FALLBACK_MTU:
-		return DATAGRAM_BYTES;
+		return DTLS_DATAGRAM_BYTES;
 	default:
 		return 0;
 	}
@@ -206,7 +205,7 @@ struct dtls *dtls_new(const char *hash, const char *fingerprint,
 		abort();
 	BIO *transport = transport_new(dtls);
 	SSL_set_bio(dtls->ssl, transport, transport);
-	(void)SSL_set_mtu(dtls->ssl, DATAGRAM_BYTES);
+	(void)SSL_set_mtu(dtls->ssl, DTLS_DATAGRAM_BYTES);
 	SSL_set_accept_state(dtls->ssl);
 	return dtls;
 }

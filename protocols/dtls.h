@@ -20,6 +20,10 @@ const char *dtls_fingerprint(void);
 
 struct dtls;
 
+enum {
+	DTLS_DATAGRAM_BYTES = 1200 /* the largest that is sent */
+};
+
 enum dtls_event {
 	DTLS_MORE,   /* nothing new */
 	DTLS_OPEN,   /* hands are shaken: dtls_keys() */

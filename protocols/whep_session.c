@@ -2,8 +2,6 @@
  * WebRTC sessions: ICE-lite (RFC 8445 section 2.5) with consent (RFC 7675), then DTLS-SRTP (RFC 5764). All of them
  * share one socket: a check finds its session by the user fragment, everything else by where it comes from.
  */
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,7 +127,7 @@ size_t whep_session_send(struct whep_session *s, const struct iovec *packets, si
 	if (s->path.peer_bytes == 0)
 		return 0;
 	sent = whep_port_send(whep_port, &s->path, packets, n);
-	for (size_t i = 0; i < sent; i++)
+	for (size_t i = 0; i < n && i < sent; i++)
 		bytes += packets[i].iov_len;
 	metric_add(s->sent, (double)bytes);
 	return sent;
@@ -137,8 +135,12 @@ size_t whep_session_send(struct whep_session *s, const struct iovec *packets, si
 
 static void session_send_dtls(void *arg, const uint8_t *p, size_t n)
 {
-	struct iovec part = { .iov_base = (void *)(uintptr_t)p, .iov_len = n };
+	uint8_t copy[DTLS_DATAGRAM_BYTES];
+	struct iovec part = { copy, n };
 
+	if (n > sizeof(copy))
+		return; /* DTLS keeps to it */
+	memcpy(copy, p, n);
 	(void)whep_session_send(arg, &part, 1); /* DTLS says it again */
 }
 
