@@ -2,6 +2,7 @@
  * What a WebRTC session sends: shared packets under its own numbers, encrypted for it alone; what it missed
  * again (RFC 4585), and sender reports (RFC 3550 section 6.4).
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,7 @@ static size_t write_packet(struct whep_session *s, const struct whep_track *t,
 		.ssrc = t->ssrc,
 	};
 
+	assert(n <= RTP_HEADER_BYTES + WHEP_PAYLOAD_BYTES);
 	rtp_write_header(ret, &header);
 	memcpy(ret + RTP_HEADER_BYTES, from + RTP_HEADER_BYTES, n - RTP_HEADER_BYTES);
 	return rtp_security_protect_packet(s->security, ret, n);

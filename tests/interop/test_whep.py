@@ -48,6 +48,10 @@ def has_aiortc():
     return subprocess.run(["/usr/bin/python3", "-c", "import aiortc"], capture_output=True).returncode == 0
 
 
+def has_chromium():
+    return shutil.which("chromium") and shutil.which("node")
+
+
 def peer_words(nvrd, camera, frames, *modes, host=None, user="", inside=()):
     return [*inside, "/usr/bin/python3", HERE / "whep_peer.py", f"http://{user}{host or nvrd.http}/live/{camera}/whep", str(frames), *modes]
 
@@ -62,9 +66,9 @@ def peer(nvrd, camera, frames, *modes, **options):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def browser(nvrd, path, mode=""):
-    """What Chromium saw."""
-    words = ["node", HERE / "whep.mjs", f"http://{nvrd.http}/", path, mode]
+def browser(nvrd, path, mode="", user="", inside=()):
+    """What Chromium saw; {} when it failed."""
+    words = [*inside, "node", HERE / "whep.mjs", f"http://{user}{nvrd.http}/", path, mode]
     done = subprocess.run([str(w) for w in words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     if done.returncode != 0:
         print("# " + done.stderr[-2000:].replace("\n", "\n# "))
@@ -210,6 +214,10 @@ def check_loss():
     print(f"# {name} by {network.way}: {repeated:.0f} packets and {replayed:.0f} groups sent again, {dict(network.counts())}")
     report(repeated > 0, f"{name}: what was lost is sent again")
     report(seen.get("video", {}).get("frames", 0) >= 250, f"{name}: aiortc goes on decoding", seen)
+    if has_chromium():
+        seen = browser(nvrd, "/live/demo/whep", user="anna:secret@", inside=network.inside("recorder"))
+        print(f"# Chromium, {name}: {seen.get('second')}")
+        report(seen.get("second", {}).get("frames", 0) > 40, f"{name}: Chromium goes on decoding", seen)
     nvrd.stop()
     network.close()
 
@@ -232,7 +240,7 @@ def main():
         check_garbage(nvrd)
     else:
         skip("whep with aiortc", "python3-aiortc is not installed")
-    if shutil.which("chromium") and shutil.which("node"):
+    if has_chromium():
         check_chromium(nvrd, "/live/demo/whep", "the demo camera")
         check_chromium(nvrd, "/live/opus/whep", "with Opus", "sound")
         check_chromium(nvrd, "/live/pcmu/whep", "with G.711", "sound")
