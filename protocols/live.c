@@ -1,6 +1,7 @@
 /* The folder /live/: from a path to a camera's stream and to the maker of the file asked for. */
 #include "protocols/live.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,17 @@ static const char *live_refusal(const struct stream *stream)
 	return n ? fragment_web_refusal(tracks, n) : NULL;
 }
 
+/* Links to what there is of a stream. */
+static void live_list_files(struct evbuffer *body, const char *stream)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(live_files); i++) {
+		const char *file = live_files[i].file;
+
+		if (file[strlen(file) - 1] != '-')
+			evbuffer_add_printf(body, " <a href=\"%s/%s\">%s</a>", stream, file, file);
+	}
+}
+
 /* The cameras as a list of links: for people, and for the page, which reads it. */
 static void live_list(struct http_request *request)
 {
@@ -74,10 +86,17 @@ static void live_list(struct http_request *request)
 
 		if (strchr(name, '/') || !auth_may_see(http_user(request), name))
 			continue; /* a substream belongs to its camera */
-		evbuffer_add_printf(body,
-			"<li class=\"%s\"><a href=\"%s/live.mp4\">%s</a> <a href=\"%s/index.m3u8\">HLS</a>"
-			" <a href=\"../recordings/%s/\">recordings</a></li>\n",
-			stream_is_up(s) ? "up" : "down", name, name, name, name);
+		char sub[STREAM_NAME_BYTES];
+		(void)snprintf(sub, sizeof(sub), "%s/sub", name);
+		evbuffer_add_printf(body, "<li class=\"%s\"><a href=\"%s/live.mp4\">%s</a>",
+			stream_is_up(s) ? "up" : "down", name, name);
+		live_list_files(body, name);
+		if (stream_find(sub)) {
+			evbuffer_add_printf(body, " sub:");
+			live_list_files(body, sub);
+		}
+		evbuffer_add_printf(
+			body, " <a href=\"../recordings/%s/\">recordings</a></li>\n", name);
 	}
 	evbuffer_add_printf(
 		body, "</ul>\n<p><a href=\"../recordings/\">recordings</a></p>\n</html>\n");

@@ -1,0 +1,311 @@
+/*
+ * Plays a camera's live picture. Four ways are tried from the quickest to the plainest: WHEP (WebRTC), Media Source Extensions
+ * fed with live.mp4, HLS where the browser plays it itself, and Motion JPEG.
+ */
+import { h, sleep } from "./dom.js";
+import { methodsOf, request } from "./server.js";
+
+export const TRANSPORTS = { whep: "WebRTC", mse: "MSE", hls: "HLS", mjpeg: "MJPEG" };
+
+const RETRY_MS = 1500;
+const REFUSED_MS = 60000; // so long a way that did not work is left out
+const FROZEN_MS = 8000; // no new picture for so long: start again
+const FIRST_PICTURE_MS = 15000;
+const LOOK_MS = 1000;
+const TARGET_BEHIND_S = 0.6;
+const HURRY_BEHIND_S = 1.2; // then play a little faster
+const MAX_BEHIND_S = 3; // then jump to the newest picture
+const KEEP_BEHIND_S = 15; // of what was played
+const ICE_MS = 1000;
+
+const Source = window.ManagedMediaSource ?? window.MediaSource;
+
+/* This way will not do for this camera in this browser: the next one is tried. */
+class Refused extends Error {}
+
+/* Resolves when the next event of that kind comes; rejects on error, or when the signal is aborted. */
+export function once(target, event, signal) {
+	const listening = new AbortController();
+	const options = { once: true, signal: listening.signal };
+	const result = new Promise((resolve, reject) => {
+		target.addEventListener(event, resolve, options);
+		target.addEventListener("error", () => reject(new Error(`no ${event}`)), options);
+		signal?.addEventListener("abort", () => reject(signal.reason), options);
+	});
+
+	return result.finally(() => listening.abort());
+}
+
+/* A source of media for that video. */
+export async function attachSource(video, signal) {
+	const source = new Source();
+	const opened = once(source, "sourceopen", signal);
+	const url = URL.createObjectURL(source);
+
+	video.disableRemotePlayback = true;
+	video.src = url;
+	await opened.finally(() => URL.revokeObjectURL(url));
+	return source;
+}
+
+export function isPlayable(type) {
+	return Boolean(Source?.isTypeSupported(type));
+}
+
+/* --- the ways: each plays until it fails or the signal is aborted --- */
+
+async function playWhep(player, base, signal) {
+	const connection = new RTCPeerConnection();
+	let resource = null;
+
+	try {
+		const stream = new MediaStream();
+		const lost = new Promise((resolve, reject) => {
+			connection.addEventListener("connectionstatechange", () =>
+				["failed", "closed"].includes(connection.connectionState) && reject(new Error(connection.connectionState)));
+			signal.addEventListener("abort", () => reject(signal.reason));
+		});
+		lost.catch(() => {});
+		connection.addTransceiver("video", { direction: "recvonly" });
+		connection.addTransceiver("audio", { direction: "recvonly" });
+		connection.addEventListener("track", ({ track }) => stream.addTrack(track));
+		await connection.setLocalDescription();
+		if (connection.iceGatheringState !== "complete")
+			await Promise.race([once(connection, "icegatheringstatechange", signal), sleep(ICE_MS, signal)]);
+		const answer = await request(`${base}whep`, { method: "POST", signal, headers: { "Content-Type": "application/sdp" },
+			body: connection.localDescription.sdp });
+		resource = answer.headers.get("Location") && new URL(answer.headers.get("Location"), answer.url);
+		await connection.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+		player.video.srcObject = stream;
+		player.video.play().catch(() => {});
+		await lost;
+	} finally {
+		connection.close();
+		player.video.srcObject = null;
+		if (resource)
+			fetch(resource, { method: "DELETE", keepalive: true }).catch(() => {});
+	}
+}
+
+/* Keeps the picture near the newest one, and the memory small. */
+async function followNewest(video, buffer, signal) {
+	const ranges = buffer.buffered;
+
+	if (ranges.length === 0)
+		return;
+	const end = ranges.end(ranges.length - 1);
+	const start = ranges.start(ranges.length - 1);
+	const behind = end - video.currentTime;
+	if (video.currentTime < start || behind > MAX_BEHIND_S)
+		video.currentTime = Math.max(start, end - TARGET_BEHIND_S);
+	video.playbackRate = behind > HURRY_BEHIND_S ? 1.1 : 1;
+	if (video.paused && !document.hidden)
+		video.play().catch(() => {});
+	if (ranges.start(0) < video.currentTime - 2 * KEEP_BEHIND_S) {
+		buffer.remove(0, video.currentTime - KEEP_BEHIND_S);
+		await once(buffer, "updateend", signal);
+	}
+}
+
+async function playMse(player, base, signal) {
+	const response = await request(`${base}live.mp4`, { signal });
+	const type = response.headers.get("Content-Type");
+	const reader = response.body.getReader();
+
+	try {
+		if (!isPlayable(type))
+			throw new Refused(type);
+		const buffer = (await attachSource(player.video, signal)).addSourceBuffer(type);
+		for (;;) {
+			const { done, value } = await reader.read();
+			if (done)
+				throw new Error("it ended");
+			buffer.appendBuffer(value);
+			await once(buffer, "updateend", signal);
+			await followNewest(player.video, buffer, signal);
+		}
+	} finally {
+		reader.cancel().catch(() => {});
+		player.video.playbackRate = 1;
+	}
+}
+
+async function playHls(player, base, signal) {
+	player.video.src = `${base}index.m3u8`;
+	player.video.play().catch(() => {});
+	await once(player.video, "ended", signal);
+}
+
+async function playMjpeg(player, base, signal) {
+	try {
+		player.image.hidden = false;
+		player.image.src = `${base}live.mjpeg?${Date.now()}`;
+		await once(player.image, "load", signal);
+		player.onPicture();
+		await new Promise((resolve, reject) => {
+			player.image.addEventListener("error", () => reject(new Error("it ended")), { once: true, signal });
+			signal.addEventListener("abort", () => reject(signal.reason));
+		});
+	} finally {
+		player.image.removeAttribute("src");
+		player.image.hidden = true;
+	}
+}
+
+const WAYS = { whep: playWhep, mse: playMse, hls: playHls, mjpeg: playMjpeg };
+
+export class LivePlayer {
+	#camera;
+	#sub;
+	#tell;
+	#wanted = "auto";
+	#refused = new Map(); // the way: until when
+	#way = null;
+	#started = null; // an AbortController while it runs
+	#attempt = null; // the same for one attempt
+	#up;
+	#played = false; // in this attempt
+
+	/*
+	 * `camera` is one of listCameras(); `sub`: its sub-stream, if it has one. tell({ way, state, text }) reports what goes on:
+	 * state is "connecting", "playing", "offline" or "failed".
+	 */
+	constructor(camera, sub, label, tell) {
+		this.#camera = camera;
+		this.#sub = sub && camera.files.has("sub/live.mp4") ? "sub/" : "";
+		this.#tell = tell;
+		this.#up = camera.up;
+		this.video = h("video", { playsinline: true, muted: true, autoplay: true, "aria-label": label });
+		this.video.muted = true;
+		if (camera.files.has("snapshot.jpg"))
+			this.video.poster = `live/${camera.name}/${this.#sub}snapshot.jpg?width=640`;
+		this.image = h("img", { alt: label, hidden: true });
+	}
+
+	get elements() {
+		return [this.video, this.image];
+	}
+
+	start() {
+		if (this.#started)
+			return;
+		this.#started = new AbortController();
+		this.#run(this.#started.signal);
+	}
+
+	stop() {
+		this.#started?.abort();
+		this.#started = null;
+	}
+
+	/* One of TRANSPORTS, or "auto". */
+	choose(wanted) {
+		this.#wanted = wanted;
+		this.#refused.clear();
+		this.#attempt?.abort();
+	}
+
+	/* What /live/ says of the camera. */
+	setUp(up) {
+		if (up && !this.#up)
+			this.#attempt?.abort();
+		this.#up = up;
+	}
+
+	/* A picture is there for the first time in this attempt. */
+	onPicture() {
+		this.#played = true;
+		this.#tell({ way: this.#way, state: "playing", text: this.video.videoWidth ? `${this.video.videoWidth}×${this.video.videoHeight}` : "" });
+	}
+
+	async #offers(way) {
+		const base = `live/${this.#camera.name}/${this.#sub}`;
+
+		switch (way) {
+		case "whep":
+			return Boolean(window.RTCPeerConnection) && (await methodsOf(`${base}whep`)).includes("POST");
+		case "mse":
+			return Boolean(Source);
+		case "hls":
+			return this.video.canPlayType("application/vnd.apple.mpegurl") !== "";
+		default:
+			return this.#camera.files.has("live.mjpeg") || !this.#camera.files.has("live.mp4");
+		}
+	}
+
+	/* The first way that may do; null: none, for now. */
+	async #pick() {
+		if (this.#wanted !== "auto")
+			return this.#wanted;
+		for (const way of Object.keys(TRANSPORTS)) {
+			if ((this.#refused.get(way) ?? 0) < performance.now() && await this.#offers(way))
+				return way;
+		}
+		return null;
+	}
+
+	async #run(signal) {
+		while (!signal.aborted) {
+			this.#attempt = new AbortController();
+			const attempt = AbortSignal.any([signal, this.#attempt.signal]);
+			if (this.#up) {
+				await this.#play(attempt);
+			} else {
+				this.#tell({ way: null, state: "offline", text: "" });
+				await sleep(60000, attempt);
+			}
+			await sleep(this.#attempt.signal.aborted ? 0 : RETRY_MS, signal);
+		}
+		this.video.removeAttribute("src");
+		this.video.load();
+	}
+
+	/* One attempt. */
+	async #play(signal) {
+		this.#played = false;
+		try {
+			this.#way = await this.#pick();
+			if (!this.#way) {
+				this.#refused.clear();
+				return;
+			}
+			this.#tell({ way: this.#way, state: "connecting", text: "" });
+			const frozen = new AbortController();
+			const all = AbortSignal.any([signal, frozen.signal]);
+			await Promise.race([WAYS[this.#way](this, `live/${this.#camera.name}/${this.#sub}`, all), this.#watch(all)])
+				.finally(() => frozen.abort());
+		} catch (error) {
+			if (!signal.aborted)
+				this.#onFailure(error);
+		}
+	}
+
+	#onFailure(error) {
+		const isOffline = error.status === 503;
+
+		if (!isOffline && !this.#played)
+			this.#refused.set(this.#way, performance.now() + REFUSED_MS);
+		this.#tell({ way: this.#way, state: isOffline ? "offline" : "failed", text: error instanceof Refused ? error.message : "" });
+	}
+
+	/* Rejects when no picture came for a while. */
+	async #watch(signal) {
+		const count = () => this.video.getVideoPlaybackQuality().totalVideoFrames; // begins anew with each source
+		let seen = count(), since = performance.now();
+
+		for (;;) {
+			await sleep(LOOK_MS / 4, signal);
+			signal.throwIfAborted();
+			if (this.#way === "mjpeg")
+				continue; // its pictures cannot be counted
+			const shown = count();
+			if (shown !== seen || document.hidden)
+				since = performance.now();
+			if (shown > seen && !this.#played)
+				this.onPicture();
+			seen = shown;
+			if (performance.now() - since > (this.#played ? FROZEN_MS : FIRST_PICTURE_MS))
+				throw new Error("frozen");
+		}
+	}
+}
