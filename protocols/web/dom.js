@@ -105,11 +105,13 @@ export function toggleFullscreen(element) {
 /* Resolves after so long, or at once when the signal is aborted. */
 export function sleep(ms, signal) {
 	return new Promise((resolve) => {
-		const timer = setTimeout(resolve, ms);
-		signal?.addEventListener("abort", () => {
+		const end = () => {
 			clearTimeout(timer);
+			signal?.removeEventListener("abort", end);
 			resolve();
-		}, { once: true });
+		};
+		const timer = setTimeout(end, signal?.aborted ? 0 : ms);
+		signal?.addEventListener("abort", end);
 	});
 }
 

@@ -50,15 +50,13 @@ export function cameraState({ metrics, before }, camera) {
 /* --- one picture with its controls --- */
 
 class Tile {
-	#camera;
-	#sub;
-	#name;
 	#badge = h("span", { class: "badge" });
 	#state = h("span", { class: "state", role: "status" });
 	#message = h("p", { class: "message" });
 	#sound;
 	#transport;
-	#way = null;
+	#report = { way: null, state: "connecting", text: "" };
+	#words = ""; // the camera's state
 
 	constructor(camera, sub, state) {
 		this.name = camera.name;
@@ -67,10 +65,7 @@ class Tile {
 	}
 
 	#build(camera, sub) {
-		this.#camera = camera;
-		this.#sub = sub;
 		this.player = new LivePlayer(camera, sub, t("picture", { camera: camera.name }), (report) => this.#onReport(report));
-		this.#name = h("span", { class: "name" }, camera.name);
 		this.#sound = iconButton("silent", "", () => this.toggleSound(), { class: "icon sound" });
 		this.#transport = select(`${t("transport")}: ${camera.name}`, [["auto", t("auto")], ...Object.entries(TRANSPORTS)],
 			load("transport", {})[camera.name] ?? "auto", (way) => this.#chooseTransport(way));
@@ -78,7 +73,7 @@ class Tile {
 		this.player.choose(this.#transport.value);
 		this.video.addEventListener("volumechange", () => this.showSound());
 		this.picture = h("div", { class: "picture" }, ...this.player.elements, this.#message);
-		this.title = h("div", { class: "tile-title" }, this.#badge, this.#name, this.#state);
+		this.title = h("div", { class: "tile-title" }, this.#badge, h("span", { class: "name" }, camera.name), this.#state);
 		restoreSound(this.name, this.video);
 		this.showSound();
 	}
@@ -89,10 +84,6 @@ class Tile {
 
 	get controls() {
 		return [this.#sound, this.#transport];
-	}
-
-	get isOnSub() {
-		return this.#sub;
 	}
 
 	toggleSound() {
@@ -129,13 +120,21 @@ class Tile {
 
 		this.player.setUp(camera.up);
 		this.#badge.className = `badge ${bad ? "bad" : state}`;
+		this.#words = text;
 		this.#state.textContent = state === "playing" && !bad ? "" : text;
 		this.#state.classList.toggle("bad", bad);
+		this.#showReport();
 	}
 
-	#onReport({ way, state, text }) {
+	#onReport(report) {
+		this.#report = report;
+		this.#showReport();
+	}
+
+	#showReport() {
+		const { way, state, text } = this.#report;
 		const messages = {
-			connecting: t("connecting"), playing: "", offline: t("offline"),
+			connecting: t("connecting"), playing: "", offline: this.#words,
 			failed: text ? t("cannotPlay", { what: text }) : t("failed"),
 		};
 

@@ -9,7 +9,7 @@ const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16];
 const AGAIN_MS = 10000; // today goes on
 const TICK_MS = 200;
 const CLIP_LOOK_MS = 400; // after the last move of an end
-const CLIP_MS = 60000; // of a new clip, or a tenth of what is shown when that is less
+const CLIP_MS = 60000; // of a new clip, around the picture
 
 function startOfDay(ms) {
 	const day = new Date(ms);
@@ -343,7 +343,7 @@ export class RecordedView {
 		this.#timeline.setInstant(ms);
 		this.#clock.textContent = when("time", ms);
 		this.#player.seek(ms);
-		history.replaceState(null, "", `#recordings/${this.#camera}/${instantName(Math.round(ms / 1000) * 1000)}`);
+		history.replaceState(null, "", `#recordings/${this.#camera}/${instantName(Math.round(ms))}`);
 	}
 
 	#skip(by) {
@@ -386,11 +386,15 @@ export class RecordedView {
 	}
 
 	#toggleClip() {
-		const { from, to } = this.#timeline.shown;
-		const at = Math.floor((this.#player.instant ?? (from + to) / 2) / 1000) * 1000;
-		const half = Math.floor(Math.min(CLIP_MS, (to - from) / 10) / 2000) * 1000 || 1000;
+		const at = Math.floor((this.#player.instant ?? this.#day) / 1000) * 1000;
+		const from = Math.max(at - CLIP_MS / 2, this.#day);
 
-		this.#timeline.clip = this.#timeline.clip ? null : { from: Math.max(at - half, this.#day), to: Math.min(at + half, addDays(this.#day, 1)) };
+		if (this.#timeline.clip) {
+			this.#timeline.clip = null;
+		} else {
+			this.#timeline.clip = { from, to: from + CLIP_MS };
+			this.#timeline.show(from - 3 * CLIP_MS, from + 4 * CLIP_MS);
+		}
 		this.#clipButton.setAttribute("aria-pressed", String(Boolean(this.#timeline.clip)));
 		this.#clip.show(this.#timeline.clip);
 	}

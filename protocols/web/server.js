@@ -92,7 +92,7 @@ export function listRecorded() {
 
 /*
  * The recordings of a camera that lie between two instants (ms) in part at least, the earliest first, at most so many:
- * { path, start, end, codecs }, instants in ms.
+ * { start, end, codecs }, instants in ms.
  */
 export async function findRecordings(camera, from, to, most = 10000, signal = undefined) {
 	const instant = (ms) => new Date(ms).toISOString();
@@ -104,7 +104,6 @@ export async function findRecordings(camera, from, to, most = 10000, signal = un
 		`</basicsearch></searchrequest>` });
 
 	return responses.map((one) => ({
-		path: decodeURIComponent(textOf(one, DAV, "href")),
 		start: Date.parse(textOf(one, NVRD, "start")),
 		end: Date.parse(textOf(one, NVRD, "end")),
 		codecs: textOf(one, NVRD, "codec"),
@@ -176,7 +175,7 @@ export async function readPart({ file, offset, bytes }, origin, signal) {
 /*
  * Prometheus' text format 0.0.4 as { family: [{ labels: { name: value }, value }] }.
  */
-export function parseMetrics(text) {
+function parseMetrics(text) {
 	const families = {};
 	const unescape = (value) => value.replace(/\\(.)/g, (whole, c) => (c === "n" ? "\n" : c));
 

@@ -55,7 +55,7 @@ export class SystemView {
 		const volumes = metrics.series("nvrd_volume_free_bytes").map(({ labels: { volume }, value: free }) => {
 			const recorded = metrics.sum("nvrd_volume_recorded_bytes", { volume }) ?? 0;
 			const state = metrics.state("nvrd_volume_state", { volume }) ?? "ready";
-			return h("div", { class: "volume" }, h("p", { class: "path" }, h("span", { class: `badge ${state === "ready" ? "playing" : "bad"}` }), volume),
+			return h("div", { class: "disk" }, h("p", { class: "path" }, h("span", { class: `badge ${state === "ready" ? "playing" : "bad"}` }), volume),
 				h("meter", { min: "0", max: String(recorded + free), value: String(recorded), "aria-label": volume }),
 				h("p", { class: state === "ready" ? "dim" : "bad" }, [t(`volume_${state}`), t("recorded", { size: bytes(recorded) }), t("free", { size: bytes(free) })].join(" · ")));
 		});
@@ -72,7 +72,7 @@ export class SystemView {
 			["lost", or(metrics.sum("nvrd_recorder_lost_fragments_total") ?? 0, decimal)],
 			["errors", or(metrics.sum("nvrd_log_messages_total", { level: "error" }) ?? 0, decimal)],
 			["clock", or(metrics.sum("nvrd_clock_set"), (set) => t(set ? "clockSet" : "clockUnset"))],
-			["certificate", or(metrics.sum("nvrd_tls_certificate_expiry_timestamp_seconds"), (s) => when("day", s * 1000))],
+			["certificate", or(metrics.sum("nvrd_tls_certificate_expiry_timestamp_seconds") || undefined, (s) => when("day", s * 1000))],
 		];
 
 		return h("div", { class: "card" }, h("h2", {}, t("health")), h("dl", {}, ...rows.flatMap(([name, value]) => [h("dt", {}, t(name)), h("dd", {}, value)])));

@@ -15,6 +15,11 @@ const GRIP_PX = 14;
 const RULER_PX = 22;
 const NEAR_MS = 1500; // recordings so close are drawn as one
 
+/* The colours of page.css that are drawn with: registered, they can be asked for as colours. */
+const COLOURS = ["accent", "bad", "dim", "groove", "line", "shade", "text", "track"];
+for (const name of COLOURS)
+	CSS.registerProperty({ name: `--${name}`, syntax: "<color>", inherits: true, initialValue: "#888" });
+
 export class Timeline {
 	#canvas;
 	#bubble;
@@ -35,7 +40,7 @@ export class Timeline {
 	/* events: onSeek(ms), onClip({ from, to }), thumbnail(ms): an address, or "". */
 	constructor(events) {
 		this.#events = events;
-		this.#canvas = h("canvas", { role: "slider", tabindex: "0", "aria-label": t("timeline"), title: t("timelineHelp") });
+		this.#canvas = h("canvas", { role: "slider", tabindex: "0", "aria-label": t("timeline"), "aria-description": t("timelineHelp") });
 		this.#time = h("span");
 		this.#thumb = h("img", { alt: "", hidden: true });
 		this.#thumb.addEventListener("error", () => (this.#thumb.hidden = true));
@@ -82,25 +87,22 @@ export class Timeline {
 
 		this.#at = ms;
 		if (!this.#drag && wasShown && moved > 0 && moved < 5000 && ms > this.#right)
-			this.#show(this.#left + (this.#right - this.#left) * 0.9, this.#right + (this.#right - this.#left) * 0.9);
+			this.show(this.#left + (this.#right - this.#left) * 0.9, this.#right + (this.#right - this.#left) * 0.9);
 		this.draw();
 	}
 
+	/* The clip's ends, or null. */
 	get clip() {
 		return this.#clip;
 	}
 
-	/* The clip's ends, or null; a new one lies around the picture. */
 	set clip(clip) {
 		this.#clip = clip;
 		this.draw();
 	}
 
-	get shown() {
-		return { from: this.#left, to: this.#right };
-	}
-
-	#show(left, right) {
+	/* Shows a part of the day. */
+	show(left, right) {
 		const span = Math.min(Math.max(right - left, SHORTEST), this.#to - this.#from);
 		const start = Math.min(Math.max(left, this.#from), this.#to - span);
 
@@ -111,7 +113,7 @@ export class Timeline {
 
 	/* Zooms by a factor around an instant. */
 	zoom(factor, around = this.#at ?? (this.#left + this.#right) / 2) {
-		this.#show(around - (around - this.#left) * factor, around + (this.#right - around) * factor);
+		this.show(around - (around - this.#left) * factor, around + (this.#right - around) * factor);
 	}
 
 	#x(ms) {
@@ -128,7 +130,7 @@ export class Timeline {
 		event.preventDefault();
 		if (Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey) {
 			const by = (event.deltaX || event.deltaY) / this.#canvas.clientWidth * (this.#right - this.#left);
-			this.#show(this.#left + by, this.#right + by);
+			this.show(this.#left + by, this.#right + by);
 		} else {
 			this.zoom(Math.exp(event.deltaY / 300), this.#instantAt(event.offsetX));
 		}
@@ -178,10 +180,10 @@ export class Timeline {
 			const [a, b] = this.#pointers.values();
 			const perPixel = (drag.b - drag.a) / (b - a || 1);
 			if (perPixel > 0)
-				this.#show(drag.a - a * perPixel, drag.a + (width - a) * perPixel);
+				this.show(drag.a - a * perPixel, drag.a + (width - a) * perPixel);
 		} else if (drag.kind === "pan") {
 			const by = (drag.x - x) / width * (drag.right - drag.left);
-			this.#show(drag.left + by, drag.right + by);
+			this.show(drag.left + by, drag.right + by);
 			this.#hideBubble();
 		} else if (drag.kind === "scrub") {
 			this.#at = this.#clamp(this.#instantAt(x));

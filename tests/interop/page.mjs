@@ -1,9 +1,9 @@
-// Opens the page in Chromium and tells as JSON what a person would see: node page.mjs URL [SCREENSHOT]
+// Opens the page in Chromium and tells as JSON what a person would see of its first picture: node page.mjs URL
 import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url); // finds it in NODE_PATH
 const { chromium } = require("playwright-core");
-const [given, screenshot] = process.argv.slice(2);
+const [given] = process.argv.slice(2);
 const url = new URL(given);
 const credentials = { username: url.username, password: url.password };
 url.username = url.password = "";
@@ -52,8 +52,6 @@ async function lookPast(time) {
 await page.goto(url.href);
 const first = await lookPast(0.5);
 const second = await lookPast(first.time + 1);
-if (screenshot)
-	await page.screenshot({ path: screenshot });
 const links = await page.$$eval("a", (all) => all.map((link) => link.getAttribute("href")));
 console.log(JSON.stringify({ first, second, messages, links }));
 await browser.close();
