@@ -12,6 +12,7 @@ const AHEAD_S = 20; // this much is fetched ahead, times the speed
 const BEHIND_S = 30; // this much is kept
 const AGAIN_MS = 2000; // what is being recorded grows
 const LOOK_MS = 100;
+const STALL_S = 1; // a picture that waits so near the end of what there is will not go on
 const JOIN_S = 0.3; // a hole so small is no gap
 const BATCH = 100; // recordings found at once
 const DAY_S = 86400;
@@ -189,8 +190,12 @@ export class RecordedPlayer {
 
 	#needsMore() {
 		const time = this.#goal === null ? this.#video.currentTime : (this.#goal - this.#origin) / 1000;
+		const ranges = this.#video.buffered;
+		let ahead = 0;
 
-		return this.#bufferedUntil(time) - time < AHEAD_S * Math.max(1, this.#speed);
+		for (let i = 0; i < ranges.length; i++)
+			ahead += Math.max(0, ranges.end(i) - Math.max(ranges.start(i), time));
+		return ahead < AHEAD_S * Math.max(1, this.#speed);
 	}
 
 	/* Goes to what was asked for, once it is there. */
@@ -215,7 +220,8 @@ export class RecordedPlayer {
 		const time = video.currentTime;
 		const ranges = video.buffered;
 
-		if (this.#goal !== null || video.seeking || this.#bufferedUntil(time) - time > 0.1)
+		if (this.#goal !== null || video.seeking || !this.#wantsToPlay || video.readyState > HTMLMediaElement.HAVE_CURRENT_DATA ||
+			this.#bufferedUntil(time) - time > STALL_S)
 			return false;
 		for (let i = 0; i < ranges.length; i++) {
 			if (ranges.start(i) > time) {
