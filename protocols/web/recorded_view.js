@@ -1,5 +1,5 @@
 // The past of one camera: its picture, a day's timeline, a calendar, and clips.
-import { h, iconButton, isForView, load, save, select, setIcon, sleep, toggleFullscreen } from "./dom.js";
+import { h, iconButton, isForView, isNarrow, load, save, select, setIcon, sleep, toggleFullscreen } from "./dom.js";
 import { RecordedPlayer } from "./recorded_player.js";
 import { findRecordings, instantName, listDays, rangeName } from "./server.js";
 import { bytes, length, t, when } from "./text.js";
@@ -209,6 +209,8 @@ export class RecordedView {
 			h("div", { class: "buttons" }, this.#soundButton, this.#clipButton,
 				iconButton("now", t("toLive"), () => (location.hash = `live/${this.#camera}`)), iconButton("full", t("full"), () => toggleFullscreen(picture))));
 		this.#calendar.element.hidden = true;
+		if (isNarrow.matches) // there it is below everything
+			this.#toggleCalendar();
 		this.element = h("section", { class: "recorded", "aria-label": t("recordings") }, picture,
 			h("div", { class: "panel" }, bar, this.#timeline.element, this.#clip.element, this.#calendar.element));
 	}

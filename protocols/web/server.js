@@ -92,12 +92,12 @@ export function listRecorded() {
 
 /*
  * The recordings of a camera that lie between two instants (ms) in part at least, the earliest first, at most so many:
- * { start, end, codecs }, instants in ms.
+ * { start, end, codecs, motion }, instants in ms.
  */
 export async function findRecordings(camera, from, to, most = 10000, signal = undefined) {
 	const instant = (ms) => new Date(ms).toISOString();
 	const responses = await multistatus(`recordings/${camera}/`, { method: "SEARCH", signal, body:
-		`<searchrequest xmlns="${DAV}" xmlns:n="${NVRD}"><basicsearch><select><prop><n:start/><n:end/><n:codec/></prop></select>` +
+		`<searchrequest xmlns="${DAV}" xmlns:n="${NVRD}"><basicsearch><select><prop><n:start/><n:end/><n:codec/><n:motion/></prop></select>` +
 		`<from><scope><href>./</href><depth>infinity</depth></scope></from><where><and>` +
 		`<lt><prop><n:start/></prop><literal>${instant(to)}</literal></lt><gt><prop><n:end/></prop><literal>${instant(from)}</literal></gt>` +
 		`</and></where><orderby><order><prop><n:start/></prop><ascending/></order></orderby><limit><nresults>${most}</nresults></limit>` +
@@ -107,6 +107,7 @@ export async function findRecordings(camera, from, to, most = 10000, signal = un
 		start: Date.parse(textOf(one, NVRD, "start")),
 		end: Date.parse(textOf(one, NVRD, "end")),
 		codecs: textOf(one, NVRD, "codec"),
+		motion: textOf(one, NVRD, "motion") === "1",
 	})).filter((one) => one.end > one.start);
 }
 

@@ -16,9 +16,23 @@ const RULER_PX = 22;
 const NEAR_MS = 1500; // recordings so close are drawn as one
 
 /* The colours of page.css that are drawn with: registered, they can be asked for as colours. */
-const COLOURS = ["accent", "bad", "dim", "groove", "line", "shade", "text", "track"];
+const COLOURS = ["accent", "bad", "dim", "groove", "line", "shade", "text", "track", "warn"];
 for (const name of COLOURS)
 	CSS.registerProperty({ name: `--${name}`, syntax: "<color>", inherits: true, initialValue: "#888" });
+
+/* Recordings, the earliest first, as spans of time. */
+function joined(recordings) {
+	const spans = [];
+
+	for (const { start, end } of recordings) {
+		const last = spans.at(-1);
+		if (last && start - last.end < NEAR_MS)
+			last.end = Math.max(last.end, end);
+		else
+			spans.push({ start, end });
+	}
+	return spans;
+}
 
 export class Timeline {
 	#canvas;
@@ -31,7 +45,8 @@ export class Timeline {
 	#left = 0; // what is shown of it
 	#right = 1;
 	#at = null;
-	#spans = [];
+	#spans = []; // what is recorded
+	#motion = []; // what of it has motion
 	#clip = null; // { from, to }
 	#pointers = new Map();
 	#drag = null;
@@ -63,20 +78,14 @@ export class Timeline {
 		if (from === this.#from)
 			return;
 		[this.#from, this.#to, this.#left, this.#right] = [from, to, from, to];
-		this.#spans = [];
+		this.#spans = this.#motion = [];
 		this.draw();
 	}
 
 	/* Recordings of the day, the earliest first. */
 	setRecordings(recordings) {
-		this.#spans = [];
-		for (const { start, end } of recordings) {
-			const last = this.#spans.at(-1);
-			if (last && start - last.end < NEAR_MS)
-				last.end = Math.max(last.end, end);
-			else
-				this.#spans.push({ start, end });
-		}
+		this.#spans = joined(recordings);
+		this.#motion = joined(recordings.filter(({ motion }) => motion));
 		this.draw();
 	}
 
@@ -310,12 +319,16 @@ export class Timeline {
 		context.scale(scale, scale);
 		context.font = `11px ${style.fontFamily}`;
 		this.#paintRuler(context, width, height, colour);
-		context.fillStyle = colour("track");
-		for (const { start, end } of this.#spans) {
-			const x = this.#x(start);
-			if (end > this.#left && start < this.#right)
-				context.fillRect(x, RULER_PX + 6, Math.max(this.#x(end) - x, 1), height - RULER_PX - 12);
-		}
+		const paintSpans = (spans, name, top, thick) => {
+			context.fillStyle = colour(name);
+			for (const { start, end } of spans) {
+				const x = this.#x(start);
+				if (end > this.#left && start < this.#right)
+					context.fillRect(x, top, Math.max(this.#x(end) - x, 1), thick);
+			}
+		};
+		paintSpans(this.#spans, "track", RULER_PX + 6, height - RULER_PX - 12);
+		paintSpans(this.#motion, "warn", RULER_PX + 6, 4);
 		if (this.#clip)
 			this.#paintClip(context, width, height, colour);
 		if (this.#at !== null) {
@@ -349,6 +362,8 @@ export class Timeline {
 				continue;
 			const label = step < MINUTE ? when("time", ms) : ms === this.#to ? "24:00" : when("minute", ms);
 			const half = context.measureText(label).width / 2;
+			if (ms !== this.#from && ms !== this.#to && (x < half || x > width - half))
+				continue;
 			context.fillStyle = colour("dim");
 			context.fillText(label, Math.min(Math.max(x, half + 1), width - half - 1), 12);
 		}
