@@ -18,6 +18,8 @@ const MAX_BEHIND_S = 3; // then jump to the newest picture
 const KEEP_BEHIND_S = 15; // of what was played
 const ICE_MS = 1000;
 
+let hasWhep = Boolean(window.RTCPeerConnection); // until the server says that it is switched off
+
 const Source = window.ManagedMediaSource ?? window.MediaSource;
 
 /* This way will not do for this camera in this browser: the next one is tried. */
@@ -80,10 +82,11 @@ async function playWhep(player, base, signal) {
 		player.video.play().catch(() => {});
 		await lost;
 	} finally {
-		connection.close();
 		player.video.srcObject = null;
-		if (resource)
-			fetch(resource, { method: "DELETE", keepalive: true }).catch(() => {});
+		if (resource) // before its other end has seen that it is over
+			fetch(resource, { method: "DELETE", keepalive: true }).catch(() => {}).finally(() => connection.close());
+		else
+			connection.close();
 	}
 }
 
@@ -223,7 +226,7 @@ export class LivePlayer {
 
 		switch (way) {
 		case "whep":
-			return Boolean(window.RTCPeerConnection) && (await methodsOf(`${base}whep`)).includes("POST");
+			return hasWhep && (await methodsOf(`${base}whep`)).includes("POST");
 		case "mse":
 			return Boolean(Source);
 		case "hls":
@@ -283,6 +286,8 @@ export class LivePlayer {
 	#onFailure(error) {
 		const isOffline = error.status === 503;
 
+		if (this.#way === "whep" && error.status === 501)
+			hasWhep = false;
 		if (!isOffline && !this.#played)
 			this.#refused.set(this.#way, performance.now() + REFUSED_MS);
 		this.#tell({ way: this.#way, state: isOffline ? "offline" : "failed", text: error instanceof Refused ? error.message : "" });

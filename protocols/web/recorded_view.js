@@ -143,8 +143,9 @@ class ClipPanel {
 		await sleep(CLIP_LOOK_MS, signal);
 		if (signal.aborted)
 			return;
-		const recorded = await findRecordings(this.#camera, from, to, 1, signal).catch(() => []);
-		const answer = recorded.length ? await fetch(path, { method: "HEAD", signal }).catch(() => null) : null;
+		const recorded = await findRecordings(this.#camera, from, to, undefined, signal).catch(() => []);
+		const codecs = new Set(recorded.map((one) => one.codecs));
+		const answer = codecs.size === 1 ? await fetch(path, { method: "HEAD", signal }).catch(() => null) : null;
 		if (signal.aborted)
 			return;
 		if (answer?.ok) {
@@ -153,14 +154,12 @@ class ClipPanel {
 			this.#link.removeAttribute("aria-disabled");
 			this.#size.textContent = t("clipSize", { time: length((to - from) / 1000), size: bytes(Number(answer.headers.get("Content-Length"))) });
 		} else {
-			this.#size.textContent = t(recorded.length === 0 ? "clipNothing" : answer?.status === 409 ? "clipMixed" : "clipFailed");
+			this.#size.textContent = t(codecs.size === 0 ? "clipNothing" : codecs.size > 1 || answer?.status === 409 ? "clipMixed" : "clipFailed");
 		}
 	}
 }
 
 /* --- the view --- */
-
-let hasThumbnails = true; // until one was asked for in vain
 
 export class RecordedView {
 	#camera;
@@ -384,7 +383,7 @@ export class RecordedView {
 	}
 
 	#thumbnail(ms) {
-		return hasThumbnails ? `recordings/${this.#camera}/${instantName(Math.round(ms / 1000) * 1000)}.jpg?width=160` : "";
+		return `recordings/${this.#camera}/${instantName(Math.round(ms / 1000) * 1000)}.jpg?width=160`;
 	}
 
 	#toggleClip() {

@@ -13,6 +13,7 @@ const LABEL_PX = 64; // apart at least
 const CLICK_PX = 5; // what moves less is no drag
 const GRIP_PX = 14;
 const RULER_PX = 22;
+const THUMBS_MISSED = 3; // then there are none
 const NEAR_MS = 1500; // recordings so close are drawn as one
 
 /* The colours of page.css that are drawn with: registered, they can be asked for as colours. */
@@ -39,6 +40,7 @@ export class Timeline {
 	#bubble;
 	#time;
 	#thumb;
+	#thumbsMissed = 0; // one after the other
 	#events;
 	#from = 0; // the day
 	#to = 1;
@@ -52,14 +54,20 @@ export class Timeline {
 	#drag = null;
 	#drawing = 0;
 
-	/* events: onSeek(ms), onClip({ from, to }), thumbnail(ms): an address, or "". */
+	/* events: onSeek(ms), onClip({ from, to }), thumbnail(ms): an address. */
 	constructor(events) {
 		this.#events = events;
 		this.#canvas = h("canvas", { role: "slider", tabindex: "0", "aria-label": t("timeline"), "aria-description": t("timelineHelp") });
 		this.#time = h("span");
 		this.#thumb = h("img", { alt: "", hidden: true });
-		this.#thumb.addEventListener("error", () => (this.#thumb.hidden = true));
-		this.#thumb.addEventListener("load", () => (this.#thumb.hidden = false));
+		this.#thumb.addEventListener("error", () => {
+			this.#thumb.hidden = true;
+			this.#thumbsMissed++;
+		});
+		this.#thumb.addEventListener("load", () => {
+			this.#thumb.hidden = false;
+			this.#thumbsMissed = 0;
+		});
 		this.#bubble = h("div", { class: "bubble", hidden: true, "aria-hidden": "true" }, this.#thumb, this.#time);
 		this.element = h("div", { class: "timeline" }, this.#canvas, this.#bubble);
 		this.#canvas.addEventListener("wheel", (event) => this.#onWheel(event), { passive: false });
@@ -244,12 +252,12 @@ export class Timeline {
 		this.#bubble.hidden = false;
 		this.#time.textContent = when("time", ms) + (recorded ? "" : ` · ${t("unrecorded")}`);
 		this.#bubble.style.left = `${Math.min(Math.max(x, half), this.#canvas.clientWidth - half)}px`;
-		this.#showThumb(recorded ? this.#events.thumbnail(ms) : "");
+		this.#showThumb(recorded ? this.#events.thumbnail(ms) : null);
 	}
 
 	/* One picture after the other: a pointer moves faster than they come. */
 	#showThumb(address) {
-		if (!address)
+		if (!address || this.#thumbsMissed >= THUMBS_MISSED)
 			this.#thumb.hidden = true;
 		else if (this.#thumb.complete && this.#thumb.getAttribute("src") !== address)
 			this.#thumb.src = address;
