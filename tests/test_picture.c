@@ -140,7 +140,7 @@ static void test_others_are_others(void **state)
 		make(&orders[i]);
 		picture_tag(tags[i], &orders[i]);
 	}
-	assert_true(decodes("made") == ARRAY_LENGTH(orders));
+	assert_int_equal(decodes("made"), ARRAY_LENGTH(orders));
 	assert_string_not_equal(tags[0], tags[1]);
 	assert_string_not_equal(tags[0], tags[2]);
 }
