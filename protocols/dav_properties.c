@@ -197,7 +197,7 @@ static void dav_write_state(struct markup *out, const struct tree_entry *e)
 	markup_add(out, e->segment->state == SEGMENT_OPEN ? "open" : "closed");
 }
 
-static void dav_write_motion(struct evbuffer *out, const struct tree_entry *e)
+static void dav_write_motion(struct markup *out, const struct tree_entry *e)
 {
 	markup_add(out, e->segment->events & 1 << EVENT_MOTION ? "1" : "0");
 }
