@@ -323,8 +323,11 @@ static void test_nobody_waits_for_a_database_of_before(void **state)
 	assert_int_equal(find(before).n, 1);
 	catalogue_close(catalogue);
 	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "DROP INDEX segments_listed; PRAGMA user_version = 8;",
-				 NULL, NULL, NULL),
+	assert_int_equal(
+		sqlite3_exec(db,
+			"DROP INDEX segments_listed; DROP TABLE events;"
+			"ALTER TABLE segments DROP COLUMN events; PRAGMA user_version = 8;",
+			NULL, NULL, NULL),
 		SQLITE_OK);
 	sqlite3_close(db);
 	open_catalogue();

@@ -541,7 +541,7 @@ static void test_an_old_database_is_counted(void **state)
 	(void)plan(rules_at(0), 1);
 	assert_int_equal(
 		sqlite3_exec(catalogue->db,
-			"DROP INDEX segments_listed; DROP INDEX timelapses_by_age; DROP INDEX timelapses_by_order;"
+			"DROP INDEX segments_listed; DROP TABLE events; ALTER TABLE segments DROP COLUMN events; DROP INDEX timelapses_by_age; DROP INDEX timelapses_by_order;"
 			"DROP TABLE locks; DROP TABLE properties;"
 			"DROP TRIGGER segments_count_moved; DROP INDEX segments_by_volume_age;"
 			"DROP INDEX segments_by_volume_order;"
