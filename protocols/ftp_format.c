@@ -1,8 +1,6 @@
 /* Listings: as `ls -l` writes them, for people and old clients, and the facts of RFC 3659. */
 #include "protocols/ftp_format.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -40,7 +38,7 @@ unsigned ftp_facts_parse(const char *text)
 	return facts;
 }
 
-/* A line of facts in the making: there are thousands of them, and printf() is slow. */
+/* A line in the making: there are thousands of them, and printf() is slow. */
 struct line {
 	char p[FTP_FACTS_BYTES];
 	size_t n;
@@ -91,34 +89,57 @@ char *ftp_format_time(char ret[FTP_TIME_BYTES], int64_t us)
 	return ret;
 }
 
-/* Whatever the process' language is: strftime's %b would follow it. */
-static void list_time(char ret[FTP_TIME_BYTES], int64_t us, int64_t now_us)
+/* The number and blanks before it, at least so many bytes. */
+static void line_add_column(struct line *line, uint64_t value, size_t width)
 {
-	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",
-		"Aug", "Sep", "Oct", "Nov", "Dec" };
+	size_t digits = 1;
+
+	for (uint64_t left = value; left >= 10; left /= 10)
+		digits++;
+	for (; digits < width; digits++)
+		line_add(line, " ");
+	line_add_number(line, value, 10);
+}
+
+/* Whatever the process' language is: strftime's %b would follow it. */
+static void line_add_list_time(struct line *line, int64_t us, int64_t now_us)
+{
+	static const char *const months[] = { "Jan ", "Feb ", "Mar ", "Apr ", "May ", "Jun ",
+		"Jul ", "Aug ", "Sep ", "Oct ", "Nov ", "Dec " };
 	time_t seconds = us / 1000000;
+	char clock[] = "00:00";
 	struct tm parts;
 
 	gmtime_r(&seconds, &parts);
-	if (us <= now_us && us > now_us - HALF_YEAR_US)
-		(void)snprintf(ret, FTP_TIME_BYTES, "%s %2d %02d:%02d", months[parts.tm_mon],
-			parts.tm_mday, parts.tm_hour, parts.tm_min);
-	else
-		(void)snprintf(ret, FTP_TIME_BYTES, "%s %2d %5d", months[parts.tm_mon],
-			parts.tm_mday, parts.tm_year + 1900);
+	line_add(line, months[parts.tm_mon]);
+	line_add_column(line, (uint64_t)parts.tm_mday, 2);
+	line_add(line, " ");
+	if (us > now_us || us <= now_us - HALF_YEAR_US) {
+		line_add_column(line, (uint64_t)(parts.tm_year + 1900), 5);
+		return;
+	}
+	(void)write_digits(clock, parts.tm_hour, 2);
+	(void)write_digits(clock + 3, parts.tm_min, 2);
+	line_add(line, clock);
 }
 
 void ftp_format_list(struct evbuffer *out, const struct tree_entry *entry,
 	const struct ftp_rights *rights, int64_t now_us)
 {
 	bool is_file = entry->kind == TREE_FILE;
-	char time[FTP_TIME_BYTES];
+	struct line line; /* not cleared */
 
-	list_time(time, entry->modified_us, now_us);
-	evbuffer_add_printf(out, "%s   1 nvrd     nvrd     %12" PRIu64 " %s %s\r\n",
-		is_file ? (rights->change ? "-rw-r--r--" : "-r--r--r--")
-			: (rights->add ? "drwxr-xr-x" : "dr-xr-xr-x"),
-		entry->bytes, time, entry->name);
+	line.n = 0;
+	line_add(&line, is_file ? (rights->change ? "-rw-r--r--" : "-r--r--r--")
+				: (rights->add ? "drwxr-xr-x" : "dr-xr-xr-x"));
+	line_add(&line, "   1 nvrd     nvrd     ");
+	line_add_column(&line, entry->bytes, 12);
+	line_add(&line, " ");
+	line_add_list_time(&line, entry->modified_us, now_us);
+	line_add(&line, " ");
+	line_add(&line, entry->name);
+	line_add(&line, "\r\n");
+	(void)evbuffer_add(out, line.p, line.n);
 }
 
 /* RFC 3659 section 7.5.5. */
