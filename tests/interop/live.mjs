@@ -16,7 +16,7 @@ await page.goto(`${url}live/`); // a page of the same server that plays nothing 
 await page.addScriptTag({ path: require.resolve("hls.js/dist/hls.min.js") });
 const seen = await page.evaluate(async ([source, duration]) => {
 	const video = document.createElement("video");
-	const hls = new Hls({ enableWorker: false, lowLatencyMode: true });
+	const hls = new Hls({ enableWorker: false, lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.2 });
 	const errors = [];
 	const looks = [];
 	let parts = 0;
