@@ -141,7 +141,13 @@ static void forward_from_the_keyframe_at_or_before(void **state)
 		/* over the gap, from within it, before and behind all */
 		{ { AT(130), AT(247), false, false }, "Gk120-131 132-143 Gk245-246 " },
 		{ { AT(200), AT(247), false, false }, "Gk245-246 " },
-		{ { AT(144) + 10, AT(247), false, false }, "Gk245-246 " },
+		/* its borders: times are rounded by a microsecond each */
+		{ { AT(144) - 1, AT(247), false, false }, "Gk120-131 132-143 Gk245-246 " },
+		{ { AT(144) + 2, AT(247), false, false }, "Gk245-246 " },
+		{ { AT(245) - 1, AT(247), false, false }, "Gk245-246 " },
+		{ { AT(245), AT(247), false, false }, "Gk245-246 " },
+		{ { AT(0) - 1, AT(3), false, false }, "Gk0-2 " },
+		{ { AT(0), AT(3), false, false }, "Gk0-2 " },
 		{ { AT(-500), AT(3), false, false }, "Gk0-2 " },
 		{ { AT(270), EVER, false, false }, "Gk269-280 281-292 " },
 		/* up to the very end of what is recorded: nothing else is waited for */
