@@ -697,6 +697,8 @@ void rtsp_session_source_ended(struct rtsp_session *s)
 {
 	struct rtsp_connection *c = s->connection;
 
+	if (s->state == RTSP_ENDED)
+		return; /* when all stops, its server has gone before the camera */
 	log_info(&s->log, "the stream ended");
 	session_send_byes(s);
 	rtsp_session_end(s);

@@ -196,7 +196,10 @@ def main():
     check_substream(nvrd, source)
     report("audit publish: user olga: address 127.0.0.1: protocol rtsp: porch\n" in nvrd.log(), "the audit tells who published")
     report("pw-" not in nvrd.log(), "no password is in the log")
-    report(nvrd.stop() == 0, "SIGTERM ends it")
+    process = ffmpeg(nvrd, "yard", source, loops=-1)
+    wait_for(lambda: state(nvrd, "yard", "playing"), 20)
+    report(nvrd.stop() == 0, "SIGTERM ends it, also while somebody pushes", nvrd.log()[-3000:])
+    end(process)
     finish()
 
 
