@@ -115,7 +115,7 @@ static void line_add_list_time(struct line *line, int64_t us, int64_t now_us)
 	line_add_column(line, (uint64_t)parts.tm_mday, 2);
 	line_add(line, " ");
 	if (us > now_us || us <= now_us - HALF_YEAR_US) {
-		line_add_column(line, (uint64_t)(parts.tm_year + 1900), 5);
+		line_add_column(line, (uint64_t)parts.tm_year + 1900, 5);
 		return;
 	}
 	(void)write_digits(clock, parts.tm_hour, 2);
