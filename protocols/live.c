@@ -12,6 +12,7 @@
 #include "protocols/mjpeg_live.h"
 #include "protocols/mp4_live.h"
 #include "protocols/snapshot.h"
+#include "protocols/whep.h"
 #include "server/base/memory.h"
 #include "server/media/stream.h"
 #include "server/media/stream_wait.h"
@@ -71,6 +72,8 @@ static void live_list_files(struct evbuffer *body, const char *stream)
 		if (file[strlen(file) - 1] != '-')
 			evbuffer_add_printf(body, " <a href=\"%s/%s\">%s</a>", stream, file, file);
 	}
+	if (whep_is_on())
+		evbuffer_add_printf(body, " <a href=\"%s/whep\">whep</a>", stream);
 }
 
 /* The cameras as a list of links: for people, and for the page, which reads it. */

@@ -516,13 +516,18 @@ static size_t session_output_bytes(const struct rtsp_session *s)
 	return evbuffer_get_length(connection_output(s->connection->connection));
 }
 
-/* Sends what waits, as far as the socket takes it. What is left goes on when the output has gone: then there is some. */
+/* By TCP: sends what waits, as far as the socket takes it. What is left goes on when the output has gone: then there is some. */
 static void session_send(struct rtsp_session *s, int64_t now_us)
 {
-	const struct connection *c = s->connection->connection;
-	bool tls = connection_is_tls(c);
-	size_t output_bytes = tls ? TLS_BYTES : 1;
+	const struct connection *c;
+	size_t output_bytes;
+	bool tls;
 
+	if (s->over != RTSP_OVER_TCP) /* the others need no connection, and may have none */
+		return;
+	c = s->connection->connection;
+	tls = connection_is_tls(c);
+	output_bytes = tls ? TLS_BYTES : 1;
 	if (connection_has_unsent(c))
 		return;
 	while (!tls && !STAILQ_EMPTY(&s->queue) && session_write(s, now_us))
@@ -595,9 +600,9 @@ void rtsp_session_take(struct rtsp_session *s, struct rtp_unit_packets *unit)
 	if (!s->source->kind->on_room && session_skips(s, unit, now_us))
 		return;
 	session_queue(s, unit, now_us);
-	if (s->over == RTSP_OVER_TCP)
-		session_send(s, now_us);
-	else if (STAILQ_FIRST(&s->queue)->unit == unit) /* nothing waits before it */
+	session_send(s, now_us);
+	if (s->over != RTSP_OVER_TCP &&
+		STAILQ_FIRST(&s->queue)->unit == unit) /* nothing waits before it */
 		session_pace(s);
 }
 

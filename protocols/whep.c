@@ -51,6 +51,11 @@ const char *whep_start(const struct config *config, bool loopback_only)
 	return whep_port_address(whep_port);
 }
 
+bool whep_is_on(void)
+{
+	return whep_port != NULL;
+}
+
 static void whep_end_all(enum whep_end why, bool (*ends)(const struct whep_session *session))
 {
 	struct whep_session *s = TAILQ_FIRST(&whep_sessions), *next;

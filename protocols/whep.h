@@ -20,6 +20,7 @@ struct config;
  */
 const char *whep_start(const struct config *config, bool loopback_only) MUST_CHECK;
 bool whep_is_possible(void); /* nvrd was built with libsrtp2 */
+bool whep_is_on(void);       /* it listens */
 /* Another configuration: limits, and who may still see what. */
 void whep_apply(const struct config *config);
 /* Ends all sessions. Fine without whep_start(). */

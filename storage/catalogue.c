@@ -732,12 +732,17 @@ int catalogue_open_database(struct catalogue *catalogue, bool alone)
 						: catalogue_upgrade(catalogue, version);
 }
 
-void catalogue_close_database(struct catalogue *catalogue)
+static void catalogue_forget_questions(struct catalogue *catalogue)
 {
 	for (size_t i = 0; i < CATALOGUE_QUESTIONS; i++) {
 		sqlite3_finalize(catalogue->questions[i].statement);
 		catalogue->questions[i].statement = NULL;
 	}
+}
+
+void catalogue_close_database(struct catalogue *catalogue)
+{
+	catalogue_forget_questions(catalogue);
 	/* the journal may lie elsewhere than its name leads by now: nothing is removed */
 	if (catalogue->db)
 		(void)sqlite3_db_config(
@@ -853,7 +858,8 @@ void catalogue_close(struct catalogue *catalogue)
 	catalogue_drop_waiting(catalogue);
 	while (!LIST_EMPTY(&catalogue->open))
 		catalogue_open_segment_free(LIST_FIRST(&catalogue->open));
-	catalogue_close_database(catalogue);
+	catalogue_forget_questions(catalogue);
+	sqlite3_close(catalogue->db); /* the journal goes into the database, and is gone */
 	free(catalogue->file);
 	free(catalogue);
 }

@@ -3,7 +3,7 @@
  * fed with live.mp4, HLS where the browser plays it itself, and Motion JPEG.
  */
 import { h, sleep } from "./dom.js";
-import { methodsOf, request } from "./server.js";
+import { request } from "./server.js";
 
 export const TRANSPORTS = { whep: "WebRTC", mse: "MSE", hls: "HLS", mjpeg: "MJPEG" };
 
@@ -18,7 +18,6 @@ const MAX_BEHIND_S = 3; // then jump to the newest picture
 const KEEP_BEHIND_S = 15; // of what was played
 const ICE_MS = 1000;
 
-let hasWhep = Boolean(window.RTCPeerConnection); // until the server says that it is switched off
 
 const Source = window.ManagedMediaSource ?? window.MediaSource;
 
@@ -221,12 +220,10 @@ export class LivePlayer {
 		this.#tell({ way: this.#way, state: "playing", text: this.video.videoWidth ? `${this.video.videoWidth}×${this.video.videoHeight}` : "" });
 	}
 
-	async #offers(way) {
-		const base = `live/${this.#camera.name}/${this.#sub}`;
-
+	#offers(way) {
 		switch (way) {
 		case "whep":
-			return hasWhep && (await methodsOf(`${base}whep`)).includes("POST");
+			return Boolean(window.RTCPeerConnection) && this.#camera.files.has(`${this.#sub}whep`);
 		case "mse":
 			return Boolean(Source);
 		case "hls":
@@ -237,11 +234,11 @@ export class LivePlayer {
 	}
 
 	/* The first way that may do; null: none, for now. */
-	async #pick() {
+	#pick() {
 		if (this.#wanted !== "auto")
 			return this.#wanted;
 		for (const way of Object.keys(TRANSPORTS)) {
-			if ((this.#refused.get(way) ?? 0) < performance.now() && await this.#offers(way))
+			if ((this.#refused.get(way) ?? 0) < performance.now() && this.#offers(way))
 				return way;
 		}
 		return null;
@@ -267,7 +264,7 @@ export class LivePlayer {
 	async #play(signal) {
 		this.#played = false;
 		try {
-			this.#way = await this.#pick();
+			this.#way = this.#pick();
 			if (!this.#way) {
 				this.#refused.clear();
 				return;
@@ -286,8 +283,6 @@ export class LivePlayer {
 	#onFailure(error) {
 		const isOffline = error.status === 503;
 
-		if (this.#way === "whep" && error.status === 501)
-			hasWhep = false;
 		if (!isOffline && !this.#played)
 			this.#refused.set(this.#way, performance.now() + REFUSED_MS);
 		this.#tell({ way: this.#way, state: isOffline ? "offline" : "failed", text: error instanceof Refused ? error.message : "" });

@@ -16,7 +16,8 @@ const STALL_S = 1; // a picture that waits so near the end of what there is will
 const JOIN_S = 0.3; // a hole so small is no gap
 const BATCH = 100; // recordings found at once
 const DAY_S = 86400;
-const FRAME_S = 0.04; // until it has been seen
+const FRAME_S = 0.04; // how long a picture lasts at most, as far as is known
+const STEP_MS = 200;
 
 /* What of a recording's codecs a browser plays in MP4 (sound that it does not is hidden in playlists); "" when there is no picture. */
 function playableType(codecs) {
@@ -71,11 +72,20 @@ export class RecordedPlayer {
 	/* One picture on (1) or back (-1). */
 	step(direction) {
 		this.pause();
-		const to = this.#frame.at + (direction > 0 ? 1.5 : -0.5) * this.#frame.length;
-		if (this.#isBuffered(to))
-			this.#video.currentTime = to;
-		else
+		this.#stepTo(this.#frame.at + (direction > 0 ? 1.5 : -0.5) * this.#frame.length, this.#frame.at);
+	}
+
+	/* Where the picture is still the same, since they last longer than was thought, a little further on. */
+	#stepTo(to, from) {
+		if (!this.#isBuffered(to)) {
 			this.seek(this.#origin + to * 1000);
+			return;
+		}
+		this.#video.currentTime = to;
+		setTimeout(() => {
+			if (to > from && to - from < 1 && this.#frame.at === from && this.#video.currentTime === to)
+				this.#stepTo(to + FRAME_S / 2, from);
+		}, STEP_MS);
 	}
 
 	/* Shows the picture of an instant, or the first one after it. */
@@ -126,7 +136,7 @@ export class RecordedPlayer {
 		const look = (now, { mediaTime }) => {
 			const length = mediaTime - this.#frame.at;
 
-			if (length > 0.005 && length < 1)
+			if (length > 0.005 && length < this.#frame.length) // pictures that were left out make it longer
 				this.#frame.length = length;
 			this.#frame.at = mediaTime;
 			this.#video.requestVideoFrameCallback(look);

@@ -47,13 +47,6 @@ export async function listCameras() {
 	});
 }
 
-/* Which methods a resource takes. */
-export async function methodsOf(path) {
-	const response = await request(path, { method: "OPTIONS" });
-
-	return (response.headers.get("Allow") ?? "").split(/, */);
-}
-
 /* --- recordings --- */
 
 async function multistatus(path, options) {

@@ -18,6 +18,7 @@ from gi.repository import GLib, Gst  # noqa: E402
 
 def main():
     Gst.init(None)
+    Gst.Caps.get_structure, Gst.Structure.get_string, Gst.Pad.link  # looked up here: pads come in threads of their own
     pipeline = Gst.Pipeline.new()
     source = Gst.ElementFactory.make("rtspsrc")
     for word in sys.argv[3:]:

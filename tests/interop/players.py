@@ -38,4 +38,7 @@ def _vlc(address, folder, *options):
         subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=90, env={**os.environ, "HOME": str(folder)})
     except subprocess.TimeoutExpired:
         return []
-    return decoded(out) if out.exists() and out.stat().st_size else []
+    try:
+        return decoded(out) if out.exists() and out.stat().st_size else []
+    except subprocess.CalledProcessError:  # it has written no picture
+        return []

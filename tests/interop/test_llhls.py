@@ -90,6 +90,8 @@ def check_players(nvrd, files):
         report(len(clocks) > 10 and clocks[-1] - clocks[0] > 4, "ffplay plays it", clocks[-20:])
     else:
         skip("ffplay", "not installed")
+    # VLC goes over a change of the codec as it likes
+    wait_for(lambda: all(b"#EXT-X-DISCONTINUITY\n" not in nvrd.get(f"/live/porch/{which}.m3u8") for which in ("media", "sub/media")), 90)
     seen = players.vlc_live(index.replace("index", "media"), 8, nvrd.folder / "vlc-media")
     if seen is None:
         return skip("VLC", "not installed")

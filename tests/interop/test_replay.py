@@ -294,7 +294,7 @@ def check_gstreamer_onvif(nvrd, shown):
 def check_predicted(nvrd, shown):
     """With frames that no other refers to: those are left out, and what counts is when a keyframe is shown, not when it is decoded."""
     codec = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-x264-params", "scenecut=0"]
-    run = footage.record(nvrd, "reordered", media.make("bframes", 20, codec=codec, size="320x180", gop=GROUP, bitrate="500k"), 1)
+    run = footage.record(nvrd, "reordered", media.make("bframes", 20, codec=codec, size="320x180", gop=GROUP, bitrate="500k"), 2)
     client = opened(nvrd.rtsp, "recordings/reordered")
     client.play(Range=clock(run[0][1], None), Rate_Control="no")
     units = list(client.units())

@@ -10,7 +10,7 @@ import subprocess
 import media
 from daemon import NVRD, Camera, Nvrd, finish, report, wait_for
 
-SAME = "camera, stream, volume, path, folder, start_us, end_us, bytes, codecs, width, height, state, boot_id, boot_us, fragments"
+SAME = "camera, stream, volume, path, folder, start_us, end_us, bytes, codecs, width, height, state, boot_id, boot_us, fragments, events"
 
 
 def columns(nvrd):

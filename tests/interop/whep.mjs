@@ -70,7 +70,7 @@ async function lookUntil(holds) {
 
 const result = { begun };
 if (begun.status === 201) {
-	result.first = await lookUntil((seen) => seen.frames > 10 && (mode !== "sound" || seen.samples > 48000));
+	result.first = await lookUntil((seen) => seen.frames > 10 && seen.width > 0 && seen.start && (mode !== "sound" || seen.samples > 48000));
 	result.second = await lookUntil((seen) => seen.frames > result.first.frames + 30);
 	result.deleted = await page.evaluate(async (resource) => (await fetch(resource, { method: "DELETE" })).status, begun.location);
 	result.ended = (await lookUntil((seen) => seen.state !== "connected")).state;
