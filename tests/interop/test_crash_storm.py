@@ -97,10 +97,10 @@ class Storm:
 
 
 def stillborn(nvrd):
-    """A start that is killed before it came far."""
+    """A start that is killed before it came far: before it has a fragment, which would be another life's."""
     with open(nvrd.log_file, "a") as log:
         process = spawn([NVRD, "-c", nvrd.file], stderr=log)
-        time.sleep(random.uniform(0, 0.6))
+        time.sleep(random.uniform(0, 0.4))
         end(process, signal.SIGKILL)
 
 
