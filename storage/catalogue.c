@@ -687,7 +687,7 @@ static int catalogue_upgrade(struct catalogue *catalogue, int64_t version)
 	char *done = xasprintf("PRAGMA user_version = %d; COMMIT", CATALOGUE_SCHEMA_VERSION);
 	int result;
 
-	if (version)
+	if (version && !catalogue->closing)
 		log_info(&catalogue->log,
 			"%s is brought up to date; recordings are not listed until then",
 			catalogue->file);
@@ -697,7 +697,7 @@ static int catalogue_upgrade(struct catalogue *catalogue, int64_t version)
 		result = sqlite3_exec(catalogue->db, upgrades[version], NULL, NULL, NULL);
 	if (result == SQLITE_OK)
 		result = sqlite3_exec(catalogue->db, done, NULL, NULL, NULL);
-	if (result != SQLITE_OK)
+	if (!sqlite3_get_autocommit(catalogue->db))
 		(void)sqlite3_exec(catalogue->db, "ROLLBACK", NULL, NULL, NULL);
 	sqlite3_progress_handler(catalogue->db, 0, NULL, NULL);
 	free(done);

@@ -135,11 +135,12 @@ int catalogue_connect(struct catalogue *catalogue)
 	}
 	if (result == SQLITE_OK && catalogue_begin(catalogue) == 0)
 		return result;
-	log_write_repeated(&catalogue->trouble, LOG_ERROR, &catalogue->log,
-		"%s cannot be opened: %s; what is recorded is not listed", catalogue->file,
-		result == SQLITE_MISMATCH ? "it was made by a newer nvrd"
-		: catalogue->db           ? sqlite3_errmsg(catalogue->db)
-					  : sqlite3_errstr(result));
+	if (result != SQLITE_INTERRUPT) /* by the end of the process */
+		log_write_repeated(&catalogue->trouble, LOG_ERROR, &catalogue->log,
+			"%s cannot be opened: %s; what is recorded is not listed", catalogue->file,
+			result == SQLITE_MISMATCH ? "it was made by a newer nvrd"
+			: result == SQLITE_OK     ? sqlite3_errmsg(catalogue->db)
+						  : sqlite3_errstr(result));
 	catalogue_disconnect(catalogue);
 	catalogue->unsettled = true;
 	return result == SQLITE_OK ? SQLITE_IOERR : result;

@@ -110,7 +110,7 @@ int tree_folder_look(struct tree_entry *ret, int parent, const char *name, const
 	*ret = (struct tree_entry){ .kind = is_file ? TREE_FILE : TREE_COLLECTION };
 	ret->path[0] = '/'; /* without printf(): there are thousands of them */
 	memcpy(ret->path + 1, path, bytes + 1);
-	ret->name = strrchr(ret->path, '/') + 1;
+	ret->name = (const char *)memrchr(ret->path, '/', bytes + 1) + 1;
 	ret->modified_us = us_of(st.stx_mtime);
 	ret->created_us = st.stx_mask & STATX_BTIME ? us_of(st.stx_btime) : 0;
 	if (!is_file)

@@ -36,6 +36,9 @@ bool tree_name_is_fine(const char *name, size_t n)
 	if (n >= strlen(TREE_PART) && !strncasecmp(name, TREE_PART, strlen(TREE_PART)))
 		return false;
 	for (size_t i = 0; i < n; i += used) {
+		used = 1;
+		if (p[i] >= ' ' && p[i] < 0x7f && p[i] != '/') /* most of them */
+			continue;
 		used = p[i] == '/' ? 0 : tree_name_character(p + i, n - i);
 		if (!used)
 			return false;
