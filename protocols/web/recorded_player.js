@@ -18,6 +18,7 @@ const BATCH = 100; // recordings found at once
 const DAY_S = 86400;
 const FRAME_S = 0.04; // how long a picture lasts at most, as far as is known
 const STEP_MS = 200;
+const STEP_LIMIT_S = 10;
 
 /* What of a recording's codecs a browser plays in MP4 (sound that it does not is hidden in playlists); "" when there is no picture. */
 function playableType(codecs) {
@@ -36,6 +37,7 @@ export class RecordedPlayer {
 	#speed = 1;
 	#wantsToPlay = false;
 	#frame = { at: 0, length: FRAME_S }; // the picture that is shown
+	#stepTimer = 0;
 
 	/* tell(state, detail): "loading", "playing", "unplayable" with the codecs, "end", "failed". */
 	constructor(video, camera, tell) {
@@ -77,13 +79,14 @@ export class RecordedPlayer {
 
 	/* Where the picture is still the same, since they last longer than was thought, a little further on. */
 	#stepTo(to, from) {
+		clearTimeout(this.#stepTimer);
 		if (!this.#isBuffered(to)) {
 			this.seek(this.#origin + to * 1000);
 			return;
 		}
 		this.#video.currentTime = to;
-		setTimeout(() => {
-			if (to > from && to - from < 1 && this.#frame.at === from && this.#video.currentTime === to)
+		this.#stepTimer = setTimeout(() => {
+			if (to > from && to - from < STEP_LIMIT_S && this.#frame.at === from && this.#video.paused)
 				this.#stepTo(to + FRAME_S / 2, from);
 		}, STEP_MS);
 	}
@@ -92,6 +95,7 @@ export class RecordedPlayer {
 	seek(instant) {
 		const time = (instant - this.#origin) / 1000;
 
+		clearTimeout(this.#stepTimer);
 		if (this.#session && this.#goal === null && this.#isBuffered(time)) {
 			this.#video.currentTime = time;
 			return;
@@ -103,6 +107,7 @@ export class RecordedPlayer {
 	}
 
 	stop() {
+		clearTimeout(this.#stepTimer);
 		this.#session?.abort();
 		this.#session = null;
 		this.#goal = null;

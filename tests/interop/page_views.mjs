@@ -280,18 +280,32 @@ async function checkInstants(view) {
 	holds(true, "timeline: in a gap, the first picture behind it");
 }
 
+/* Presses a key; returns what was seen before and then. */
+async function stepBy(key) {
+	const before = await until(() => look(), "a picture");
+	await page.keyboard.press(key);
+	const after = await until(async () => {
+		const seen = await look();
+		return seen && seen.counter !== before.counter ? seen : null;
+	}, "another picture");
+	return [before, after];
+}
+
+const isNeighbour = (before, after, by) => job.counters.includes(before.counter) && after.counter === job.counters[job.counters.indexOf(before.counter) + by];
+
 async function checkSteps(view) {
 	await clickAt(view, job.runs[0].start + 3000);
 	await until(async () => Math.abs((await look())?.clock - clockOf(job.runs[0].start + 3000)) < 0.3, "a picture");
 	for (const [key, by] of [[".", 1], [".", 1], [",", -1]]) {
-		const before = await look();
-		await page.keyboard.press(key);
-		const after = await until(async () => {
-			const seen = await look();
-			return seen && seen.counter !== before.counter ? seen : null;
-		}, "another picture");
-		holds(after.counter === before.counter + by, `step: ${by > 0 ? "one picture on" : "one picture back"}`, [before, after]);
+		const [before, after] = await stepBy(key);
+		holds(isNeighbour(before, after, by), `step: ${by > 0 ? "one picture on" : "one picture back"}`, [before, after]);
 	}
+	await clickAt(view, job.held - 200);
+	await until(async () => Math.abs((await look())?.clock - clockOf(job.held - 200)) < 0.3, "a picture");
+	const steps = [];
+	while (steps.length < 30 && !steps.some(([before, after]) => after.clock - before.clock > 0.3))
+		steps.push(await stepBy("."));
+	holds(steps.length < 30 && steps.every(([before, after]) => isNeighbour(before, after, 1)), "step: over a picture that lasts long", steps);
 }
 
 /* From before a gap over it, and on to another codec. */
@@ -304,8 +318,9 @@ async function checkGoingOn(view) {
 	await page.selectOption("[aria-label=Speed]", "1");
 	await clickAt(view, job.runs[1].end - 1000);
 	await until(() => page.$eval("video", (video) => video.videoWidth === 320 && video.currentTime > 0 && !video.paused), "it plays on with another codec");
-	const said = await page.$eval(".timeline canvas", (canvas) => Number(canvas.getAttribute("aria-valuenow")));
-	holds(said * 1000 >= job.runs[2].start - 1000 && said * 1000 <= job.runs[2].end + 1000, "playing: on to a recording of another codec", [said, job.runs]);
+	const said = () => page.$eval(".timeline canvas", (canvas) => 1000 * Number(canvas.getAttribute("aria-valuenow")));
+	await until(async () => await said() >= job.runs[2].start - 1000, "the timeline follows");
+	holds(await said() <= job.runs[2].end + 1000, "playing: on to a recording of another codec", [await said(), job.runs]);
 }
 
 async function checkClip(view) {
