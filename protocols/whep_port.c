@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "server/base/address.h"
+#include "server/base/datagram.h"
 #include "server/base/listener.h"
 #include "server/base/memory.h"
 #include "server/base/network.h"
@@ -193,38 +194,14 @@ size_t whep_port_send(
 
 /* --- life --- */
 
-static socklen_t address_bytes(const struct sockaddr_storage *address)
+/* Every datagram tells by which of our addresses it came. */
+static void port_want_local(int fd, int family)
 {
-	return address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-					      : sizeof(struct sockaddr_in);
-}
+	int one = 1;
 
-/* A bound socket, or -1 and errno; the port that was taken is in the address. */
-static int port_bind(struct sockaddr_storage *address)
-{
-	int fd = socket(address->ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	socklen_t n = address_bytes(address);
-	int size = SOCKET_BYTES, one = 1;
-
-	if (fd < 0)
-		return -1;
-	for (size_t i = 0; i < 2; i++) {
-		(void)setsockopt(fd, SOL_SOCKET, i ? SO_RCVBUF : SO_SNDBUF, &size, sizeof(size));
-		(void)setsockopt(
-			fd, SOL_SOCKET, i ? SO_RCVBUFFORCE : SO_SNDBUFFORCE, &size, sizeof(size));
-	}
 	(void)setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
-	if (address->ss_family == AF_INET6)
+	if (family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)address, n) < 0 ||
-		getsockname(fd, (struct sockaddr *)address, &n) < 0) {
-		int error = errno;
-
-		close(fd);
-		errno = error;
-		return -1;
-	}
-	return fd;
 }
 
 struct whep_port *whep_port_new(const char *address, bool loopback_only,
@@ -239,9 +216,10 @@ struct whep_port *whep_port_new(const char *address, bool loopback_only,
 		errno = EINVAL;
 		return NULL;
 	}
-	fd = port_bind(&bound);
+	fd = datagram_bind(&bound, SOCKET_BYTES, false);
 	if (fd < 0)
 		return NULL;
+	port_want_local(fd, bound.ss_family);
 	port = xcalloc(1, sizeof(*port));
 	port->fd = fd;
 	port->bound = bound;

@@ -52,6 +52,12 @@ uint16_t address_port(const struct sockaddr *address)
 						    : v4_of(address)->sin_port);
 }
 
+socklen_t address_bytes(const struct sockaddr *address)
+{
+	return address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+					      : sizeof(struct sockaddr_in);
+}
+
 char *address_write_host(char ret[ADDRESS_HOST_BYTES], const struct sockaddr *address)
 {
 	struct in_addr v4 = { .s_addr = address_ipv4(address) };

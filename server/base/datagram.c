@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <netinet/udp.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <event2/util.h>
 
+#include "server/base/address.h"
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
 
@@ -18,7 +18,7 @@ enum {
 	BATCH = 32,
 	ROUNDS = 4, /* per wake-up */
 	DATAGRAM_BYTES = 65536,
-	RECEIVE_BYTES = 2 << 20,
+	BUFFER_BYTES = 2 << 20,
 	RUN_BYTES = 65000, /* what the kernel takes as one */
 };
 
@@ -45,31 +45,20 @@ static void datagram_set_port(struct sockaddr_storage *address, uint16_t port)
 		((struct sockaddr_in *)address)->sin_port = htons(port);
 }
 
-static uint16_t datagram_get_port(const struct sockaddr_storage *address)
-{
-	return ntohs(address->ss_family == AF_INET6
-			     ? ((const struct sockaddr_in6 *)address)->sin6_port
-			     : ((const struct sockaddr_in *)address)->sin_port);
-}
-
-static socklen_t datagram_address_bytes(const struct sockaddr *address)
-{
-	return address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-					      : sizeof(struct sockaddr_in);
-}
-
-/* A bound socket, or -1 and errno. The address's port is updated; where it is shared, others may have it, too. */
-static int datagram_bind(struct sockaddr_storage *address, bool shared)
+int datagram_bind(struct sockaddr_storage *address, int buffer_bytes, bool shared)
 {
 	int fd = socket(address->ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	socklen_t n = datagram_address_bytes((struct sockaddr *)address);
-	int size = RECEIVE_BYTES, one = 1;
+	socklen_t n = address_bytes((struct sockaddr *)address);
+	int one = 1;
 
 	if (fd < 0)
 		return -1;
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	for (size_t i = 0; i < 2; i++) {
+		(void)setsockopt(fd, SOL_SOCKET, i ? SO_RCVBUF : SO_SNDBUF, &buffer_bytes,
+			sizeof(buffer_bytes));
+		(void)setsockopt(fd, SOL_SOCKET, i ? SO_RCVBUFFORCE : SO_SNDBUFFORCE, &buffer_bytes,
+			sizeof(buffer_bytes));
+	}
 	if (shared)
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)address, n) < 0 ||
@@ -89,15 +78,15 @@ static int datagram_bind_pair(struct datagram_pair *pair, const struct sockaddr 
 	struct sockaddr_storage address = { 0 };
 
 	for (int i = 0; i < PORT_TRIES; i++) {
-		memcpy(&address, local, datagram_address_bytes(local));
+		memcpy(&address, local, address_bytes(local));
 		datagram_set_port(&address, 0);
-		pair->fds[DATAGRAM_RTP] = datagram_bind(&address, false);
+		pair->fds[DATAGRAM_RTP] = datagram_bind(&address, BUFFER_BYTES, false);
 		if (pair->fds[DATAGRAM_RTP] < 0)
 			return -1;
-		pair->port = datagram_get_port(&address);
+		pair->port = address_port((struct sockaddr *)&address);
 		datagram_set_port(&address, (uint16_t)(pair->port + 1));
-		if (pair->port % 2 == 0 &&
-			(pair->fds[DATAGRAM_RTCP] = datagram_bind(&address, false)) >= 0)
+		if (pair->port % 2 == 0 && (pair->fds[DATAGRAM_RTCP] = datagram_bind(
+						    &address, BUFFER_BYTES, false)) >= 0)
 			return 0;
 		close(pair->fds[DATAGRAM_RTP]);
 	}
@@ -185,7 +174,7 @@ static int datagram_open_multicast(const struct sockaddr_in *at, bool joins,
 		.imr_address = local->sin_addr };
 
 	memcpy(&address, at, sizeof(*at));
-	int fd = datagram_bind(&address, joins);
+	int fd = datagram_bind(&address, BUFFER_BYTES, joins);
 	if (fd < 0)
 		return -1;
 	if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &interface, sizeof(interface)) < 0 ||

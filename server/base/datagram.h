@@ -1,12 +1,19 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "server/base/attributes.h"
+
+/*
+ * A bound, non-blocking UDP socket with room for buffer_bytes both ways where the kernel gives it; the port that was taken is
+ * in the address. Where it is shared, others may have the port, too. Returns it, which is the caller's, or -1 and errno.
+ */
+int datagram_bind(struct sockaddr_storage *address, int buffer_bytes, bool shared) MUST_CHECK;
 
 /*
  * A pair of UDP sockets, RTP on an even port and RTCP on the next (RFC 3550 section 11). Used by
