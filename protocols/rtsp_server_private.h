@@ -317,7 +317,7 @@ enum {
 	RTSP_INPUT_BYTES = MESSAGE_HEAD_BYTES + RTSP_BODY_BYTES + 65540
 };
 
-/* --- rtsp_server_methods.c --- */
+/* --- rtsp_server_request.c --- */
 
 /*
  * Answers one request with its body. Returns false when it waits for its source, or for who asks to be known:
