@@ -1,19 +1,13 @@
 // Plays a live HLS playlist with hls.js in Chromium and tells as JSON how far behind the source it is: node live.mjs PAGE PLAYLIST SECONDS
 // By the date that the playlist gives, and by the clock in the test camera's picture, both against this machine's clock.
-import { createRequire } from "node:module";
+import { fileOf, launch } from "./chromium.mjs";
 
-const require = createRequire(import.meta.url); // finds them in NODE_PATH
-const { chromium } = require("playwright-core");
 const [url, playlist, seconds] = process.argv.slice(2);
 
-const browser = await chromium.launch({
-	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"],
-});
+const browser = await launch();
 const page = await browser.newPage({ bypassCSP: true });
 await page.goto(`${url}live/`); // a page of the same server that plays nothing itself
-await page.addScriptTag({ path: require.resolve("hls.js/dist/hls.min.js") });
+await page.addScriptTag({ path: fileOf("hls.js/dist/hls.min.js") });
 const seen = await page.evaluate(async ([source, duration]) => {
 	const video = document.createElement("video");
 	const hls = new Hls({ enableWorker: false, lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.2 });

@@ -1,18 +1,12 @@
 // Opens the page in Chromium and tells as JSON what a person would see of its first picture: node page.mjs URL
-import { createRequire } from "node:module";
+import { launch } from "./chromium.mjs";
 
-const require = createRequire(import.meta.url); // finds it in NODE_PATH
-const { chromium } = require("playwright-core");
 const [given] = process.argv.slice(2);
 const url = new URL(given);
 const credentials = { username: url.username, password: url.password };
 url.username = url.password = "";
 
-const browser = await chromium.launch({
-	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"],
-});
+const browser = await launch();
 const page = await browser.newPage({ viewport: { width: 1100, height: 800 }, ignoreHTTPSErrors: true,
 	httpCredentials: credentials.username ? credentials : undefined });
 const messages = [];

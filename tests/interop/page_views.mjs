@@ -1,33 +1,14 @@
 // Uses the page in Chromium as a person would; a line of JSON for each thing that has to hold. The job is on stdin (test_page.py).
-import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
+import { checkAccess as checkPage, holds, launch, look as lookAt, waitFor } from "./chromium.mjs";
 
-const require = createRequire(import.meta.url); // finds them in NODE_PATH
-const { chromium } = require("playwright-core");
-const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const job = JSON.parse(readFileSync(0));
 const DAY = 86400000;
 const WIRE_LIMIT = 120000;
 
-/* The digits of server/media/test_source_picture.c, rows from the top, the leftmost column in bit 4. */
-const GLYPHS = {
-	0: [14, 17, 19, 21, 25, 17, 14], 1: [4, 12, 4, 4, 4, 4, 14], 2: [14, 17, 1, 2, 4, 8, 31], 3: [31, 2, 4, 2, 1, 17, 14],
-	4: [2, 6, 10, 18, 31, 2, 2], 5: [31, 16, 30, 1, 1, 17, 14], 6: [6, 8, 16, 30, 17, 17, 14], 7: [31, 1, 2, 4, 8, 8, 8],
-	8: [14, 17, 17, 14, 17, 17, 14], 9: [14, 17, 17, 15, 1, 2, 12], ":": [0, 12, 12, 0, 12, 12, 0], ".": [0, 0, 0, 0, 0, 12, 12],
-};
-
-const browser = await chromium.launch({
-	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"],
-});
+const browser = await launch();
 const complaints = [];
 let page;
-
-function holds(condition, name, detail) {
-	console.log(JSON.stringify({ holds: Boolean(condition), name, detail: condition ? "" : JSON.stringify(detail) ?? "" }));
-	return Boolean(condition);
-}
 
 /* Opens a page of its own: nothing is remembered from another one. */
 async function open(hash, options = {}) {
@@ -46,54 +27,21 @@ async function open(hash, options = {}) {
 	return context;
 }
 
-/* Asks until what comes is true; the page's policy forbids waitForFunction's eval. */
 async function until(ask, what, seconds = 30) {
-	let seen;
+	const seen = await waitFor(page, ask, seconds);
 
-	for (const end = Date.now() + seconds * 1000; Date.now() < end;) {
-		seen = await Promise.resolve(ask()).catch(() => null); // the page may just be on its way
-		if (seen)
-			return seen;
-		await page.waitForTimeout(50);
-	}
-	holds(false, `${what}: waited ${seconds} s`, { seen, state: await states().catch(String), complaints });
+	if (seen)
+		return seen;
+	holds(false, `${what}: waited ${seconds} s`, { state: await states().catch(String), complaints });
 	throw new Error(`waited in vain: ${what}`);
 }
 
 const states = () => page.$$eval(".picture", (all) => all.map((one) => [one.parentElement.dataset.camera, one.dataset.state, one.dataset.way, one.textContent]));
 
-/* What the nth video shows of a test picture: its clock in seconds of the day, and its counter; null when it cannot be read. */
-function look(n = 0) {
-	return page.evaluate(([nth, glyphs]) => {
-		const video = document.querySelectorAll("video")[nth];
-		const canvas = document.createElement("canvas");
-		const context = canvas.getContext("2d", { willReadFrequently: true });
-		[canvas.width, canvas.height] = [640, 360];
-		context.drawImage(video, 0, 0, 640, 360);
-		const pixels = context.getImageData(0, 256, 640, 28).data;
-		const isLight = (x, y) => pixels[(y * 640 + x) * 4] > 128;
-		const read = (x, count) => Array.from({ length: count }, (_, i) => {
-			const rows = Array.from({ length: 7 }, (__, y) => Array.from({ length: 5 }, (___, c) => isLight(x + i * 24 + c * 4 + 2, y * 4 + 2))
-				.reduce((bits, light) => bits * 2 + light, 0));
-			return Object.keys(glyphs).find((name) => glyphs[name].every((row, y) => row === rows[y])) ?? "?";
-		}).join("");
-		const clock = /^(\d\d):(\d\d):(\d\d\.\d)$/.exec(read(16, 10));
-		const counter = read(456, 7);
-		return clock && /^\d{7}$/.test(counter) ? { clock: clock[1] * 3600 + clock[2] * 60 + Number(clock[3]), counter: Number(counter), width: video.videoWidth } : null;
-	}, [n, GLYPHS]);
-}
-
+const look = (n = 0) => lookAt(page, n);
 const screenshot = (name) => job.shots && page.screenshot({ path: `${job.shots}/${name}.png` });
 
-/* What axe-core finds to be serious. */
-async function checkAccess(name) {
-	await page.evaluate(axe);
-	const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-	const serious = found.violations.filter((one) => ["serious", "critical"].includes(one.impact));
-
-	holds(serious.length === 0, `axe-core finds nothing serious in ${name}`, serious.map((one) => [one.id, one.nodes.map((node) => [node.html, node.failureSummary])]));
-}
-
+const checkAccess = (name) => checkPage(page, name);
 const playing = (count) => until(async () => (await states()).filter(([, state]) => state === "playing").length >= count, `${count} pictures play`);
 
 /* --- live --- */
@@ -176,12 +124,10 @@ async function checkStage() {
 }
 
 async function checkTransports() {
-	const native = await page.evaluate(() => document.createElement("video").canPlayType("application/vnd.apple.mpegurl"));
-
-	for (const way of ["mse", ...(native ? ["hls"] : []), "mse"]) {
+	for (const way of ["mse", "hls", "mse"]) {
 		await page.selectOption(".transport", way);
 		await until(async () => (await states())[0].slice(1, 3).join() === `playing,${way}`, `playing by ${way}`);
-		const first = await until(look, "a picture");
+		const first = await until(() => look(), "a picture");
 		await until(async () => ((await look())?.counter ?? 0) > first.counter, `moving by ${way}`);
 		holds(true, `transport: ${way}, when it is chosen`);
 	}
@@ -214,7 +160,7 @@ async function checkFreezing() {
 		process.kill(job.pid, "SIGCONT");
 	}
 	await playing(1);
-	const first = await until(look, "a picture");
+	const first = await until(() => look(), "a picture");
 	await until(async () => ((await look())?.counter ?? 0) > first.counter, "it moves again");
 	holds(true, "a picture that froze comes back");
 }

@@ -1,15 +1,9 @@
 // Plays a file in Chromium's <video> from its middle and tells as JSON what that took: node seek.mjs PAGE FILE
-import { createRequire } from "node:module";
+import { launch } from "./chromium.mjs";
 
-const require = createRequire(import.meta.url); // finds it in NODE_PATH
-const { chromium } = require("playwright-core");
 const [url, file] = process.argv.slice(2);
 
-const browser = await chromium.launch({
-	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"],
-});
+const browser = await launch();
 const page = await browser.newPage({ bypassCSP: true }); // the page is a listing, which allows no media
 const network = await page.context().newCDPSession(page);
 const ranges = [];

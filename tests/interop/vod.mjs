@@ -1,19 +1,13 @@
 // Plays an HLS playlist of recordings with hls.js in Chromium and tells as JSON what it did: node vod.mjs PAGE PLAYLIST SECONDS...
 // Each of SECONDS is sought in turn, and played on from for two seconds at least.
-import { createRequire } from "node:module";
+import { fileOf, launch } from "./chromium.mjs";
 
-const require = createRequire(import.meta.url); // finds them in NODE_PATH
-const { chromium } = require("playwright-core");
 const [url, playlist, ...places] = process.argv.slice(2);
 
-const browser = await chromium.launch({
-	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"],
-});
+const browser = await launch();
 const page = await browser.newPage({ bypassCSP: true }); // the page is a listing, which allows no media
 await page.goto(url); // of the same server
-await page.addScriptTag({ path: require.resolve("hls.js/dist/hls.min.js") });
+await page.addScriptTag({ path: fileOf("hls.js/dist/hls.min.js") });
 const seen = await page.evaluate(async ([source, wanted]) => {
 	const video = document.createElement("video");
 	const hls = new Hls({ enableWorker: false });

@@ -1,19 +1,13 @@
 // Plays WHEP in Chromium and tells as JSON what came: node whep.mjs ORIGIN PATH [MODE]
 // MODE: "sound" waits for sound, too.
-import { createRequire } from "node:module";
+import { launch } from "./chromium.mjs";
 
-const require = createRequire(import.meta.url); // finds it in NODE_PATH
-const { chromium } = require("playwright-core");
 const [given, path, mode] = process.argv.slice(2);
 const url = new URL(given);
 const credentials = { username: url.username, password: url.password };
 url.username = url.password = "";
 
-const browser = await chromium.launch({
-	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"],
-});
+const browser = await launch();
 const page = await browser.newPage({ httpCredentials: credentials.username ? credentials : undefined });
 await page.goto(new URL("live/", url).href);
 
