@@ -1,6 +1,6 @@
 /*
  * Plays a camera's live picture. Four ways are tried from the quickest to the plainest: WHEP (WebRTC), Media Source Extensions
- * fed with live.mp4, HLS where the browser plays it itself, and Motion JPEG.
+ * fed with live.mp4, HLS, and Motion JPEG.
  */
 import { h, sleep } from "./dom.js";
 import { request } from "./server.js";
@@ -13,13 +13,22 @@ const FROZEN_MS = 8000; // no new picture for so long: start again
 const FIRST_PICTURE_MS = 15000;
 const LOOK_MS = 1000;
 const TARGET_BEHIND_S = 0.6;
-const HURRY_BEHIND_S = 1.2; // then play a little faster
+const SPARE_S = 0.25; // so much may be left to play when the next piece comes; of more, some is played a little faster
+const SPARE_GROWS_S = 0.05; // so slowly is a late piece forgotten
 const MAX_BEHIND_S = 3; // then jump to the newest picture
 const KEEP_BEHIND_S = 15; // of what was played
 const ICE_MS = 1000;
-
+const PARTS_MS = 500; // between two looks into a playlist
+const ENDLESS = new Set(["mse", "mjpeg"]); // answers that do not end
+const ENDLESS_MOST = 4; // browsers keep six connections to a server by HTTP/1.1
 
 const Source = window.ManagedMediaSource ?? window.MediaSource;
+
+let endless = 0; // so many are read
+
+function mayBeEndless() {
+	return endless < ENDLESS_MOST || performance.getEntriesByType("navigation")[0]?.nextHopProtocol === "h2";
+}
 
 /* This way will not do for this camera in this browser: the next one is tried. */
 class Refused extends Error {}
@@ -48,6 +57,8 @@ export async function attachSource(video, signal) {
 	await opened.finally(() => URL.revokeObjectURL(url));
 	return source;
 }
+
+const playsHls = (video) => video.canPlayType("application/vnd.apple.mpegurl") !== "";
 
 export function isPlayable(type) {
 	return Boolean(Source?.isTypeSupported(type));
@@ -89,23 +100,47 @@ async function playWhep(player, base, signal) {
 	}
 }
 
-/* Keeps the picture near the newest one, and the memory small. */
-async function followNewest(video, buffer, signal) {
-	const ranges = buffer.buffered;
+/* Fills a SourceBuffer with what is live; keeps the picture near the newest one, and the memory small. */
+class LiveBuffer {
+	#video;
+	#buffer;
+	#signal;
+	#spare = 0; // what was left to play when the latest pieces came
 
-	if (ranges.length === 0)
-		return;
-	const end = ranges.end(ranges.length - 1);
-	const start = ranges.start(ranges.length - 1);
-	const behind = end - video.currentTime;
-	if (video.currentTime < start || behind > MAX_BEHIND_S)
-		video.currentTime = Math.max(start, end - TARGET_BEHIND_S);
-	video.playbackRate = behind > HURRY_BEHIND_S ? 1.1 : 1;
-	if (video.paused && !document.hidden)
-		video.play().catch(() => {});
-	if (ranges.start(0) < video.currentTime - 2 * KEEP_BEHIND_S) {
-		buffer.remove(0, video.currentTime - KEEP_BEHIND_S);
-		await once(buffer, "updateend", signal);
+	constructor(video, buffer, signal) {
+		this.#video = video;
+		this.#buffer = buffer;
+		this.#signal = signal;
+	}
+
+	get #end() {
+		const ranges = this.#buffer.buffered;
+
+		return ranges.length ? ranges.end(ranges.length - 1) : 0;
+	}
+
+	async append(piece) {
+		this.#spare = Math.min(this.#end - this.#video.currentTime, this.#spare + SPARE_GROWS_S);
+		this.#buffer.appendBuffer(piece);
+		await once(this.#buffer, "updateend", this.#signal);
+	}
+
+	async follow() {
+		const video = this.#video;
+		const ranges = this.#buffer.buffered;
+
+		if (ranges.length === 0)
+			return;
+		const start = ranges.start(ranges.length - 1);
+		if (video.currentTime < start || this.#end - video.currentTime > MAX_BEHIND_S)
+			video.currentTime = Math.max(start, this.#end - TARGET_BEHIND_S);
+		video.playbackRate = this.#spare > SPARE_S ? 1.1 : 1;
+		if (video.paused && !document.hidden)
+			video.play().catch(() => {});
+		if (ranges.start(0) < video.currentTime - 2 * KEEP_BEHIND_S) {
+			this.#buffer.remove(0, video.currentTime - KEEP_BEHIND_S);
+			await once(this.#buffer, "updateend", this.#signal);
+		}
 	}
 }
 
@@ -117,14 +152,13 @@ async function playMse(player, base, signal) {
 	try {
 		if (!isPlayable(type))
 			throw new Refused(type);
-		const buffer = (await attachSource(player.video, signal)).addSourceBuffer(type);
+		const buffer = new LiveBuffer(player.video, (await attachSource(player.video, signal)).addSourceBuffer(type), signal);
 		for (;;) {
 			const { done, value } = await reader.read();
 			if (done)
 				throw new Error("it ended");
-			buffer.appendBuffer(value);
-			await once(buffer, "updateend", signal);
-			await followNewest(player.video, buffer, signal);
+			await buffer.append(value);
+			await buffer.follow();
 		}
 	} finally {
 		reader.cancel().catch(() => {});
@@ -132,10 +166,52 @@ async function playMse(player, base, signal) {
 	}
 }
 
+/* The parts of a low-latency playlist, in their order: { uri, map, isIndependent }. */
+function readParts(playlist) {
+	const parts = [];
+	let map = "";
+
+	for (const line of playlist.split("\n")) {
+		const uri = /URI="([^"]+)"/.exec(line)?.[1];
+		if (line.startsWith("#EXT-X-MAP:"))
+			map = uri;
+		else if (line.startsWith("#EXT-X-PART:"))
+			parts.push({ uri, map, isIndependent: line.includes("INDEPENDENT=YES") });
+	}
+	return parts;
+}
+
+/* HLS where the browser does not play it by itself, by requests that end. */
+async function playParts(player, base, signal) {
+	const read = (name) => request(base + name, { signal });
+	const codecs = /CODECS="([^"]+)"/.exec(await (await read("index.m3u8")).text())?.[1];
+	const type = `video/mp4; codecs="${codecs}"`;
+	if (!isPlayable(type))
+		throw new Refused(type);
+	const buffer = new LiveBuffer(player.video, (await attachSource(player.video, signal)).addSourceBuffer(type), signal);
+	let last = null;
+	for (;;) {
+		const parts = readParts(await (await read("media.m3u8")).text());
+		const next = parts.findIndex(({ uri }) => uri === last?.uri) + 1 || parts.findLastIndex(({ isIndependent }) => isIndependent);
+		for (const part of next < 0 ? [] : parts.slice(next)) {
+			if (last && part.map !== last.map)
+				throw new Error("another codec");
+			for (const name of last ? [part.uri] : [part.map, part.uri])
+				await buffer.append(await (await read(name)).arrayBuffer());
+			last = part;
+		}
+		await buffer.follow();
+		await sleep(PARTS_MS, signal);
+		signal.throwIfAborted();
+	}
+}
+
 async function playHls(player, base, signal) {
+	if (!playsHls(player.video))
+		return playParts(player, base, signal);
 	player.video.src = `${base}index.m3u8`;
 	player.video.play().catch(() => {});
-	await once(player.video, "ended", signal);
+	return once(player.video, "ended", signal);
 }
 
 async function playMjpeg(player, base, signal) {
@@ -227,7 +303,7 @@ export class LivePlayer {
 		case "mse":
 			return Boolean(Source);
 		case "hls":
-			return this.video.canPlayType("application/vnd.apple.mpegurl") !== "";
+			return Boolean(Source) || playsHls(this.video);
 		default:
 			return this.#camera.files.has("live.mjpeg") || !this.#camera.files.has("live.mp4");
 		}
@@ -235,10 +311,11 @@ export class LivePlayer {
 
 	/* The first way that may do; null: none, for now. */
 	#pick() {
+		const fits = (way) => !ENDLESS.has(way) || mayBeEndless();
 		if (this.#wanted !== "auto")
-			return this.#wanted;
+			return fits(this.#wanted) ? this.#wanted : "hls";
 		for (const way of Object.keys(TRANSPORTS)) {
-			if ((this.#refused.get(way) ?? 0) < performance.now() && this.#offers(way))
+			if ((this.#refused.get(way) ?? 0) < performance.now() && this.#offers(way) && fits(way))
 				return way;
 		}
 		return null;
@@ -272,8 +349,12 @@ export class LivePlayer {
 			this.#tell({ way: this.#way, state: "connecting", text: "" });
 			const frozen = new AbortController();
 			const all = AbortSignal.any([signal, frozen.signal]);
+			endless += ENDLESS.has(this.#way);
 			await Promise.race([WAYS[this.#way](this, `live/${this.#camera.name}/${this.#sub}`, all), this.#watch(all)])
-				.finally(() => frozen.abort());
+				.finally(() => {
+					frozen.abort();
+					endless -= ENDLESS.has(this.#way);
+				});
 		} catch (error) {
 			if (!signal.aborted)
 				this.#onFailure(error);
