@@ -58,8 +58,6 @@ export async function attachSource(video, signal) {
 	return source;
 }
 
-const playsHls = (video) => video.canPlayType("application/vnd.apple.mpegurl") !== "";
-
 export function isPlayable(type) {
 	return Boolean(Source?.isTypeSupported(type));
 }
@@ -181,7 +179,7 @@ function readParts(playlist) {
 	return parts;
 }
 
-/* HLS where the browser does not play it by itself, by requests that end. */
+/* HLS by requests that end; a browser that plays it by itself is further behind. */
 async function playParts(player, base, signal) {
 	const read = (name) => request(base + name, { signal });
 	const codecs = /CODECS="([^"]+)"/.exec(await (await read("index.m3u8")).text())?.[1];
@@ -207,7 +205,7 @@ async function playParts(player, base, signal) {
 }
 
 async function playHls(player, base, signal) {
-	if (!playsHls(player.video))
+	if (Source)
 		return playParts(player, base, signal);
 	player.video.src = `${base}index.m3u8`;
 	player.video.play().catch(() => {});
@@ -303,7 +301,7 @@ export class LivePlayer {
 		case "mse":
 			return Boolean(Source);
 		case "hls":
-			return Boolean(Source) || playsHls(this.video);
+			return Boolean(Source) || this.video.canPlayType("application/vnd.apple.mpegurl") !== "";
 		default:
 			return this.#camera.files.has("live.mjpeg") || !this.#camera.files.has("live.mp4");
 		}
@@ -326,6 +324,7 @@ export class LivePlayer {
 			this.#attempt = new AbortController();
 			const attempt = AbortSignal.any([signal, this.#attempt.signal]);
 			if (this.#up) {
+				await sleep(0, attempt); // those that are being stopped have stopped
 				await this.#play(attempt);
 			} else {
 				this.#tell({ way: null, state: "offline", text: "" });
