@@ -28,7 +28,8 @@ enum {
 	BATCH = 64, /* datagrams taken at once */
 	EVENTS = 256,
 	RECEIVE_BYTES = 4 << 20,
-	CHECK_S = 5, /* between ICE checks */
+	CANDIDATE_PORT = 6, /* the field of a candidate (RFC 8839 section 5.1) */
+	CHECK_S = 5,        /* between ICE checks */
 	STUN_USERNAME = 0x0006,
 	STUN_PRIORITY = 0x0024,
 	STUN_USE_CANDIDATE = 0x0025,
@@ -249,17 +250,17 @@ static void watch(struct viewer *v, SSL_CTX *context, struct sockaddr_in server,
 	char answer[TEXT_BYTES], ufrag[NAME_BYTES], candidate[NAME_BYTES];
 	uint8_t said[DATAGRAM_BYTES];
 	int room = RECEIVE_BYTES;
-	unsigned port = 0;
+	const char *at = candidate;
 
 	offer(answer, &server, path);
 	take_line(ufrag, answer, "a=ice-ufrag:");
 	take_line(v->password, answer, "a=ice-pwd:");
 	take_line(candidate, answer,
 		"a=candidate:"); /* foundation component transport priority address port */
-	if (sscanf(candidate, "%*s %*s %*s %*s %*s %u", &port) != 1)
-		die(candidate);
+	for (int field = 1; field < CANDIDATE_PORT && *at; field++)
+		at += strcspn(at, " ") + 1;
 	(void)snprintf(v->user, sizeof(v->user), "%.32s:view", ufrag);
-	server.sin_port = htons((uint16_t)port);
+	server.sin_port = htons((uint16_t)strtoul(at, NULL, 10));
 	v->fd = dial(&server, SOCK_DGRAM);
 	if (setsockopt(v->fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0)
 		(void)setsockopt(v->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
