@@ -73,8 +73,10 @@ export class RecordedPlayer {
 
 	/* One picture on (1) or back (-1). */
 	step(direction) {
+		const { at, length } = this.#frame; // which may be told a little after it is shown
+
 		this.pause();
-		this.#stepTo(this.#frame.at + (direction > 0 ? 1.5 : -0.5) * this.#frame.length, this.#frame.at);
+		this.#stepTo(direction > 0 ? Math.max(at + 1.5 * length, this.#video.currentTime + length) : at - 0.5 * length, at);
 	}
 
 	/* Where the picture is still the same, since they last longer than was thought, a little further on. */
@@ -85,8 +87,16 @@ export class RecordedPlayer {
 			return;
 		}
 		this.#video.currentTime = to;
+		this.#watchStep(to, from);
+	}
+
+	#watchStep(to, from) {
 		this.#stepTimer = setTimeout(() => {
-			if (to > from && to - from < STEP_LIMIT_S && this.#frame.at === from && this.#video.paused)
+			if (to < from || to - from > STEP_LIMIT_S || this.#frame.at !== from || !this.#video.paused)
+				return;
+			if (this.#video.seeking)
+				this.#watchStep(to, from);
+			else
 				this.#stepTo(to + FRAME_S / 2, from);
 		}, STEP_MS);
 	}
