@@ -10,6 +10,7 @@
 
 #include "protocols/http_chunked.h"
 #include "protocols/http_condition.h"
+#include "protocols/http_cookie.h"
 #include "protocols/http_date.h"
 #include "protocols/http_host.h"
 #include "protocols/http_range.h"
@@ -114,6 +115,37 @@ static void test_what_is_no_date_is_refused(void **state)
 		assert_int_equal(http_date_parse((struct message_text){ cut, n }), -1);
 		free(cut);
 	}
+}
+
+/* --- cookies: RFC 6265 sections 4.2.1 and 5.4 --- */
+
+/* The values of SID in a request with these Cookie fields, each followed by a '|'. */
+static void check_cookies(const char *one, const char *two, const char *values)
+{
+	struct message message = {
+		.fields = {{ text("Cookie"), text(one) }, { text("Accept"), text("SID=no") },
+			   { text("cookie"), text(two) }},
+		.n_fields = 3,
+	};
+	struct http_cookies cookies = { .message = &message, .name = "SID" };
+	struct message_text value;
+	char found[64] = "";
+
+	while (http_cookies_next(&cookies, &value))
+		(void)snprintf(found + strlen(found), sizeof(found) - strlen(found), "%.*s|",
+			(int)value.n, value.p);
+	assert_string_equal(found, values);
+}
+
+static void test_cookies_are_found_by_name(void **state)
+{
+	(void)state;
+	check_cookies("SID=31d4d96e407aad42", "", "31d4d96e407aad42|");
+	check_cookies("SID=31d4d96e407aad42; lang=en-US", "", "31d4d96e407aad42|");
+	check_cookies("lang=en-US; SID=31d4d96e407aad42", "SID=b;SID=c", "31d4d96e407aad42|b|c|");
+	check_cookies("a=b", " ;; SID=a=b ;", "a=b|");
+	check_cookies("SID=", "SID", "|");
+	check_cookies("sid=a; SIDE=b; XSID=c; SID =d; =SID=e; \"SID=f\"", "", "");
 }
 
 /* --- ranges: RFC 9110 section 14.1.2 --- */
@@ -507,6 +539,7 @@ int main(void)
 		cmocka_unit_test(test_timestamps_are_read),
 		cmocka_unit_test(test_dates_are_written_and_read_back),
 		cmocka_unit_test(test_what_is_no_date_is_refused),
+		cmocka_unit_test(test_cookies_are_found_by_name),
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_several_ranges),
 		cmocka_unit_test(test_conditions),

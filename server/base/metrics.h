@@ -178,6 +178,11 @@ struct evbuffer;
 		"Requests refused for wrong credentials.")                                           \
 	X(METRIC_AUTH_LIMITED, COUNTER, "nvrd_auth_limited_total", "server",                         \
 		"Requests refused for now: too many wrong credentials before, or too many at once.") \
+	X(METRIC_LOGIN_SESSIONS, GAUGE, "nvrd_login_sessions", "",                                   \
+		"Sessions of people who have logged in to the page.")                                \
+	X(METRIC_LOGIN_SESSIONS_ENDED, COUNTER, "nvrd_login_sessions_ended_total", "reason",         \
+		"Sessions that ended, by reason: logout, expired, changed (the user or the "         \
+		"password), full (a new one took the place).")                                       \
 	X(METRIC_LOG_MESSAGES, COUNTER, "nvrd_log_messages_total", "level", "Log lines written.")
 // clang-format on
 

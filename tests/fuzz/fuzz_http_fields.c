@@ -1,10 +1,11 @@
-/* The small grammars of HTTP: dates, ranges, conditions, hosts, targets, queries. */
+/* The small grammars of HTTP: dates, ranges, conditions, hosts, targets, queries, cookies. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "protocols/forwarded.h"
 #include "protocols/http_condition.h"
+#include "protocols/http_cookie.h"
 #include "protocols/http_date.h"
 #include "protocols/http_host.h"
 #include "protocols/http_range.h"
@@ -78,6 +79,21 @@ static void check_forwarded(struct message_text text)
 	(void)http_host_equal(text, text);
 }
 
+/* Each value is within the field, and behind the one before. */
+static void check_cookies(struct message_text text)
+{
+	struct message message = { .fields = { { { "Cookie", 6 }, text } }, .n_fields = 1 };
+	struct http_cookies cookies = { .message = &message, .name = "a" };
+	const char *at = text.p;
+	struct message_text value;
+
+	while (http_cookies_next(&cookies, &value)) {
+		if (value.p < at || value.n > (size_t)(text.p + text.n - value.p))
+			abort();
+		at = value.p + value.n;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct message_text text = { (const char *)p, n };
@@ -89,6 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	check_range(text, UINT64_MAX);
 	check_host(text);
 	check_forwarded(text);
+	check_cookies(text);
 	(void)http_condition_judge(&c, "\"a\"", 784111777000000);
 	(void)http_condition_judge(&none, "\"a\"", 784111777000000);
 	(void)http_condition_range_counts(&none, "\"a\"", 784111777000000);
