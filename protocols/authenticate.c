@@ -60,6 +60,7 @@ static struct {
 	struct recent
 		*verified;     /* hashes and passwords that belong together, as the worker found */
 	struct worker *worker; /* NULL until a password is kept by scrypt */
+	struct login_sessions *sessions;
 } authenticate_state;
 
 void authenticate_set_users(const struct auth_users *users)
@@ -67,6 +68,8 @@ void authenticate_set_users(const struct auth_users *users)
 	authenticate_state.users = users;
 	if (authenticate_state.verified)
 		recent_clear(authenticate_state.verified);
+	if (authenticate_state.sessions)
+		login_sessions_review(authenticate_state.sessions, users);
 }
 
 bool authenticate_is_open(void)
@@ -81,7 +84,9 @@ void authenticate_fini(void)
 	worker_free(authenticate_state.worker);
 	recent_free(authenticate_state.verified);
 	recent_free(authenticate_state.logins);
+	login_sessions_free(authenticate_state.sessions);
 	authenticate_state.limit = NULL;
+	authenticate_state.sessions = NULL;
 	authenticate_state.logins = authenticate_state.verified = NULL;
 	authenticate_state.worker = NULL;
 }
@@ -99,6 +104,7 @@ void authenticate_asker_init(struct authenticate_asker *asker, const char *proto
 	authenticate_state.limit = login_limit_new();
 	authenticate_state.logins = recent_new(LOGINS, LOGIN_LIFE_US);
 	authenticate_state.verified = recent_new(VERIFIED, VERIFIED_LIFE_US);
+	authenticate_state.sessions = login_sessions_new();
 }
 
 void authenticate_asker_move(struct authenticate_asker *asker, const struct sockaddr *address)
@@ -524,6 +530,28 @@ enum authenticate_result authenticate_password(struct authenticate_asker *asker,
 		*user = found.user;
 	return result;
 }
+
+/* --- sessions --- */
+
+void authenticate_begin_session(const struct auth_user *user, char token[LOGIN_TOKEN_BYTES])
+{
+	login_session_begin(authenticate_state.sessions, user, reactor_monotonic_us(), token);
+}
+
+const struct auth_user *authenticate_session(const char *token)
+{
+	const char *name =
+		login_session_find(authenticate_state.sessions, token, reactor_monotonic_us());
+
+	return name ? auth_find(authenticate_state.users, name, strlen(name)) : NULL;
+}
+
+void authenticate_end_session(const char *token)
+{
+	login_session_end(authenticate_state.sessions, token);
+}
+
+/* --- the challenge --- */
 
 /* Whether Digest can check the password of anybody. */
 static bool authenticate_has_digest(void)

@@ -7,6 +7,7 @@
 #include "server/base/attributes.h"
 #include "server/base/auth.h"
 #include "server/base/login_limit.h"
+#include "server/base/login_session.h"
 #include "server/base/recent.h"
 
 struct evbuffer;
@@ -76,6 +77,12 @@ enum authenticate_result authenticate(struct authenticate_asker *asker, struct m
 /* The same for a name and a password, as FTP has them: never MISSING or STALE. */
 enum authenticate_result authenticate_password(struct authenticate_asker *asker, const char *name,
 	const char *password, const struct auth_user **user) MUST_CHECK;
+
+/* Sessions (server/base/login_session.h): a token stands for the password that this user has just shown. */
+void authenticate_begin_session(const struct auth_user *user, char token[LOGIN_TOKEN_BYTES]);
+/* Whose session it is, or NULL. He lives until the next reload. */
+const struct auth_user *authenticate_session(const char *token);
+void authenticate_end_session(const char *token);
 
 /*
  * Appends the WWW-Authenticate fields (with CRLF): Digest MD5 first, then SHA-256, then

@@ -32,6 +32,11 @@ enum {
 #define HTTP_STALLED_US (INT64_C(30) * 1000000) /* twice without a byte taken: closed */
 #define HTTP_LINGER_US (INT64_C(2) * 1000000)
 
+/* Methods that change nothing. */
+enum {
+	HTTP_LOOKING = HTTP_GET | HTTP_HEAD | HTTP_OPTIONS | HTTP_PROPFIND | HTTP_SEARCH
+};
+
 enum http_state {
 	HTTP_WAITING,    /* for a request's first byte */
 	HTTP_READING,    /* a head */

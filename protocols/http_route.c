@@ -9,6 +9,7 @@
 
 #include "protocols/http_host.h"
 #include "protocols/http_private.h"
+#include "protocols/http_session.h"
 #include "server/base/listener.h"
 
 /* clang-format off */
@@ -153,6 +154,15 @@ static bool http_check_open_host(struct http_request *request)
 	return false;
 }
 
+/* A browser asks for no password of a scheme that it does not know. */
+static void http_write_challenge(struct http_request *request, enum authenticate_result result)
+{
+	if (http_session_asks(request))
+		http_add_field(request, "WWW-Authenticate", "Session realm=\"" AUTH_REALM "\"");
+	else
+		authenticate_write_challenge(request->fields, result, true);
+}
+
 static bool http_check_user(struct http_request *request)
 {
 	struct authenticate_asker *asker = &request->client->asker;
@@ -169,7 +179,7 @@ static bool http_check_user(struct http_request *request)
 	case AUTHENTICATE_WRONG:
 	case AUTHENTICATE_STALE:
 	case AUTHENTICATE_UNFIT:
-		authenticate_write_challenge(request->fields, result, true);
+		http_write_challenge(request, result);
 		http_refuse(request, 401, "user name and password are needed");
 		break;
 	case AUTHENTICATE_LATER:
@@ -197,9 +207,7 @@ static bool http_check_scope(struct http_request *request)
 		{ "/live/",       SCOPE_LIVE,     SCOPE_LIVE   },
 		{ "/metrics",     SCOPE_METRICS,  SCOPE_METRICS},
 	};
-	static const unsigned reading =
-		HTTP_GET | HTTP_HEAD | HTTP_OPTIONS | HTTP_PROPFIND | HTTP_SEARCH;
-	bool reads = request->method && (request->method->bit & reading);
+	bool reads = request->method && (request->method->bit & HTTP_LOOKING);
 	unsigned scopes = request->client->asker.scopes, wanted = 0;
 
 	if (scopes == SCOPE_ALL)
@@ -215,6 +223,24 @@ static bool http_check_scope(struct http_request *request)
 		return true;
 	http_refuse(request, 403, "this application password is not for that");
 	return false;
+}
+
+/* Who shows a password is who it says, whatever else there is. */
+static bool http_check_asker(struct http_request *request)
+{
+	bool has_password = http_field(request, "Authorization").p != NULL;
+
+	switch (has_password ? HTTP_SESSION_NONE : http_session_find(request, &request->user)) {
+	case HTTP_SESSION_OF:
+		http_add_field(request, "Session-User", "%s", request->user->name);
+		return true;
+	case HTTP_SESSION_FOREIGN:
+		http_refuse(request, 403, HTTP_SESSION_FOREIGN_WORDS);
+		return false;
+	case HTTP_SESSION_NONE:
+		break;
+	}
+	return http_check_user(request) && http_check_scope(request);
 }
 
 static bool http_check_camera(struct http_request *request)
@@ -275,6 +301,19 @@ static void http_judge_route(struct http_request *request)
 	}
 }
 
+/* What is shown to whoever comes; but a password is looked at wherever it is shown. */
+static bool http_is_public(const struct http_request *request)
+{
+	const struct http_route *routes = request->client->server->routes, *route;
+	const char *prefix = http_route_prefix(routes, request->path);
+	unsigned allowed = 0;
+
+	if (!prefix || !request->method || http_field(request, "Authorization").p)
+		return false;
+	route = http_route_find(routes, prefix, request->method->bit, &allowed);
+	return route && (route->methods & HTTP_PUBLIC);
+}
+
 /* Relative links need the slash. */
 static void http_answer_bare(struct http_request *request)
 {
@@ -315,7 +354,8 @@ void http_request_judge(struct http_request *request)
 		request->handle = http_check_open_host(request) ? http_answer_tunnel : NULL;
 	else if (http_wants_slash(request))
 		request->handle = http_answer_bare;
-	else if (http_check_open_host(request) && http_check_user(request) &&
-		 http_check_scope(request) && http_check_camera(request))
+	else if (http_check_open_host(request) &&
+		 (http_is_public(request) ||
+			 (http_check_asker(request) && http_check_camera(request))))
 		http_judge_route(request);
 }

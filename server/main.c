@@ -22,6 +22,7 @@
 #include "protocols/hls_recorded.h"
 #include "protocols/http_files.h"
 #include "protocols/http_server.h"
+#include "protocols/http_session.h"
 #include "protocols/live.h"
 #include "protocols/prometheus.h"
 #include "protocols/rtsp_server.h"
@@ -98,7 +99,9 @@ static const struct http_route routes[] = {
 	{ "/config/",     HTTP_UNLOCK,    ROLE_ADMIN,  dav_unlock      },
 	{ "/",            HTTP_PROPFIND,  ROLE_VIEWER, dav_propfind    },
 	{ "/",            HTTP_SEARCH,    ROLE_VIEWER, dav_search      },
-	{ "/",            HTTP_GET,       ROLE_VIEWER, web_get         },
+	{ "/",            WEB_METHODS,    ROLE_VIEWER, web_get         },
+	{ "/login",       HTTP_POST,      ROLE_VIEWER, http_log_in     },
+	{ "/login",       HTTP_DELETE,    ROLE_VIEWER, http_log_out    },
 	{ NULL,           0,              ROLE_VIEWER, NULL            },
 };
 
