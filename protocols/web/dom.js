@@ -23,6 +23,7 @@ const ICONS = {
 	auto: "M12 3a9 9 0 1 0 0 18zM12 3a9 9 0 0 1 0 18",
 	calendar: "M4 6h16v14H4zM4 10h16M8 3v4M16 3v4",
 	now: "M5 4l9 8-9 8zM18 4v16",
+	leave: "M14 4H5v16h9M10 12h10M16 8l4 4-4 4",
 };
 
 /* An element with attributes ("onclick" and the like are listeners) and children, of which strings become text. */

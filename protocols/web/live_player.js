@@ -92,7 +92,7 @@ async function playWhep(player, base, signal) {
 	} finally {
 		player.video.srcObject = null;
 		if (resource) // before its other end has seen that it is over
-			fetch(resource, { method: "DELETE", keepalive: true }).catch(() => {}).finally(() => connection.close());
+			request(resource, { method: "DELETE", keepalive: true }).catch(() => {}).finally(() => connection.close());
 		else
 			connection.close();
 	}

@@ -2,10 +2,10 @@
  * The page: a client of nvrd's live streams, recordings and metrics, and of nothing else. Here: which view is shown, and what all
  * of them have in common. Views have an element, a title, a toolbar, update(server), onKey(event) and close().
  */
-import { h, icon, iconButton, load, save, select, sleep } from "./dom.js";
+import { h, icon, iconButton, load, save, select, setIcon, sleep } from "./dom.js";
 import { GridView, StageView, whenSoundIsAllowed } from "./live_view.js";
 import { RecordedView } from "./recorded_view.js";
-import { listCameras, listRecorded, readMetrics, whenLoginIsNeeded } from "./server.js";
+import { listCameras, listRecorded, logIn, logOut, readMetrics, sessionUser, whenLoginIsNeeded } from "./server.js";
 import { SystemView } from "./system_view.js";
 import { language, LANGUAGES, t } from "./text.js";
 
@@ -14,12 +14,13 @@ const THEMES = ["auto", "dark", "light"];
 
 /* What the server said last: cameras, metrics (null: none), and those before, for rates. */
 const server = { cameras: [], metrics: null, before: null };
-let view = null;
+let view = null, loginForm = null;
 
 const main = h("main", { id: "main", tabindex: "-1" });
 const toolbar = h("div", { class: "toolbar" });
-const notice = h("p", { class: "notice", role: "alert", hidden: true });
+const notice = h("p", { id: "notice", class: "notice", role: "alert", hidden: true });
 const tabs = Object.fromEntries(["live", "recordings", "system"].map((name) => [name, tab(name)]));
+const nav = h("nav", { "aria-label": t("views") }, ...Object.values(tabs));
 
 function tab(name) {
 	return h("a", { href: `#${name}`, class: "tab" }, icon(name), h("span", {}, t(name)));
@@ -57,9 +58,9 @@ function languageSelect() {
 
 /* --- what is shown --- */
 
-function showNotice(text, button = null) {
+function showNotice(text) {
 	notice.hidden = !text;
-	notice.replaceChildren(text, ...(button ? [button] : []));
+	notice.textContent = text;
 }
 
 function parseInstant(name) {
@@ -87,6 +88,8 @@ async function makeView([kind, camera, instant]) {
 let shown = 0; // counts, so that of two views that are being made the later one is shown
 
 async function show() {
+	if (loginForm)
+		return;
 	const parts = location.hash.slice(1).split("/").map(decodeURIComponent);
 	const kind = parts[0] in tabs ? parts[0] : "live";
 	const number = ++shown;
@@ -118,7 +121,10 @@ async function run() {
 	for (;;) {
 		try {
 			await ask();
+			if (loginForm)
+				location.reload(); // somebody has logged in elsewhere
 			showNotice("");
+			showSession();
 			if (view)
 				view.update(server);
 			else
@@ -131,8 +137,62 @@ async function run() {
 	}
 }
 
-/* The browser asks for a password by itself; who sends it away gets another chance. */
-whenLoginIsNeeded(() => showNotice(t("loginNeeded"), h("button", { type: "button", onclick: () => location.reload() }, t("login"))));
+/* --- who is there --- */
+
+const LOGIN_PROBLEMS = { 401: "wrongPassword", 403: "programPassword", 429: "loginLater" };
+
+async function tryLogin(event) {
+	const { user, password } = event.target.elements;
+
+	event.preventDefault();
+	try {
+		await logIn(user.value, password.value);
+		location.reload();
+	} catch (error) {
+		showNotice(t(LOGIN_PROBLEMS[error.status] ?? "noAnswer"));
+		password.select();
+		password.focus();
+	}
+}
+
+function loginField(name, attributes) {
+	return h("label", {}, t(name), h("input", { name, required: true, "aria-describedby": notice.id, ...attributes }));
+}
+
+function showLogin() {
+	if (loginForm)
+		return;
+	loginForm = h("form", { class: "login", method: "post", "aria-label": t("login"), onsubmit: tryLogin },
+		h("h1", {}, t("loginNeeded")),
+		loginField("user", { autocomplete: "username", autocapitalize: "none", spellcheck: "false" }),
+		loginField("password", { type: "password", autocomplete: "current-password" }),
+		h("button", { type: "submit" }, t("login")));
+	shown++; // what is being made is not shown any more
+	view?.close();
+	view = null;
+	document.title = `${t("login")} · nvrd`;
+	document.body.dataset.view = "Login";
+	nav.hidden = true;
+	toolbar.replaceChildren();
+	showSession();
+	main.replaceChildren(loginForm);
+	loginForm.elements.user.focus();
+}
+
+const logoutButton = iconButton("leave", "", async () => {
+	view?.close();
+	view = null;
+	await logOut().catch(() => {});
+	location.reload();
+});
+
+function showSession() {
+	logoutButton.hidden = !sessionUser;
+	setIcon(logoutButton, "leave", t("logout", { user: sessionUser }));
+}
+
+showSession();
+whenLoginIsNeeded(showLogin);
 whenSoundIsAllowed(() => view?.restoreSound?.());
 document.documentElement.lang = language;
 document.body.append(
@@ -140,7 +200,7 @@ document.body.append(
 		event.preventDefault();
 		main.focus();
 	} }, t("skip")),
-	h("header", {}, h("nav", { "aria-label": t("views") }, ...Object.values(tabs)), toolbar, h("div", { class: "settings" }, languageSelect(), themeButton())),
+	h("header", {}, nav, toolbar, h("div", { class: "settings" }, languageSelect(), themeButton(), logoutButton)),
 	notice, main);
 main.append(h("p", { class: "hint" }, t("looking")));
 addEventListener("hashchange", show);

@@ -1,7 +1,7 @@
 // The past of one camera: its picture, a day's timeline, a calendar, and clips.
 import { h, iconButton, isForView, isNarrow, load, save, select, setIcon, sleep, toggleFullscreen } from "./dom.js";
 import { RecordedPlayer } from "./recorded_player.js";
-import { findRecordings, instantName, listDays, rangeName } from "./server.js";
+import { findRecordings, instantName, listDays, rangeName, request } from "./server.js";
 import { bytes, length, t, when } from "./text.js";
 import { Timeline } from "./timeline.js";
 
@@ -145,7 +145,7 @@ class ClipPanel {
 			return;
 		const recorded = await findRecordings(this.#camera, from, to, undefined, signal).catch(() => []);
 		const codecs = new Set(recorded.map((one) => one.codecs));
-		const answer = codecs.size === 1 ? await fetch(path, { method: "HEAD", signal }).catch(() => null) : null;
+		const answer = codecs.size === 1 ? await request(path, { method: "HEAD", signal }).catch((error) => error) : null;
 		if (signal.aborted)
 			return;
 		if (answer?.ok) {

@@ -12,15 +12,36 @@ export class HttpError extends Error {
 
 let onLoginNeeded = () => {};
 
-/* Called when the server wants to know who is there, and the browser has not asked by itself. */
+/* Whose session it is; null: nobody has to log in, or the browser knows a password. */
+export let sessionUser = null;
+
+/* Called when the server wants to know who is there. */
 export function whenLoginIsNeeded(f) {
 	onLoginNeeded = f;
 }
 
+/* With this the server leaves it to the page to ask for a password. */
+const ASKED_HERE = { "X-Requested-With": "nvrd" };
+
+/* From now on a cookie stands for the password. An HttpError of 401: it is wrong; of 403: it is one for programs; of 429: later. */
+export async function logIn(user, password) {
+	const bytes = new TextEncoder().encode(`${user}:${password}`);
+	const response = await fetch("login", { method: "POST",
+		headers: { ...ASKED_HERE, Authorization: `Basic ${btoa(String.fromCharCode(...bytes))}` } });
+
+	if (!response.ok)
+		throw new HttpError(response);
+}
+
+export function logOut() {
+	return request("login", { method: "DELETE" });
+}
+
 /* fetch() as all of the page uses it: what is no success is an HttpError, whose text is what the server said. */
 export async function request(path, options = {}) {
-	const response = await fetch(path, { cache: "no-store", ...options });
+	const response = await fetch(path, { cache: "no-store", ...options, headers: { ...ASKED_HERE, ...options.headers } });
 
+	sessionUser = response.headers.get("Session-User");
 	if (response.status === 401)
 		onLoginNeeded();
 	if (!response.ok) {

@@ -7,8 +7,7 @@ const credentials = { username: url.username, password: url.password };
 url.username = url.password = "";
 
 const browser = await launch();
-const page = await browser.newPage({ viewport: { width: 1100, height: 800 }, ignoreHTTPSErrors: true,
-	httpCredentials: credentials.username ? credentials : undefined });
+const page = await browser.newPage({ viewport: { width: 1100, height: 800 }, ignoreHTTPSErrors: true });
 const messages = [];
 
 page.on("console", (message) => ["error", "warning"].includes(message.type()) && messages.push(message.text()));
@@ -44,6 +43,12 @@ async function lookPast(time) {
 }
 
 await page.goto(url.href);
+if (credentials.username) {
+	await page.fill("[name=user]", credentials.username);
+	await page.fill("[name=password]", credentials.password);
+	messages.length = 0; // that somebody has to log in
+	await page.press("[name=password]", "Enter");
+}
 const first = await lookPast(0.5);
 const second = await lookPast(first.time + 1);
 const links = await page.$$eval("a", (all) => all.map((link) => link.getAttribute("href")));
