@@ -15,6 +15,7 @@
 #include <openssl/rand.h>
 
 #include "protocols/authenticate_private.h"
+#include "protocols/base64.h"
 #include "protocols/digest.h"
 #include "server/base/audit.h"
 #include "server/base/log.h"
@@ -30,6 +31,7 @@ enum {
 	NONCE_TIME_DIGITS = 16,
 	NONCE_HASH_BYTES = 16,
 	NONCE_BYTES = NONCE_TIME_DIGITS + 1 + 2 * NONCE_HASH_BYTES + 1,
+	TOKEN_DIGEST_BYTES = 29, /* SHA-1 in Base64 */
 };
 enum {
 	LOGINS = 256,
@@ -207,6 +209,11 @@ static const struct auth_user *authenticate_find(const char *name, bool *known)
 
 	*known = user != NULL;
 	return user ? user : &stranger;
+}
+
+static bool authenticate_is_hash(const char *password)
+{
+	return auth_is_hash(password) || scrypt_is_hash(password);
 }
 
 /* Whose password it was. */
@@ -549,6 +556,57 @@ const struct auth_user *authenticate_session(const char *token)
 void authenticate_end_session(const char *token)
 {
 	login_session_end(authenticate_state.sessions, token);
+}
+
+/* --- tokens --- */
+
+static void authenticate_token_digest(
+	const struct authenticate_token *token, const char *password, char ret[TOKEN_DIGEST_BYTES])
+{
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *sha1 = EVP_MD_CTX_new();
+	unsigned n = 0;
+
+	if (!sha1 || EVP_DigestInit_ex(sha1, EVP_sha1(), NULL) != 1 ||
+		EVP_DigestUpdate(sha1, token->nonce, token->nonce_bytes) != 1 ||
+		EVP_DigestUpdate(sha1, token->created, strlen(token->created)) != 1 ||
+		EVP_DigestUpdate(sha1, password, strlen(password)) != 1 ||
+		EVP_DigestFinal_ex(sha1, hash, &n) != 1 ||
+		base64_write(ret, TOKEN_DIGEST_BYTES, hash, n) < 0)
+		abort();
+	EVP_MD_CTX_free(sha1);
+}
+
+static bool authenticate_token_fits(const struct auth_user *with, const void *given)
+{
+	const struct authenticate_token *token = given;
+	char expected[TOKEN_DIGEST_BYTES];
+
+	authenticate_token_digest(token, with->password, expected);
+	return !authenticate_is_hash(with->password) && auth_equal(expected, token->digest);
+}
+
+enum authenticate_result authenticate_token(struct authenticate_asker *asker,
+	const struct authenticate_token *token, const struct auth_user **user)
+{
+	struct authenticate_found found = { 0 };
+	enum authenticate_result result = AUTHENTICATE_WRONG;
+	bool known;
+
+	*user = NULL;
+	if (authenticate_is_open())
+		return authenticate_openly(asker);
+	if (authenticate_is_early(asker, token->name))
+		return AUTHENTICATE_LATER;
+	if (authenticate_fit(
+		    &found, authenticate_find(token->name, &known), authenticate_token_fits, token))
+		result = known ? AUTHENTICATED : AUTHENTICATE_WRONG;
+	else if (authenticate_is_hash(found.user->password))
+		result = AUTHENTICATE_UNFIT;
+	result = authenticate_conclude(asker, token->name, result, &found);
+	if (result == AUTHENTICATED)
+		*user = found.user;
+	return result;
 }
 
 /* --- the challenge --- */

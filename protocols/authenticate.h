@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "protocols/message.h"
 #include "server/base/attributes.h"
@@ -83,6 +84,18 @@ void authenticate_begin_session(const struct auth_user *user, char token[LOGIN_T
 /* Whose session it is, or NULL. He lives until the next reload. */
 const struct auth_user *authenticate_session(const char *token);
 void authenticate_end_session(const char *token);
+
+/*
+ * The same for a WS-UsernameToken (OASIS UsernameToken Profile 1.0 section 3.1): the digest, in Base64, of a nonce, a text and the password.
+ * Whether these are new is the caller's to know. Never MISSING, STALE or PENDING; UNFIT where the password is not kept as it is.
+ */
+struct authenticate_token {
+	const char *name, *digest, *created;
+	const uint8_t *nonce;
+	size_t nonce_bytes;
+};
+enum authenticate_result authenticate_token(struct authenticate_asker *asker,
+	const struct authenticate_token *token, const struct auth_user **user) MUST_CHECK;
 
 /*
  * Appends the WWW-Authenticate fields (with CRLF): Digest MD5 first, then SHA-256, then

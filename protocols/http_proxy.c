@@ -47,6 +47,11 @@ bool http_trusts(const struct sockaddr *peer)
 	       forwarded_is_trusted(&address, http_front.trusted, http_front.n_trusted);
 }
 
+bool http_is_secure(const struct http_request *request)
+{
+	return request->is_secure;
+}
+
 bool http_wants_hsts(const struct http_request *request)
 {
 	return http_front.hsts && request->is_secure;

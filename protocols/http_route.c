@@ -301,8 +301,11 @@ static void http_judge_route(struct http_request *request)
 	}
 }
 
-/* What is shown to whoever comes; but a password is looked at wherever it is shown. */
-static bool http_is_public(const struct http_request *request)
+/*
+ * What is shown to whoever comes, or asks who comes in the request's body; but a password in the head is looked at wherever it is
+ * shown.
+ */
+static bool http_is_let_in(const struct http_request *request)
 {
 	const struct http_route *routes = request->client->server->routes, *route;
 	const char *prefix = http_route_prefix(routes, request->path);
@@ -311,7 +314,17 @@ static bool http_is_public(const struct http_request *request)
 	if (!prefix || !request->method || http_field(request, "Authorization").p)
 		return false;
 	route = http_route_find(routes, prefix, request->method->bit, &allowed);
-	return route && (route->methods & HTTP_PUBLIC);
+	return route && (route->methods & (HTTP_PUBLIC | HTTP_ASKS_ITSELF));
+}
+
+struct authenticate_asker *http_asker(struct http_request *request)
+{
+	return &request->client->asker;
+}
+
+void http_add_challenge(struct http_request *request)
+{
+	authenticate_write_challenge(request->fields, AUTHENTICATE_MISSING, true);
 }
 
 /* Relative links need the slash. */
@@ -355,7 +368,7 @@ void http_request_judge(struct http_request *request)
 	else if (http_wants_slash(request))
 		request->handle = http_answer_bare;
 	else if (http_check_open_host(request) &&
-		 (http_is_public(request) ||
+		 (http_is_let_in(request) ||
 			 (http_check_asker(request) && http_check_camera(request))))
 		http_judge_route(request);
 }

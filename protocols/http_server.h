@@ -10,6 +10,7 @@
 #include "server/base/auth.h"
 #include "server/base/log.h"
 
+struct authenticate_asker;
 struct connection;
 struct evbuffer;
 struct sockaddr;
@@ -39,6 +40,7 @@ enum http_method {
 	HTTP_SEARCH = 1 << 13,
 	HTTP_POST = 1 << 14,
 	HTTP_PUBLIC = 1 << 15, /* no method: a route's that asks nobody for a password */
+	HTTP_ASKS_ITSELF = 1 << 16, /* no method: in a route's, see http_asker() */
 };
 
 /*
@@ -96,6 +98,15 @@ struct message_text http_field(const struct http_request *request, const char *n
 /* NULL when no users are configured. Valid during handle() only; later use auth_user_copy(). */
 const struct auth_user *http_user(const struct http_request *request);
 const struct log_name *http_log(const struct http_request *request);
+/*
+ * Of a route with HTTP_ASKS_ITSELF, whose protocol has ways of its own to say who asks. Who says so by HTTP is known as ever; who does
+ * not comes through to handle() as http_user() NULL, and may be judged there by this.
+ */
+struct authenticate_asker *http_asker(struct http_request *request);
+/* The challenges of HTTP, for an answer of 401. */
+void http_add_challenge(struct http_request *request);
+/* Whether the client speaks TLS, to us or to a proxy that is trusted. */
+bool http_is_secure(const struct http_request *request);
 /* A line of who (NULL: without users) does what (see server/base/audit.h), and to what. */
 void http_audit(const struct http_request *request, const struct auth_user *user, const char *what,
 	const char *format, ...) PRINTF(4, 5);

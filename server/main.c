@@ -14,6 +14,7 @@
 #include <event2/event.h>
 
 #include "onvif/camera_events.h"
+#include "onvif/onvif_service.h"
 #include "protocols/authenticate.h"
 #include "protocols/av_source.h"
 #include "protocols/dav.h"
@@ -97,6 +98,7 @@ static const struct http_route routes[] = {
 	{ "/config/",     HTTP_COPY,      ROLE_ADMIN,  dav_copy        },
 	{ "/config/",     HTTP_LOCK,      ROLE_ADMIN,  dav_lock        },
 	{ "/config/",     HTTP_UNLOCK,    ROLE_ADMIN,  dav_unlock      },
+	{ ONVIF_ROUTE,    ONVIF_METHODS,  ROLE_VIEWER, onvif_post      },
 	{ "/",            HTTP_PROPFIND,  ROLE_VIEWER, dav_propfind    },
 	{ "/",            HTTP_SEARCH,    ROLE_VIEWER, dav_search      },
 	{ "/",            WEB_METHODS,    ROLE_VIEWER, web_get         },
@@ -253,6 +255,7 @@ static void nvrd_apply(void *arg, struct config *config)
 	nvrd_apply_to_tree(nvrd);
 	nvrd_apply_to_http(nvrd);
 	rtsp_server_apply(nvrd->rtsp, config);
+	onvif_service_apply(config);
 	whep_apply(config);
 	nvrd_apply_tls(nvrd);
 	ftp_server_apply(nvrd->ftp, &before->users, &config->users);
@@ -427,6 +430,7 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	hls_recorded_set_tree(nvrd->tree);
 	still_set_tree(nvrd->tree);
 	dav_set_tree(nvrd->tree);
+	onvif_service_start(nvrd->config, nvrd->catalogue, nvrd->volume);
 	if (nvrd->file)
 		nvrd->configuration = configuration_new(nvrd->config, nvrd->tree,
 			&(struct configuration_owner){ nvrd_apply, nvrd_on_certificate, nvrd });
@@ -452,6 +456,8 @@ static int nvrd_listen_rtsp(const struct nvrd *nvrd, const char *scheme, const c
 	bool open = TAILQ_EMPTY(&nvrd->config->users);
 	const char *at = rtsp_server_listen(nvrd->rtsp, address, open, tls);
 
+	if (at && !tls)
+		onvif_service_set_rtsp(at);
 	if (at)
 		log_info(NULL, "%s://%s/<camera>", scheme, at);
 	else
@@ -555,6 +561,7 @@ static void nvrd_fini(struct nvrd *nvrd)
 	rtsp_server_free(nvrd->rtsp);
 	ftp_server_free(nvrd->ftp);
 	whep_stop();
+	onvif_service_stop();
 	reactor_bury(); /* sessions hold on to the tree */
 	hls_fini();
 	picture_fini();

@@ -1,0 +1,305 @@
+/* SOAP over HTTP: from a request to a handler, by one table, and from its answer to the client. */
+#include "onvif/onvif_service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "onvif/device_service.h"
+#include "onvif/onvif_call.h"
+#include "onvif/onvif_login.h"
+#include "protocols/http_host.h"
+#include "protocols/http_server.h"
+#include "server/base/log.h"
+#include "server/base/memory.h"
+#include "server/base/metrics.h"
+
+#define CONTENT_TYPE "application/soap+xml; charset=utf-8"
+
+static struct onvif_setup setup;
+
+// clang-format off
+/* What there is, who may, and what the response is called by WS-Addressing where that is used. */
+static const struct onvif_operation {
+	const char *space, *name;
+	bool (*run)(struct onvif_call *call);
+	enum onvif_access access;
+	const char *action;
+} operations[] = {
+	{ SOAP_DEVICE_SPACE, "GetSystemDateAndTime", device_get_date, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_DEVICE_SPACE, "GetServices", device_get_services, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_DEVICE_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_DEVICE_SPACE, "GetCapabilities", device_get_capabilities, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_DEVICE_SPACE, "GetWsdlUrl", device_get_wsdl_url, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_DEVICE_SPACE, "GetHostname", device_get_hostname, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_DEVICE_SPACE, "GetEndpointReference", device_get_endpoint, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_DEVICE_SPACE, "GetDeviceInformation", device_get_information, ONVIF_READ_SYSTEM, NULL },
+	{ SOAP_DEVICE_SPACE, "GetScopes", device_get_scopes, ONVIF_READ_SYSTEM, NULL },
+	{ SOAP_DEVICE_SPACE, "GetDiscoveryMode", device_get_discovery_mode, ONVIF_READ_SYSTEM, NULL },
+	{ SOAP_DEVICE_SPACE, "GetNetworkInterfaces", device_get_interfaces, ONVIF_READ_SYSTEM, NULL },
+	{ SOAP_DEVICE_SPACE, "GetNetworkProtocols", device_get_protocols, ONVIF_READ_SYSTEM, NULL },
+	{ SOAP_DEVICE_SPACE, "GetNetworkDefaultGateway", device_get_gateway, ONVIF_READ_SYSTEM, NULL },
+	{ SOAP_DEVICE_SPACE, "GetDNS", device_get_dns, ONVIF_READ_SYSTEM, NULL },
+	{ SOAP_DEVICE_SPACE, "GetNTP", device_get_ntp, ONVIF_READ_SYSTEM, NULL },
+	{ SOAP_DEVICE_SPACE, "GetUsers", device_get_users, ONVIF_READ_SYSTEM_SECRET, NULL },
+};
+// clang-format on
+
+/* --- what handlers use --- */
+
+const struct onvif_setup *onvif_setup(void)
+{
+	return &setup;
+}
+
+static bool camera_is_shown(const struct onvif_call *call, const struct config_camera *camera)
+{
+	return camera->enabled && strlen(camera->name) <= ONVIF_CAMERA_BYTES &&
+	       auth_may_see(call->user, camera->name);
+}
+
+const struct config_camera *onvif_camera_next(
+	const struct onvif_call *call, const struct config_camera *camera)
+{
+	camera = camera ? TAILQ_NEXT(camera, entry) : TAILQ_FIRST(&setup.config->cameras);
+	while (camera && !camera_is_shown(call, camera))
+		camera = TAILQ_NEXT(camera, entry);
+	return camera;
+}
+
+const struct config_camera *onvif_camera_find(const struct onvif_call *call, const char *name)
+{
+	const struct config_camera *camera = config_find_camera(setup.config, name);
+
+	return camera && camera_is_shown(call, camera) ? camera : NULL;
+}
+
+bool onvif_call_text(const struct onvif_call *call, const char *name, char *ret, size_t size)
+{
+	return soap_text(soap_child(call->in.body, call->in.space, name), ret, size);
+}
+
+bool onvif_call_refuse(struct onvif_call *call, enum onvif_fault fault)
+{
+	static const struct {
+		const char *code, *subcode, *subsubcode, *reason;
+	} rows[] = {
+#define X(name, code, subcode, subsubcode, reason) { code, subcode, subsubcode, reason },
+		ONVIF_FAULTS(X)
+#undef X
+	};
+
+	soap_writer_fini(&call->out);
+	soap_writer_init(&call->out);
+	call->answer = NULL;
+	call->action = NULL;
+	if (!call->status)
+		call->status = strcmp(rows[fault].code, "env:Sender") == 0 ? 400 : 500;
+	soap_write_fault(&call->out, rows[fault].code, rows[fault].subcode, rows[fault].subsubcode,
+		rows[fault].reason);
+	return true;
+}
+
+/* --- a call --- */
+
+static void call_on_gone(void *context)
+{
+	struct onvif_call *call = context;
+
+	if (call->on_gone)
+		call->on_gone(call->later);
+	soap_message_fini(&call->in);
+	soap_writer_fini(&call->out);
+	auth_user_free(call->user);
+	free(call);
+}
+
+/* Where the request used WS-Addressing, or the WSDL does, the answer has it, too. */
+static void call_address(struct onvif_call *call)
+{
+	char id[256];
+	bool has_id =
+		soap_text(soap_child(call->in.header, SOAP_WSA_SPACE, "MessageID"), id, sizeof(id));
+
+	if (!call->action)
+		return;
+	soap_add_text(soap_writer_header(&call->out), SOAP_WSA_SPACE, "Action", call->action);
+	if (has_id)
+		soap_add_text(soap_writer_header(&call->out), SOAP_WSA_SPACE, "RelatesTo", id);
+}
+
+static void free_text(const void *data, size_t n, void *arg)
+{
+	(void)data, (void)n;
+	free(arg);
+}
+
+void onvif_call_finish(struct onvif_call *call)
+{
+	struct evbuffer *body = evbuffer_new();
+	size_t n;
+	char *text;
+
+	call_address(call);
+	text = soap_writer_text(&call->out, &n);
+	if (!body || evbuffer_add_reference(body, text, n, free_text, text) < 0)
+		abort();
+	http_answer(call->http, call->status ? call->status : 200, CONTENT_TYPE, body);
+	evbuffer_free(body);
+}
+
+/* Who calls, and whether he may. False: refused. */
+static bool call_is_allowed(struct onvif_call *call, enum onvif_access access)
+{
+	const struct auth_user *user;
+
+	if (access == ONVIF_PRE_AUTH)
+		return true;
+	switch (onvif_login(call, &user)) {
+	case ONVIF_LOGIN_KNOWN:
+		call->user = auth_user_copy(user);
+		if (!user || onvif_role_may(user->role, access))
+			return true;
+		break;
+	case ONVIF_LOGIN_NOBODY:
+		http_add_challenge(call->http);
+		call->status = 401;
+		break;
+	case ONVIF_LOGIN_WRONG:
+		break;
+	case ONVIF_LOGIN_LATER:
+		call->status = 429;
+		(void)onvif_call_refuse(call, ONVIF_FAULT_LATER);
+		return false;
+	}
+	(void)onvif_call_refuse(call, ONVIF_FAULT_NOT_AUTHORIZED);
+	return false;
+}
+
+static const struct onvif_operation *operation_find(const char *space, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(operations); i++) {
+		if (!strcmp(operations[i].name, name) && !strcmp(operations[i].space, space))
+			return &operations[i];
+	}
+	return NULL;
+}
+
+static bool space_is_known(const char *space)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(operations); i++) {
+		if (!strcmp(operations[i].space, space))
+			return true;
+	}
+	return false;
+}
+
+/* By namespace and name alone: some clients send all to the device service. Returns whether the answer stands. */
+static bool call_run(struct onvif_call *call)
+{
+	const struct onvif_operation *o = operation_find(call->in.space, call->in.name);
+	char response[80];
+
+	if (!o)
+		return onvif_call_refuse(call, space_is_known(call->in.space)
+						       ? ONVIF_FAULT_UNSUPPORTED
+						       : ONVIF_FAULT_UNKNOWN);
+	if (!call_is_allowed(call, o->access))
+		return true;
+	snprintf(response, sizeof(response), "%sResponse", o->name);
+	call->answer = soap_add(call->out.body, o->space, response);
+	call->action = o->action;
+	return o->run(call);
+}
+
+/* --- HTTP --- */
+
+/* How the client knows us. False: it does not say. */
+static bool call_find_base(struct onvif_call *call)
+{
+	struct message_text field = http_field(call->http, "Host"), host;
+	bool is_ipv6;
+
+	if (!http_host_parse(field, &host) || field.n >= sizeof(call->host) - 2)
+		return false;
+	is_ipv6 = memchr(host.p, ':', host.n) != NULL;
+	snprintf(call->host, sizeof(call->host), is_ipv6 ? "[%.*s]" : "%.*s", (int)host.n, host.p);
+	snprintf(call->base, sizeof(call->base), "%s://%.*s%s",
+		http_is_secure(call->http) ? "https" : "http", (int)field.n, field.p,
+		http_base(call->http));
+	return true;
+}
+
+/* A web page of somebody else can make a browser send some types without asking us first. */
+static bool is_from_a_page(const struct http_request *request)
+{
+	struct message_text type = http_field(request, "Content-Type");
+
+	return http_field(request, "Origin").p && !message_text_starts(type, "application/") &&
+	       !message_text_starts(type, "text/xml");
+}
+
+static bool call_parse(struct onvif_call *call)
+{
+	struct evbuffer *body = http_body(call->http);
+	size_t n = evbuffer_get_length(body);
+	const char *p = n ? (const char *)evbuffer_pullup(body, -1) : "", *why;
+
+	if (soap_message_parse(&call->in, p, n, SOAP_REQUEST_BYTES, &why) == 0)
+		return true;
+	call->status = n > SOAP_REQUEST_BYTES ? 413 : 400;
+	log_debug(http_log(call->http), "onvif: %s", why);
+	return false;
+}
+
+void onvif_post(struct http_request *request)
+{
+	struct onvif_call *call;
+
+	if (is_from_a_page(request)) {
+		http_answer_error(request, 415, "SOAP is of the type application/soap+xml");
+		return;
+	}
+	call = xcalloc(1, sizeof(*call));
+	call->http = request;
+	http_set_context(request, call, call_on_gone);
+	soap_writer_init(&call->out);
+	if (!call_find_base(call)) {
+		http_answer_error(request, 400, "the Host field is needed");
+		return;
+	}
+	if (!call_parse(call))
+		(void)onvif_call_refuse(call, ONVIF_FAULT_NOT_WELL_FORMED);
+	else if (!call_run(call))
+		return;
+	onvif_call_finish(call);
+}
+
+/* --- life --- */
+
+void onvif_service_start(
+	const struct config *config, struct catalogue *catalogue, struct volume *volume)
+{
+	setup.config = config;
+	setup.catalogue = catalogue;
+	setup.volume = volume;
+	(void)onvif_identity(setup.uuid, config->storage.path);
+}
+
+void onvif_service_apply(const struct config *config)
+{
+	setup.config = config;
+}
+
+void onvif_service_set_rtsp(const char *address)
+{
+	snprintf(setup.rtsp, sizeof(setup.rtsp), "%s", address);
+}
+
+void onvif_service_stop(void)
+{
+	onvif_login_fini();
+	setup = (struct onvif_setup){ 0 };
+}
