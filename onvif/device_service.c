@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "onvif/media2_service.h"
+#include "onvif/media_service.h"
 #include "server/base/reactor.h"
 
 #define TDS SOAP_DEVICE_SPACE
@@ -41,7 +43,9 @@ static const struct service {
 	void (*write_capabilities)(xmlNode *parent);
 	const char *category; /* of GetCapabilities */
 } services[] = {
-	{SOAP_DEVICE_SPACE, "device_service", write_device_capabilities, "Device"},
+	{SOAP_DEVICE_SPACE,  "device_service", write_device_capabilities, "Device"},
+	{ SOAP_MEDIA_SPACE,  "media_service",  media_write_capabilities,  "Media" },
+	{ SOAP_MEDIA2_SPACE, "media2_service", media2_write_capabilities, NULL    },
 };
 
 static void add_address(xmlNode *parent, const char *space, const struct onvif_call *call,

@@ -8,6 +8,8 @@
 #include <event2/buffer.h>
 
 #include "onvif/device_service.h"
+#include "onvif/media2_service.h"
+#include "onvif/media_service.h"
 #include "onvif/onvif_call.h"
 #include "onvif/onvif_login.h"
 #include "protocols/http_host.h"
@@ -44,6 +46,45 @@ static const struct onvif_operation {
 	{ SOAP_DEVICE_SPACE, "GetDNS", device_get_dns, ONVIF_READ_SYSTEM, NULL },
 	{ SOAP_DEVICE_SPACE, "GetNTP", device_get_ntp, ONVIF_READ_SYSTEM, NULL },
 	{ SOAP_DEVICE_SPACE, "GetUsers", device_get_users, ONVIF_READ_SYSTEM_SECRET, NULL },
+	{ SOAP_MEDIA_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_MEDIA_SPACE, "GetProfiles", media_get_profiles, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetProfile", media_get_profile, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetVideoSources", media_get_video_sources, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetAudioSources", media_get_audio_sources, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetVideoSourceConfigurations", media_get_configurations, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetCompatibleVideoSourceConfigurations", media_get_configurations, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetVideoSourceConfiguration", media_get_configuration, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetVideoSourceConfigurationOptions", media_get_options, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetVideoEncoderConfigurations", media_get_configurations, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetCompatibleVideoEncoderConfigurations", media_get_configurations, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetVideoEncoderConfiguration", media_get_configuration, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetVideoEncoderConfigurationOptions", media_get_options, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetAudioSourceConfigurations", media_get_configurations, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetCompatibleAudioSourceConfigurations", media_get_configurations, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetAudioSourceConfiguration", media_get_configuration, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetAudioSourceConfigurationOptions", media_get_options, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetAudioEncoderConfigurations", media_get_configurations, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetCompatibleAudioEncoderConfigurations", media_get_configurations, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetAudioEncoderConfiguration", media_get_configuration, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetAudioEncoderConfigurationOptions", media_get_options, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetGuaranteedNumberOfVideoEncoderInstances", media_get_encoder_instances, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetStreamUri", media_get_stream_uri, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "GetSnapshotUri", media_get_snapshot_uri, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA_SPACE, "SetSynchronizationPoint", media_set_synchronization_point, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA2_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_MEDIA2_SPACE, "GetProfiles", media2_get_profiles, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA2_SPACE, "GetVideoSourceConfigurations", media2_get_configurations, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA2_SPACE, "GetVideoSourceConfigurationOptions", media2_get_options, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA2_SPACE, "GetVideoEncoderConfigurations", media2_get_configurations, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA2_SPACE, "GetVideoEncoderConfigurationOptions", media2_get_options, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA2_SPACE, "GetAudioSourceConfigurations", media2_get_configurations, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA2_SPACE, "GetAudioSourceConfigurationOptions", media2_get_options, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA2_SPACE, "GetAudioEncoderConfigurations", media2_get_configurations, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA2_SPACE, "GetAudioEncoderConfigurationOptions", media2_get_options, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA2_SPACE, "GetVideoEncoderInstances", media2_get_encoder_instances, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA2_SPACE, "GetStreamUri", media2_get_stream_uri, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA2_SPACE, "GetSnapshotUri", media2_get_snapshot_uri, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_MEDIA2_SPACE, "SetSynchronizationPoint", media2_set_synchronization_point, ONVIF_READ_MEDIA, NULL },
 };
 // clang-format on
 
