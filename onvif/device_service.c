@@ -8,6 +8,9 @@
 
 #include "onvif/media2_service.h"
 #include "onvif/media_service.h"
+#include "onvif/recording_service.h"
+#include "onvif/replay_service.h"
+#include "onvif/search_service.h"
 #include "server/base/reactor.h"
 
 #define TDS SOAP_DEVICE_SPACE
@@ -43,9 +46,12 @@ static const struct service {
 	void (*write_capabilities)(xmlNode *parent);
 	const char *category; /* of GetCapabilities */
 } services[] = {
-	{SOAP_DEVICE_SPACE,  "device_service", write_device_capabilities, "Device"},
-	{ SOAP_MEDIA_SPACE,  "media_service",  media_write_capabilities,  "Media" },
-	{ SOAP_MEDIA2_SPACE, "media2_service", media2_write_capabilities, NULL    },
+	{SOAP_DEVICE_SPACE,     "device_service",    write_device_capabilities,    "Device"   },
+	{ SOAP_MEDIA_SPACE,     "media_service",     media_write_capabilities,     "Media"    },
+	{ SOAP_MEDIA2_SPACE,    "media2_service",    media2_write_capabilities,    NULL       },
+	{ SOAP_RECORDING_SPACE, "recording_service", recording_write_capabilities, "Recording"},
+	{ SOAP_SEARCH_SPACE,    "search_service",    search_write_capabilities,    "Search"   },
+	{ SOAP_REPLAY_SPACE,    "replay_service",    replay_write_capabilities,    "Replay"   },
 };
 
 static void add_address(xmlNode *parent, const char *space, const struct onvif_call *call,

@@ -58,7 +58,8 @@ enum onvif_access {
 		"The filter is not understood")                                                 \
 	X(BAD_STREAM, "env:Sender", "ter:InvalidArgVal", "ter:InvalidStreamSetup",              \
 		"There is no such way to send a stream")                                        \
-	X(FIXED, "env:Receiver", "ter:Action", "ter:FixedUser", "This is not changed by ONVIF") \
+	X(FIXED, "env:Sender", "ter:InvalidArgVal", "ter:ConfigModify",                         \
+		"This is not changed by ONVIF")                                                 \
 	X(NO_SUBSCRIPTION, "env:Sender", "ter:InvalidArgVal", NULL,                             \
 		"There is no such subscription, or not any more")                               \
 	X(TOO_MANY, "env:Receiver", "ter:OutofMemory", NULL, "There are too many of these")     \

@@ -12,6 +12,9 @@
 #include "onvif/media_service.h"
 #include "onvif/onvif_call.h"
 #include "onvif/onvif_login.h"
+#include "onvif/recording_service.h"
+#include "onvif/replay_service.h"
+#include "onvif/search_service.h"
 #include "protocols/http_host.h"
 #include "protocols/http_server.h"
 #include "server/base/log.h"
@@ -85,6 +88,28 @@ static const struct onvif_operation {
 	{ SOAP_MEDIA2_SPACE, "GetStreamUri", media2_get_stream_uri, ONVIF_READ_MEDIA, NULL },
 	{ SOAP_MEDIA2_SPACE, "GetSnapshotUri", media2_get_snapshot_uri, ONVIF_READ_MEDIA, NULL },
 	{ SOAP_MEDIA2_SPACE, "SetSynchronizationPoint", media2_set_synchronization_point, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_RECORDING_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_SEARCH_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_REPLAY_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_RECORDING_SPACE, "GetRecordings", recording_get_recordings, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_RECORDING_SPACE, "GetRecordingConfiguration", recording_get_configuration, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_RECORDING_SPACE, "GetTrackConfiguration", recording_get_track_configuration, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_RECORDING_SPACE, "GetRecordingJobs", recording_get_jobs, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_RECORDING_SPACE, "GetRecordingJobConfiguration", recording_get_job_configuration, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_RECORDING_SPACE, "GetRecordingJobState", recording_get_job_state, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_RECORDING_SPACE, "GetRecordingOptions", recording_get_options, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_SEARCH_SPACE, "GetRecordingSummary", search_get_summary, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_SEARCH_SPACE, "GetRecordingInformation", search_get_information, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_SEARCH_SPACE, "GetMediaAttributes", search_get_media_attributes, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_SEARCH_SPACE, "FindRecordings", search_find_recordings, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_SEARCH_SPACE, "GetRecordingSearchResults", search_get_recordings, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_SEARCH_SPACE, "FindEvents", search_find_events, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_SEARCH_SPACE, "GetEventSearchResults", search_get_events, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_SEARCH_SPACE, "GetSearchState", search_get_state, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_SEARCH_SPACE, "EndSearch", search_end, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_REPLAY_SPACE, "GetReplayUri", replay_get_uri, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_REPLAY_SPACE, "GetReplayConfiguration", replay_get_configuration, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_REPLAY_SPACE, "SetReplayConfiguration", replay_set_configuration, ONVIF_ACTUATE, NULL },
 };
 // clang-format on
 
@@ -341,6 +366,7 @@ void onvif_service_set_rtsp(const char *address)
 
 void onvif_service_stop(void)
 {
+	search_service_stop();
 	onvif_login_fini();
 	setup = (struct onvif_setup){ 0 };
 }
