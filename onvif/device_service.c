@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "onvif/event_service.h"
 #include "onvif/media2_service.h"
 #include "onvif/media_service.h"
 #include "onvif/recording_service.h"
@@ -49,6 +50,7 @@ static const struct service {
 	{SOAP_DEVICE_SPACE,     "device_service",    write_device_capabilities,    "Device"   },
 	{ SOAP_MEDIA_SPACE,     "media_service",     media_write_capabilities,     "Media"    },
 	{ SOAP_MEDIA2_SPACE,    "media2_service",    media2_write_capabilities,    NULL       },
+	{ SOAP_EVENTS_SPACE,    "event_service",     event_write_capabilities,     "Events"   },
 	{ SOAP_RECORDING_SPACE, "recording_service", recording_write_capabilities, "Recording"},
 	{ SOAP_SEARCH_SPACE,    "search_service",    search_write_capabilities,    "Search"   },
 	{ SOAP_REPLAY_SPACE,    "replay_service",    replay_write_capabilities,    "Replay"   },

@@ -8,10 +8,12 @@
 #include <event2/buffer.h>
 
 #include "onvif/device_service.h"
+#include "onvif/event_service.h"
 #include "onvif/media2_service.h"
 #include "onvif/media_service.h"
 #include "onvif/onvif_call.h"
 #include "onvif/onvif_login.h"
+#include "onvif/pull_point.h"
 #include "onvif/recording_service.h"
 #include "onvif/replay_service.h"
 #include "onvif/search_service.h"
@@ -21,6 +23,10 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 
+/* Prefixes of actions (the WSDL of events, and of WS-BaseNotification). */
+#define EVENT_PORT "http://www.onvif.org/ver10/events/wsdl/EventPortType/"
+#define PULL_POINT "http://www.onvif.org/ver10/events/wsdl/PullPointSubscription/"
+#define SUBSCRIPTION "http://docs.oasis-open.org/wsn/bw-2/SubscriptionManager/"
 #define CONTENT_TYPE "application/soap+xml; charset=utf-8"
 
 static struct onvif_setup setup;
@@ -110,6 +116,13 @@ static const struct onvif_operation {
 	{ SOAP_REPLAY_SPACE, "GetReplayUri", replay_get_uri, ONVIF_READ_MEDIA, NULL },
 	{ SOAP_REPLAY_SPACE, "GetReplayConfiguration", replay_get_configuration, ONVIF_READ_MEDIA, NULL },
 	{ SOAP_REPLAY_SPACE, "SetReplayConfiguration", replay_set_configuration, ONVIF_ACTUATE, NULL },
+	{ SOAP_EVENTS_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, EVENT_PORT "GetServiceCapabilitiesResponse" },
+	{ SOAP_EVENTS_SPACE, "GetEventProperties", event_get_properties, ONVIF_READ_MEDIA, EVENT_PORT "GetEventPropertiesResponse" },
+	{ SOAP_EVENTS_SPACE, "CreatePullPointSubscription", event_create_pull_point, ONVIF_READ_MEDIA, EVENT_PORT "CreatePullPointSubscriptionResponse" },
+	{ SOAP_EVENTS_SPACE, "PullMessages", event_pull_messages, ONVIF_READ_MEDIA, PULL_POINT "PullMessagesResponse" },
+	{ SOAP_EVENTS_SPACE, "SetSynchronizationPoint", event_set_synchronization_point, ONVIF_READ_MEDIA, PULL_POINT "SetSynchronizationPointResponse" },
+	{ SOAP_WSNT_SPACE, "Renew", event_renew, ONVIF_READ_MEDIA, SUBSCRIPTION "RenewResponse" },
+	{ SOAP_WSNT_SPACE, "Unsubscribe", event_end_subscription, ONVIF_READ_MEDIA, SUBSCRIPTION "UnsubscribeResponse" },
 };
 // clang-format on
 
@@ -352,6 +365,7 @@ void onvif_service_start(
 	setup.catalogue = catalogue;
 	setup.volume = volume;
 	(void)onvif_identity(setup.uuid, config->storage.path);
+	pull_points_start();
 }
 
 void onvif_service_apply(const struct config *config)
@@ -366,6 +380,7 @@ void onvif_service_set_rtsp(const char *address)
 
 void onvif_service_stop(void)
 {
+	pull_points_stop();
 	search_service_stop();
 	onvif_login_fini();
 	setup = (struct onvif_setup){ 0 };

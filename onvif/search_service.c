@@ -123,6 +123,7 @@ static void search_on_waiter_gone(void *later)
 		(void)search_take_waiter(later);
 }
 
+/* Afterwards the search may be gone: to answer lets the client's next request be handled, which may end it. */
 static void search_wake(struct search *search)
 {
 	struct onvif_call *call = search_take_waiter(search);
@@ -474,12 +475,17 @@ bool search_get_state(struct onvif_call *call)
 bool search_end(struct onvif_call *call)
 {
 	struct search *search = search_find(call);
+	struct onvif_call *waiter;
 
 	if (!search)
 		return onvif_call_refuse(call, ONVIF_FAULT_NO_SEARCH);
 	soap_add_time(call->answer, TSE, "Endpoint", reactor_now_us());
-	search_wake(search);
+	waiter = search_take_waiter(search);
+	if (waiter)
+		search_answer(search, waiter);
 	search_free(search);
+	if (waiter)
+		onvif_call_finish(waiter);
 	return true;
 }
 

@@ -12,23 +12,25 @@
 static const struct prefix {
 	const char *prefix, *space;
 } prefixes[] = {
-	{"env",   SOAP_SPACE          },
-	{ "wsse", SOAP_WSSE_SPACE     },
-	{ "wsu",  SOAP_WSU_SPACE      },
-	{ "wsa",  SOAP_WSA_SPACE      },
-	{ "wsnt", SOAP_WSNT_SPACE     },
-	{ "ter",  SOAP_ERROR_SPACE    },
-	{ "tt",   SOAP_SCHEMA_SPACE   },
-	{ "tns1", SOAP_TOPICS_SPACE   },
-	{ "tds",  SOAP_DEVICE_SPACE   },
-	{ "trt",  SOAP_MEDIA_SPACE    },
-	{ "tr2",  SOAP_MEDIA2_SPACE   },
-	{ "tev",  SOAP_EVENTS_SPACE   },
-	{ "trc",  SOAP_RECORDING_SPACE},
-	{ "tse",  SOAP_SEARCH_SPACE   },
-	{ "trp",  SOAP_REPLAY_SPACE   },
-	{ "tptz", SOAP_PTZ_SPACE      },
-	{ "timg", SOAP_IMAGING_SPACE  },
+	{"env",    SOAP_SPACE                          },
+	{ "wsse",  SOAP_WSSE_SPACE                     },
+	{ "wsu",   SOAP_WSU_SPACE                      },
+	{ "wsa",   SOAP_WSA_SPACE                      },
+	{ "wsnt",  SOAP_WSNT_SPACE                     },
+	{ "ter",   SOAP_ERROR_SPACE                    },
+	{ "tt",    SOAP_SCHEMA_SPACE                   },
+	{ "tns1",  SOAP_TOPICS_SPACE                   },
+	{ "tds",   SOAP_DEVICE_SPACE                   },
+	{ "trt",   SOAP_MEDIA_SPACE                    },
+	{ "tr2",   SOAP_MEDIA2_SPACE                   },
+	{ "tev",   SOAP_EVENTS_SPACE                   },
+	{ "trc",   SOAP_RECORDING_SPACE                },
+	{ "tse",   SOAP_SEARCH_SPACE                   },
+	{ "trp",   SOAP_REPLAY_SPACE                   },
+	{ "tptz",  SOAP_PTZ_SPACE                      },
+	{ "timg",  SOAP_IMAGING_SPACE                  },
+	{ "wstop", "http://docs.oasis-open.org/wsn/t-1"},
+	{ "xs",    "http://www.w3.org/2001/XMLSchema"  },
 };
 
 static void *must(void *p)
@@ -126,7 +128,9 @@ char *soap_writer_text(const struct soap_writer *writer, size_t *bytes)
 
 xmlNode *soap_add(xmlNode *parent, const char *space, const char *name)
 {
-	return must(xmlNewChild(parent, space_of(parent, space), xml(name), NULL));
+	xmlNs *ns = *space ? space_of(parent, space) : NULL;
+
+	return must(xmlAddChild(parent, must(xmlNewDocNode(parent->doc, ns, xml(name), NULL))));
 }
 
 /* A copy in which all is text of XML 1.0; ours to free. */

@@ -26,7 +26,7 @@ xmlNode *soap_writer_header(struct soap_writer *writer);
 /* The message as text of *bytes, NUL-ended, which the caller frees. */
 char *soap_writer_text(const struct soap_writer *writer, size_t *bytes) MUST_CHECK;
 
-/* A new last child of parent; the namespace is one of soap_message.h, or any. */
+/* A new last child of parent; the namespace is one of soap_message.h, any, or "" for none. */
 xmlNode *soap_add(xmlNode *parent, const char *space, const char *name);
 /* The same with text in it, in which what XML cannot hold becomes '?'. */
 xmlNode *soap_add_text(xmlNode *parent, const char *space, const char *name, const char *text);

@@ -71,6 +71,10 @@ struct evbuffer;
 	X(METRIC_EVENTS, COUNTER, "nvrd_events_total", "camera,kind", "Events at a camera.")         \
 	X(METRIC_EVENTS_REFUSED, COUNTER, "nvrd_events_refused_total", "camera",                     \
 		"Documents with events from a camera that are no XML.")                              \
+	X(METRIC_ONVIF_SUBSCRIPTIONS, GAUGE, "nvrd_onvif_subscriptions", "",                         \
+		"Subscriptions to events by ONVIF.")                                                 \
+	X(METRIC_ONVIF_EVENTS_DROPPED, COUNTER, "nvrd_onvif_events_dropped_total", "",               \
+		"Events that nobody pulled before there were too many.")                             \
 	X(METRIC_RECORDER_LOST, COUNTER, "nvrd_recorder_lost_fragments_total", "camera,reason",      \
 		"Fragments that were not recorded (queue_full, write_failed) or not held (held).")   \
 	X(METRIC_RECORDER_QUEUE_BYTES, GAUGE, "nvrd_recorder_queue_bytes", "camera",                 \
