@@ -17,6 +17,7 @@
 #include "onvif/recording_service.h"
 #include "onvif/replay_service.h"
 #include "onvif/search_service.h"
+#include "protocols/authenticate.h"
 #include "protocols/http_host.h"
 #include "protocols/http_server.h"
 #include "server/base/log.h"
@@ -229,6 +230,14 @@ void onvif_call_finish(struct onvif_call *call)
 	evbuffer_free(body);
 }
 
+/* With how to say who asks. */
+static void call_challenge(struct onvif_call *call)
+{
+	http_add_challenge(call->http);
+	call->status = 401;
+	(void)onvif_call_refuse(call, ONVIF_FAULT_NOT_AUTHORIZED);
+}
+
 /* Who calls, and whether he may. False: refused. */
 static bool call_is_allowed(struct onvif_call *call, enum onvif_access access)
 {
@@ -243,9 +252,8 @@ static bool call_is_allowed(struct onvif_call *call, enum onvif_access access)
 			return true;
 		break;
 	case ONVIF_LOGIN_NOBODY:
-		http_add_challenge(call->http);
-		call->status = 401;
-		break;
+		call_challenge(call);
+		return false;
 	case ONVIF_LOGIN_WRONG:
 		break;
 	case ONVIF_LOGIN_LATER:
@@ -320,6 +328,13 @@ static bool is_from_a_page(const struct http_request *request)
 	       !message_text_starts(type, "text/xml");
 }
 
+/* Clients that know Digest alone ask for a nonce by this. */
+static bool call_is_empty(const struct onvif_call *call)
+{
+	return evbuffer_get_length(http_body(call->http)) == 0 && !http_user(call->http) &&
+	       !authenticate_is_open();
+}
+
 static bool call_parse(struct onvif_call *call)
 {
 	struct evbuffer *body = http_body(call->http);
@@ -349,7 +364,9 @@ void onvif_post(struct http_request *request)
 		http_answer_error(request, 400, "the Host field is needed");
 		return;
 	}
-	if (!call_parse(call))
+	if (call_is_empty(call))
+		call_challenge(call);
+	else if (!call_parse(call))
 		(void)onvif_call_refuse(call, ONVIF_FAULT_NOT_WELL_FORMED);
 	else if (!call_run(call))
 		return;
