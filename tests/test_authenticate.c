@@ -426,6 +426,48 @@ static void test_an_unknown_user_is_checked_like_one_with_scrypt(void **state)
 }
 
 /* Given with the user's name, by Basic and by Digest; good for its scope until its day. */
+/* The example of ONVIF's Application Programmer's Guide, section 6.1.1.3. */
+static void test_tokens(void **state)
+{
+	static char name[] = "user", password[] = "userpassword";
+	static const struct {
+		const char *name, *digest, *created;
+		enum authenticate_result result;
+	} cases[] = {
+		{"user",  "tuOSpGlFlIXsozq4HFNeeGeFLEI=", "2010-09-16T07:50:45Z", AUTHENTICATED     },
+		{ "user", "tuOSpGlFlIXsozq4HFNeeGeFLEI=", "2010-09-16T07:50:46Z",
+                 AUTHENTICATE_WRONG								 },
+		{ "user", "tuOSpGlFlIXsozq4HFNeeGeFLEJ=", "2010-09-16T07:50:45Z",
+                 AUTHENTICATE_WRONG								 },
+		{ "user", "",                             "2010-09-16T07:50:45Z", AUTHENTICATE_WRONG},
+ /* of the empty password, which nobody unknown has either: base64(sha1(nonce + created)) */
+		{ "else", "7Rs/BJ5CcRVV71gaoAqhN9AvzbI=", "2010-09-16T07:50:45Z",
+                 AUTHENTICATE_WRONG								 },
+	};
+	static const uint8_t nonce[] = { 0x2c, 0xaa, 0x88, 0xe8, 0x6f, 0xc0, 0x8a, 0x42, 0x82, 0x42,
+		0xb3, 0x74, 0xce, 0xa6, 0x45, 0x96 };
+	struct auth_user user = { .name = name, .password = password };
+	struct auth_users one = TAILQ_HEAD_INITIALIZER(one);
+	const struct auth_user *found;
+
+	(void)state;
+	TAILQ_INIT(&user.app_passwords);
+	TAILQ_INSERT_TAIL(&one, &user, entry);
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		const struct authenticate_token token = { .name = cases[i].name,
+			.digest = cases[i].digest,
+			.created = cases[i].created,
+			.nonce = nonce,
+			.nonce_bytes = sizeof(nonce) };
+
+		ask_from_elsewhere();
+		authenticate_set_users(&one);
+		assert_int_equal(authenticate_token(&asker, &token, &found), cases[i].result);
+		assert_ptr_equal(found, cases[i].result == AUTHENTICATED ? &user : NULL);
+	}
+	authenticate_set_users(&users);
+}
+
 static void test_application_passwords(void **state)
 {
 	static const char basic[] = "Basic YW5uYTphcHA="; /* anna:app */
@@ -524,6 +566,7 @@ int main(void)
 			test_requests_without_credentials_or_with_an_old_nonce_do_not_count),
 		cmocka_unit_test(test_a_password_kept_by_scrypt_is_checked_by_a_worker),
 		cmocka_unit_test(test_an_unknown_user_is_checked_like_one_with_scrypt),
+		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_application_passwords),
 		cmocka_unit_test(test_too_many_checks_are_refused),
 	};
