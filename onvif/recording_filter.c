@@ -70,9 +70,12 @@ bool recording_filter_has(const char *expression, xmlNode *information)
 {
 	char plain[RECORDING_FILTER_BYTES];
 	xmlXPathObject *result = NULL;
-	xmlXPathContext *context = context_new(information->doc);
+	xmlXPathContext *context;
 
+	if (strlen(expression) >= sizeof(plain))
+		return false;
 	without_prefix(plain, expression);
+	context = context_new(information->doc);
 	take_namespaces_away(information);
 	if (context) {
 		context->node = information;

@@ -11,13 +11,14 @@
 
 enum {
 	TAG_ATTRIBUTES = 512, /* libxml2 compares each with each */
+	SPACES = 512,         /* and looks for prefixes among all that were declared */
 	NUMBER_BYTES = 64
 };
 
 /* --- parsing --- */
 
 struct parse {
-	int depth;
+	int depth, spaces;
 	const char *why;
 };
 
@@ -39,6 +40,11 @@ static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix, cons
 
 	if (parse->depth++ == SOAP_DEPTH) {
 		parse_fail(parser, "the message is nested too deeply");
+		return;
+	}
+	parse->spaces += n_spaces;
+	if (parse->spaces > SPACES) {
+		parse_fail(parser, "the message declares too many namespaces");
 		return;
 	}
 	xmlSAX2StartElementNs(

@@ -108,6 +108,8 @@ static void size_depth_and_attributes_have_limits(void **state)
 	assert_int_equal(parse_repeated(OPEN, "<a>", SOAP_DEPTH - 1, one_more), -EBADMSG);
 	assert_int_equal(parse_repeated(OPEN "<a ", "=", 513, "/>" CLOSE), -EBADMSG);
 	assert_int_equal(parse_repeated(OPEN "<a>", "=", 512, "</a>" CLOSE), 0);
+	assert_int_equal(parse_repeated(OPEN "<a>", "<b xmlns='c'/>", 511, "</a>" CLOSE), 0);
+	assert_int_equal(parse_repeated(OPEN "<a>", "<b xmlns='c'/>", 512, "</a>" CLOSE), -EBADMSG);
 	free(closing);
 	free(one_more);
 }
