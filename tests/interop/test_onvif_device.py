@@ -209,7 +209,8 @@ def check_search(nvrd):
     track, recording = "tns1:RecordingHistory/Track/State", "tns1:RecordingHistory/Recording/State"
     begins = [("video", recording, "true", "false"), ("video", track, "true", "false"), ("audio", track, "true", "false")]
     report(find_events(client, now(-600)) == begins, "FindEvents says when a recording began, in pages", find_events(client, now(-600)))
-    report(find_events(client, now(), now(-600), "tns1:RecordingHistory/Track//.") == begins[1:], "backward, and by topic", find_events(client, now(), now(-600), "tns1:RecordingHistory/Track//."))
+    backward = find_events(client, now(), now(-600), "tns1:RecordingHistory/Track//.", with_start=True)
+    report(backward == [(*event[:3], "true") for event in begins[1:]] + begins[1:], "backward, by topic, from how it was where that begins", backward)
     report(find_events(client, now(-600), now(-500), with_start=True) == [("video", recording, "false", "true"), ("video", track, "false", "true")], "and how it was where it begins")
     search = client.call("tse:FindRecordings", "<tse:Scope><tt:IncludedSources><tt:Token>yard</tt:Token></tt:IncludedSources></tse:Scope><tse:KeepAliveTime>PT10S</tse:KeepAliveTime>").one("SearchToken")
     ask = f"<tse:SearchToken>{search}</tse:SearchToken>"
@@ -231,7 +232,7 @@ def check_zeep(nvrd):
         return
     found = json.loads(done.stdout) if done.returncode == 0 else {}
     report(found.get("recordings") == ["porch", "yard"] and found["state"] == "Completed" and found["tracks"] == ["Video", "Audio"], "zeep finds the recordings", done.stderr[-2000:] or found)
-    if not found:
+    if not report(found.get("uri") == f"rtsp://{nvrd.rtsp}/recordings/yard", "and where to replay one", found.get("uri")):
         return
     login = {"Authorization": "Basic " + base64.b64encode(b"anna:secret").decode()}
     start = datetime.datetime.fromtimestamp(found["earliest"] + 2, datetime.timezone.utc)
