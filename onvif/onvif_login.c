@@ -7,6 +7,7 @@
 #include "protocols/authenticate.h"
 #include "protocols/base64.h"
 #include "protocols/http_server.h"
+#include "server/base/address.h"
 #include "server/base/reactor.h"
 #include "server/base/recent.h"
 
@@ -14,13 +15,15 @@ enum {
 	TOKENS = 8192 /* that are remembered */
 };
 #define WINDOW_US (INT64_C(300) * 1000000)
+#define AGAIN_US (INT64_C(5) * 1000000)
 
-static struct recent *tokens;
+static struct recent *tokens, *tokens_of_hosts;
 
 void onvif_login_fini(void)
 {
 	recent_free(tokens);
-	tokens = NULL;
+	recent_free(tokens_of_hosts);
+	tokens = tokens_of_hosts = NULL;
 }
 
 bool onvif_role_may(enum auth_role role, enum onvif_access access)
@@ -48,19 +51,29 @@ static bool token_is_timely(const struct soap_token *token)
 	return ago_us > -WINDOW_US && ago_us < WINDOW_US;
 }
 
-/* Whether it has not been used before, which it has from now on. */
-static bool token_is_first(const struct soap_token *token)
+/*
+ * Whether it has not been used before, or by the same host a moment ago: some programs (onvif-util) make one for all that they ask
+ * within a second.
+ */
+static bool token_is_new(const struct soap_token *token, const struct sockaddr *address)
 {
+	char host[ADDRESS_HOST_BYTES];
 	const char *const parts[] = { token->username, token->nonce, token->created, NULL };
+	const char *const of_host[] = { token->username, token->nonce, token->created,
+		address_write_host(host, address), NULL };
+	unsigned char key[RECENT_KEY_BYTES], host_key[RECENT_KEY_BYTES];
 	int64_t now_us = reactor_monotonic_us();
-	unsigned char key[RECENT_KEY_BYTES];
 
-	if (!tokens)
+	if (!tokens) {
 		tokens = recent_new(TOKENS, 2 * WINDOW_US);
+		tokens_of_hosts = recent_new(TOKENS, AGAIN_US);
+	}
 	recent_key(key, parts);
+	recent_key(host_key, of_host);
 	if (recent_has(tokens, key, now_us))
-		return false;
+		return recent_has(tokens_of_hosts, host_key, now_us);
 	recent_add(tokens, key, now_us);
+	recent_add(tokens_of_hosts, host_key, now_us);
 	return true;
 }
 
@@ -85,7 +98,8 @@ static enum onvif_login login_by_token(const struct onvif_call *call,
 	if (result == AUTHENTICATE_LATER)
 		return ONVIF_LOGIN_LATER;
 	/* application passwords are for other things */
-	if (result != AUTHENTICATED || asker->scopes != SCOPE_ALL || !token_is_first(token))
+	if (result != AUTHENTICATED || asker->scopes != SCOPE_ALL ||
+		!token_is_new(token, asker->address))
 		return ONVIF_LOGIN_WRONG;
 	return ONVIF_LOGIN_KNOWN;
 }

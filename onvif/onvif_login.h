@@ -4,8 +4,8 @@
 #include "server/base/attributes.h"
 
 /*
- * Who calls: HTTP's user, or a WS-UsernameToken with a digest (OASIS UsernameToken Profile 1.0). A token is good once, and within
- * five minutes of its time: some clocks are off.
+ * Who calls: HTTP's user, or a WS-UsernameToken with a digest (OASIS UsernameToken Profile 1.0). A token is good once, for five seconds
+ * more to the host that has used it, and within five minutes of its time: some clocks are off.
  */
 
 enum onvif_login {

@@ -73,8 +73,8 @@ class Soap:
     def as_user(self, user, password):
         return Soap(self.address, user, password, self.folder)
 
-    def post(self, path, text, fields=None, timeout=15):
-        client = http.client.HTTPConnection(self.address, timeout=timeout)
+    def post(self, path, text, fields=None, timeout=15, source="127.0.0.1"):
+        client = http.client.HTTPConnection(self.address, timeout=timeout, source_address=(source, 0))
         client.request("POST", path, text if isinstance(text, bytes) else text.encode(), {"Content-Type": "application/soap+xml; charset=utf-8", **(fields or {})})
         answer = client.getresponse()
         body = answer.read().decode()

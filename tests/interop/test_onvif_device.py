@@ -125,14 +125,15 @@ def check_logins(nvrd):
     anybody = Soap(nvrd.http, folder=FOLDER)
     ask = "<tds:GetUsers/>"
 
-    def asked(header):
-        answer = anybody.post("/onvif/device_service", envelope(ask, header))
+    def asked(header, source="127.0.0.1"):
+        answer = anybody.post("/onvif/device_service", envelope(ask, header), source=source)
         return answer.status, answer.fault
 
     once = token("anna", "secret")
     refused = (400, "NotAuthorized")
     report(asked(once) == (200, ""), "a token is good")
-    report(asked(once) == refused, "once")
+    report(asked(once, "127.0.0.2") == refused, "once")
+    report(asked(once) == (200, ""), "but for the host that has just used it")
     report(asked(token("anna", "wrong")) == refused, "a wrong password is refused")
     report(asked(token("anna", "secret", created=now(-290))) == (200, "") and asked(token("anna", "secret", created=now(290))) == (200, ""), "a clock may be five minutes off")
     report(asked(token("anna", "secret", created=now(-310))) == refused and asked(token("anna", "secret", created=now(310))) == refused, "and no more")
