@@ -261,7 +261,7 @@ def is_motion(row, value):
 
 def check_npm(nvrd, motion):
     node = shutil.which("node")
-    if not node or not any((pathlib.Path(p) / "onvif").is_dir() for p in os.environ.get("NODE_PATH", "").split(":")):
+    if not node or not any((pathlib.Path(p) / "onvif" / "package.json").is_file() for p in os.environ.get("NODE_PATH", "").split(":")):
         skip("npm's onvif", "node or the package is not there")
         return
     host, port = nvrd.http.split(":")
@@ -313,6 +313,10 @@ def check_events(nvrd, motion):
     report(client.call("wsnt:Renew", f"<wsnt:TerminationTime>{now(30)}</wsnt:TerminationTime>", path=path).status == 200, "and by an instant")
     report(nvrd.metric("nvrd_onvif_subscriptions") >= 1, "it is counted")
     report(client.call("wsnt:Unsubscribe", path=path).status == 200 and pull(0).status == 400, "and is over when it was ended")
+    path = "/" + client.call("tev:CreatePullPointSubscription").one("Address").split("/", 3)[3]
+    states = pull(0)
+    report({"tns1:RecordingConfig/JobState", "tns1:Device/HardwareFailure/StorageFailure", "tns1:VideoSource/MotionAlarm"} <= set(states.all("Topic"))
+           and 'Name="RecordingJobToken" Value="porch"' in states.text and 'Name="State" Value="Active"' in states.text, "without a filter all is told, recording jobs and the store, too", states.text)
     bad = client.call("tev:CreatePullPointSubscription", "<tev:Filter><wsnt:TopicExpression Dialect='x'>a b</wsnt:TopicExpression></tev:Filter>")
     report(bad.fault == "InvalidFilterFault", "a filter that is none is refused")
 
