@@ -297,7 +297,7 @@ def check_events(nvrd, motion):
         return who.call("tev:PullMessages", f"<tev:Timeout>PT{seconds}S</tev:Timeout><tev:MessageLimit>50</tev:MessageLimit>", path=path, timeout=seconds + 15)
 
     first = pull(0)
-    report(sorted(set(first.all("Topic"))) == ["tns1:RuleEngine/CellMotionDetector/Motion", "tns1:VideoSource/SignalLoss"] and 'PropertyOperation="Initialized"' in first.text,
+    report(set(first.all("Topic")) - {"tns1:RuleEngine/CellMotionDetector/Motion"} == {"tns1:VideoSource/SignalLoss"} and 'PropertyOperation="Initialized"' in first.text,
            "a subscription begins with how everything is, by its filter", first.text)
     started = time.monotonic()
     report(not pull(1).all("Topic") and time.monotonic() - started > 0.9, "and waits when nothing happens")
