@@ -16,7 +16,7 @@
 #include "server/base/reactor.h"
 #include "server/base/wall_clock.h"
 #include "server/media/clock.h"
-#include "server/media/sound_aac.h"
+#include "server/media/sound.h"
 
 enum {
 	FINI_US = 2000000,
@@ -58,8 +58,8 @@ struct av_source {
 	size_t next;
 
 	struct av_output outputs[AV_TRACKS];
-	struct sound_aac *aac; /* what the run's sound goes through; or NULL */
-	struct clock clock;    /* of the picture; sound follows it */
+	struct sound *aac;  /* what the run's sound goes through; or NULL */
+	struct clock clock; /* of the picture; sound follows it */
 	bool stamped;
 	int64_t offset_90k;   /* from the source's time to UTC */
 	int64_t video_dts_us; /* of the source's time, the last picture's */
@@ -179,7 +179,7 @@ static void av_source_begin_run(struct av_source *source)
 		tracks[n] = (struct stream_track){ output->parameters, output->time_base,
 			output->rotation };
 		if (i > 0)
-			why = sound_aac_fit(&source->aac, &tracks[n],
+			why = sound_fit(&source->aac, &tracks[n],
 				source->reader->with_aac && av_input_may_decode(output->parameters),
 				source->dropped, av_source_on_aac, source);
 		n++;
@@ -191,7 +191,7 @@ static void av_source_begin_run(struct av_source *source)
 
 static void av_source_drop_aac(struct av_source *source)
 {
-	sound_aac_free(source->aac);
+	sound_free(source->aac);
 	source->aac = NULL;
 }
 
@@ -315,7 +315,7 @@ static void av_source_publish_audio(struct av_source *source, struct av_item *it
 	packet->pts = packet->dts;
 	metric_add(output->frames, 1);
 	if (source->aac)
-		sound_aac_push(source->aac, packet);
+		sound_push(source->aac, packet);
 	else
 		av_source_give(source, packet);
 }

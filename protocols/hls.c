@@ -17,6 +17,7 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/media/sound_stream.h"
 #include "server/media/stream.h"
 #include "storage/fragmenter.h"
 
@@ -42,6 +43,7 @@ struct hls_waiter {
 struct hls {
 	LIST_ENTRY(hls) entry;
 	struct stream *stream;
+	struct stream *source; /* whose fragments they are: hls_choose_source() */
 	struct fragment_reader reader;
 	struct hls_window window;
 	struct evbuffer
@@ -265,6 +267,8 @@ static void hls_wait(struct hls *hls, struct http_request *request, bool part,
 
 /* --- what the fragmenter gives --- */
 
+static void hls_subscribe(struct hls *hls);
+
 /* Whoever publishes is in the middle of something: answers come in the reactor's next turn. */
 static void hls_changed(struct hls *hls)
 {
@@ -277,10 +281,23 @@ static void hls_changed(struct hls *hls)
 	reactor_timer_start(hls->answer_timer, 0);
 }
 
+/* The stream, or that with AAC in place of other sound, which is all that every player of HLS has. */
+static struct stream *hls_choose_source(const struct hls *hls)
+{
+	struct stream *made = sound_stream_of(hls->stream, SOUND_AAC_SOON);
+
+	return made ? made : hls->stream;
+}
+
 static void hls_on_init(struct fragment_reader *reader, struct fragment_init *init)
 {
 	struct hls *hls = CONTAINER_OF(reader, struct hls, reader);
 
+	if (hls_choose_source(hls) != hls->source) { /* the camera has other sound than before */
+		fragmenter_unsubscribe(reader);
+		hls_subscribe(hls);
+		return;
+	}
 	hls_window_begin(&hls->window, init->web);
 	hls_changed(hls);
 }
@@ -312,6 +329,12 @@ static const struct fragment_reader_events hls_reader_events = {
 	.on_fragment = hls_on_fragment,
 	.on_end = hls_on_end,
 };
+
+static void hls_subscribe(struct hls *hls)
+{
+	hls->source = hls_choose_source(hls);
+	fragmenter_subscribe(hls->source, &hls->reader, &hls_reader_events, true);
+}
 
 /* --- life --- */
 
@@ -355,7 +378,7 @@ static struct hls *hls_new(struct stream *stream)
 	metric_add(hls->sessions, 1);
 	LIST_INSERT_HEAD(&all, hls, entry);
 	hls->is_new = true;
-	fragmenter_subscribe(stream, &hls->reader, &hls_reader_events, true);
+	hls_subscribe(hls);
 	hls->is_new = false;
 	/* the pictures at hand are a first segment, so that play starts now */
 	hls_window_close_segment(&hls->window);

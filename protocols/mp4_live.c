@@ -10,8 +10,10 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
+#include "server/media/sound_stream.h"
 #include "server/media/stream.h"
 #include "storage/fragmenter.h"
+#include "storage/sample_entry.h"
 
 enum {
 	UNSENT_BYTES = 4 << 20, /* above it the reader is slow and skips to the next keyframe */
@@ -131,6 +133,17 @@ static void mp4_live_on_gone(void *context)
 	free(live);
 }
 
+/* The stream, or that with AAC in place of sound that browsers do not play in MP4. */
+static struct stream *mp4_live_source(struct stream *stream)
+{
+	int sound = stream_find_track(stream, AVMEDIA_TYPE_AUDIO);
+	struct stream *made = NULL;
+
+	if (sound >= 0 && !sample_entry_is_web(stream_track(stream, (size_t)sound)->parameters))
+		made = sound_stream_of(stream, SOUND_AAC_SOON);
+	return made ? made : stream;
+}
+
 void mp4_live_get(struct http_request *request, struct stream *stream, const char *file)
 {
 	struct mp4_live *live;
@@ -153,5 +166,5 @@ void mp4_live_get(struct http_request *request, struct stream *stream, const cha
 	live->sessions = metric_get(METRIC_SESSIONS, "mp4");
 	metric_add(live->sessions, 1);
 	http_set_context(request, live, mp4_live_on_gone);
-	fragmenter_subscribe(stream, &live->reader, &mp4_live_events, true);
+	fragmenter_subscribe(mp4_live_source(stream), &live->reader, &mp4_live_events, true);
 }

@@ -77,9 +77,8 @@ static struct stream_track track_publish_as(struct rtp_receiver_track *track)
 {
 	struct rtp_receiver *receiver = track->receiver;
 	struct stream_track as = { track->parameters, track->time_base, 0 };
-	const char *why =
-		sound_aac_fit(&track->aac, &as, receiver->order->config->audio == AUDIO_AAC,
-			receiver->dropped, track_on_aac, track);
+	const char *why = sound_fit(&track->aac, &as, receiver->order->config->audio == AUDIO_AAC,
+		receiver->dropped, track_on_aac, track);
 
 	if (why)
 		log_warn(receiver->log, "its sound cannot be made AAC: %s", why);
@@ -108,7 +107,7 @@ static void media_begin_run(struct rtp_receiver *receiver)
 static void media_publish(struct rtp_receiver_track *track, AVPacket *packet)
 {
 	if (track->aac)
-		sound_aac_push(track->aac, packet);
+		sound_push(track->aac, packet);
 	else
 		media_give(track, packet);
 }
@@ -186,7 +185,7 @@ static void media_on_hold_timer(evutil_socket_t fd, short what, void *arg)
 static void media_drop_aac(struct rtp_receiver *receiver)
 {
 	for (unsigned i = 0; i < receiver->n_tracks; i++) {
-		sound_aac_free(receiver->tracks[i].aac);
+		sound_free(receiver->tracks[i].aac);
 		receiver->tracks[i].aac = NULL;
 	}
 }

@@ -13,7 +13,7 @@
 #include "server/base/reactor.h"
 #include "server/media/clock.h"
 #include "server/media/decode_time.h"
-#include "server/media/sound_aac.h"
+#include "server/media/sound.h"
 #include "server/media/source.h"
 
 /*
@@ -54,7 +54,7 @@ struct rtp_receiver_track {
 	struct clock clock;
 	struct decode_time decode_time; /* video */
 	int64_t last_dts;               /* of the run; AV_NOPTS_VALUE before the first */
-	struct sound_aac *aac;          /* what the run's units go through; or NULL */
+	struct sound *aac;              /* what the run's units go through; or NULL */
 	bool stale;                     /* the parameters are not those that the run began with */
 	uint64_t lost_counted;
 	/* what pairs this track's RTP time with the other's */

@@ -17,6 +17,7 @@
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/media/codec.h"
+#include "server/media/sound_stream.h"
 #include "server/media/stream.h"
 #include "server/media/stream_wait.h"
 
@@ -168,6 +169,8 @@ static bool whep_is_usable(const struct whep_media *m)
 
 struct whep_match {
 	struct whep_answer *answer;
+	struct stream *
+		sound; /* that is made of the camera's: WHEP_SOUND; NULL: it goes as it is, or not at all */
 	size_t first; /* that is sent, with whose transport the others go; or WHEP_MEDIA */
 	unsigned track[WHEP_MEDIA];
 };
@@ -182,15 +185,15 @@ static bool whep_shares(const struct whep_match *match, size_t i)
 		       whep_offer_bundles(offer, offer->media[match->first].mid));
 }
 
-/* Finds a place for a track of the stream. NULL, or why there is none; static text. */
-static const char *whep_place(
-	struct whep_match *match, const struct stream *stream, unsigned track, enum whep_kind kind)
+/* Finds a place for a track of the session. NULL, or why there is none; static text. */
+static const char *whep_place(struct whep_match *match, const AVCodecParameters *parameters,
+	unsigned track, enum whep_kind kind)
 {
 	const struct whep_offer *offer = match->answer->offer;
 	const char *why = "nothing of its kind is offered";
 	struct whep_wanted wanted;
 
-	if (!whep_wanted_of(&wanted, stream_track(stream, track)->parameters))
+	if (!whep_wanted_of(&wanted, parameters))
 		return "it cannot be sent by RTP";
 	for (size_t i = 0; i < offer->n_media; i++) {
 		const struct whep_media *m = &offer->media[i];
@@ -206,6 +209,21 @@ static const char *whep_place(
 			match->first = i;
 		return NULL;
 	}
+	return why;
+}
+
+/* As it is, which costs nothing, or made Opus, which all browsers have. */
+static const char *whep_place_sound(struct whep_match *match, struct stream *stream, unsigned track)
+{
+	const AVCodecParameters *parameters = stream_track(stream, track)->parameters;
+	const char *why = whep_place(match, parameters, track, WHEP_AUDIO);
+	struct stream *made = why ? sound_stream_of(stream, SOUND_OPUS) : NULL;
+
+	if (!made)
+		return why;
+	why = whep_place(match, stream_track(made, 0)->parameters, WHEP_SOUND, WHEP_AUDIO);
+	if (!why)
+		match->sound = made;
 	return why;
 }
 
@@ -241,7 +259,7 @@ static void whep_refuse_codec(
 
 /* Fills the match. Returns whether there is something to send; else the request was answered. */
 static bool whep_match(
-	struct http_request *request, const struct stream *stream, struct whep_match *match)
+	struct http_request *request, struct stream *stream, struct whep_match *match)
 {
 	const struct whep_offer *offer = match->answer->offer;
 	int video = stream_find_track(stream, AVMEDIA_TYPE_VIDEO);
@@ -249,14 +267,15 @@ static bool whep_match(
 	const char *why;
 
 	if (video >= 0 && whep_offers(offer, WHEP_VIDEO)) {
-		why = whep_place(match, stream, (unsigned)video, WHEP_VIDEO);
+		why = whep_place(match, stream_track(stream, (size_t)video)->parameters,
+			(unsigned)video, WHEP_VIDEO);
 		if (why) {
 			whep_refuse_codec(request, stream, video, why);
 			return false;
 		}
 	}
 	if (audio >= 0 && whep_offers(offer, WHEP_AUDIO)) {
-		why = whep_place(match, stream, (unsigned)audio, WHEP_AUDIO);
+		why = whep_place_sound(match, stream, (unsigned)audio);
 		if (why)
 			log_info(http_log(request), "WebRTC without sound: %s: %s",
 				codec_name(stream_track(stream, (size_t)audio)->parameters), why);
@@ -331,6 +350,8 @@ static void whep_create(struct http_request *request, struct stream *stream, con
 		answer->media[i].ssrc = s->media.tracks[match->track[i]].ssrc;
 		whep_media_take(s, match->track[i], answer->media[i].format->type);
 	}
+	if (match->sound)
+		whep_media_take_sound(s, match->sound);
 	whep_answer_created(request, s, answer);
 }
 

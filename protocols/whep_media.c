@@ -35,6 +35,11 @@ static struct whep_session *media_session(struct rtp_reader *reader)
 	return CONTAINER_OF(reader, struct whep_session, media.reader);
 }
 
+static struct whep_session *sound_session(struct rtp_reader *reader)
+{
+	return CONTAINER_OF(reader, struct whep_session, media.sound_reader);
+}
+
 /* --- the queue --- */
 
 static void queue_remove_head(struct whep_media_state *m)
@@ -67,21 +72,20 @@ static void media_skip(struct whep_media_state *m)
 /* --- packets --- */
 
 /* Cached pictures are of the past; so that nobody waits for them to pass, they follow each other closely. */
-static uint32_t replayed_timestamp(
-	const struct whep_media_state *m, const struct rtp_unit_packets *unit)
+static uint32_t replayed_timestamp(const struct whep_queued *queued)
 {
-	uint32_t newest = m->tracks[unit->track].unit_timestamp;
+	uint32_t newest = queued->track->unit_timestamp;
 
-	return newest - (newest - unit->timestamp) / HURRY;
+	return newest - (newest - queued->unit->timestamp) / HURRY;
 }
 
-static void begin_unit(struct whep_media_state *m, struct whep_queued *queued)
+static void begin_unit(struct whep_queued *queued)
 {
-	struct whep_track *t = &m->tracks[queued->unit->track];
+	struct whep_track *t = queued->track;
 
 	queued->is_begun = true;
 	queued->timestamp =
-		queued->is_replayed ? replayed_timestamp(m, queued->unit) : queued->unit->timestamp;
+		queued->is_replayed ? replayed_timestamp(queued) : queued->unit->timestamp;
 	if (t->has_timestamp && (int32_t)(queued->timestamp - t->timestamp) <= 0)
 		queued->timestamp = t->timestamp + 1; /* a replay: it may not go back */
 	t->timestamp = queued->timestamp;
@@ -122,7 +126,7 @@ static void remember(struct whep_media_state *m, const struct whep_sent *sent)
 /* Sends up to n packets of the queue's head. Returns how many were taken. */
 static size_t send_some(struct whep_session *s, struct whep_queued *queued, size_t n)
 {
-	struct whep_track *t = &s->media.tracks[queued->unit->track];
+	struct whep_track *t = queued->track;
 	struct whep_sent sent = { queued->unit, (uint32_t)queued->at, queued->timestamp,
 		t->next_sequence };
 	struct iovec parts[BATCH];
@@ -169,7 +173,7 @@ static void media_pump(struct whep_session *s)
 		size_t n = head->unit->n - head->at;
 
 		if (!head->is_begun)
-			begin_unit(m, head);
+			begin_unit(head);
 		if (n > BATCH)
 			n = BATCH;
 		if (n > left)
@@ -194,11 +198,13 @@ static void media_on_pump(evutil_socket_t fd, short what, void *arg)
 
 /* --- units --- */
 
-static void media_queue(struct whep_media_state *m, struct rtp_unit_packets *unit)
+static void media_queue(
+	struct whep_media_state *m, struct whep_track *track, struct rtp_unit_packets *unit)
 {
 	struct whep_queued *queued = xcalloc(1, sizeof(*queued));
 
 	queued->unit = rtp_unit_packets_ref(unit);
+	queued->track = track;
 	queued->is_replayed = m->is_replaying;
 	m->queue_bytes += unit->bytes;
 	TAILQ_INSERT_TAIL(&m->queue, queued, entry);
@@ -240,9 +246,19 @@ static void media_on_unit(struct rtp_reader *reader, struct rtp_unit_packets *un
 	}
 	if (!t->is_sent || !is_wanted(m, t, unit))
 		return;
-	media_queue(m, unit);
+	media_queue(m, t, unit);
 	if (!m->is_replaying)
 		media_pump(s);
+}
+
+static void sound_on_unit(struct rtp_reader *reader, struct rtp_unit_packets *unit)
+{
+	struct whep_session *s = sound_session(reader);
+
+	if (!s->media.is_open)
+		return;
+	media_queue(&s->media, &s->media.tracks[WHEP_SOUND], unit);
+	media_pump(s);
 }
 
 static void media_on_end(struct rtp_reader *reader)
@@ -253,6 +269,16 @@ static void media_on_end(struct rtp_reader *reader)
 static const struct rtp_reader_events media_events = {
 	.on_unit = media_on_unit,
 	.on_end = media_on_end,
+};
+
+static void sound_on_end(struct rtp_reader *reader)
+{
+	whep_session_end(sound_session(reader), WHEP_STREAM);
+}
+
+static const struct rtp_reader_events sound_events = {
+	.on_unit = sound_on_unit,
+	.on_end = sound_on_end,
 };
 
 static void media_replay(struct whep_session *s)
@@ -308,7 +334,7 @@ void whep_media_on_feedback(struct whep_session *s, const struct rtcp_feedback *
 {
 	struct whep_media_state *m = &s->media;
 
-	for (size_t i = 0; feedback->nacks && i < STREAM_TRACKS; i++) {
+	for (size_t i = 0; feedback->nacks && i < WHEP_TRACKS; i++) {
 		const struct whep_track *t = &m->tracks[i];
 		if (t->is_sent && t->is_video && t->ssrc == feedback->nacks_about)
 			media_on_nacks(s, t, feedback);
@@ -321,14 +347,13 @@ void whep_media_on_feedback(struct whep_session *s, const struct rtcp_feedback *
 
 /* --- reports --- */
 
-static void media_report(struct whep_session *s, unsigned track)
+static void media_report(struct whep_session *s, const struct whep_track *t)
 {
-	struct whep_track *t = &s->media.tracks[track];
 	int64_t now_us = reactor_now_us();
 	struct rtcp_sender_report report = {
 		.ssrc = t->ssrc,
 		.ntp = rtcp_ntp_of_us(now_us),
-		.timestamp = rtp_sender_time(s->media.reader.sender, track, now_us),
+		.timestamp = rtp_sender_time(t->reader->sender, t->number, now_us),
 		.packets = t->packets,
 		.octets = t->octets,
 	};
@@ -346,9 +371,9 @@ void whep_media_on_tick(struct whep_session *s)
 	m->repeats_left = REPEATS;
 	if (!m->is_open || m->ticks++ % REPORT_TICKS != 0)
 		return;
-	for (unsigned i = 0; i < STREAM_TRACKS; i++) {
+	for (unsigned i = 0; i < WHEP_TRACKS; i++) {
 		if (m->tracks[i].is_sent && m->tracks[i].packets > 0)
-			media_report(s, i);
+			media_report(s, &m->tracks[i]);
 	}
 }
 
@@ -362,21 +387,27 @@ static uint32_t media_random(void)
 	return (uint32_t)strtoul(hex, NULL, 16);
 }
 
+static void track_init(
+	struct whep_track *t, const struct rtp_reader *reader, unsigned number, bool is_video)
+{
+	*t = (struct whep_track){ .is_video = is_video,
+		.reader = reader,
+		.number = number,
+		.ssrc = media_random(),
+		.next_sequence = (uint16_t)(media_random() &
+					    0x7fff) }; /* RFC 3711 section 3.3.1: no wrap at once */
+}
+
 int whep_media_init(struct whep_session *s, struct stream *stream)
 {
 	struct whep_media_state *m = &s->media;
 	int error;
 
 	TAILQ_INIT(&m->queue);
-	for (size_t i = 0; i < stream_tracks(stream); i++) {
-		enum AVMediaType type = stream_track(stream, i)->parameters->codec_type;
-
-		m->tracks[i] = (struct whep_track){
-			.is_video = type == AVMEDIA_TYPE_VIDEO,
-			.ssrc = media_random(),
-			.next_sequence = (uint16_t)(media_random() & 0x7fff)
-		}; /* RFC 3711 section 3.3.1: no wrap at once */
-	}
+	for (unsigned i = 0; i < stream_tracks(stream); i++)
+		track_init(&m->tracks[i], &m->reader, i,
+			stream_track(stream, i)->parameters->codec_type == AVMEDIA_TYPE_VIDEO);
+	track_init(&m->tracks[WHEP_SOUND], &m->sound_reader, 0, false);
 	m->history = xcalloc(WHEP_HISTORY, sizeof(*m->history));
 	m->pump_timer = reactor_timer_new(media_on_pump, s);
 	m->repeats_left = REPEATS;
@@ -391,6 +422,7 @@ void whep_media_fini(struct whep_session *s)
 	struct whep_media_state *m = &s->media;
 
 	rtp_sender_unsubscribe(&m->reader);
+	rtp_sender_unsubscribe(&m->sound_reader);
 	reactor_timer_free(&m->pump_timer);
 	queue_drop(m);
 	for (size_t i = 0; i < WHEP_HISTORY; i++)
@@ -402,4 +434,12 @@ void whep_media_take(struct whep_session *s, unsigned track, uint8_t payload_typ
 {
 	s->media.tracks[track].is_sent = true;
 	s->media.tracks[track].payload_type = payload_type;
+}
+
+void whep_media_take_sound(struct whep_session *s, struct stream *made)
+{
+	int error = rtp_sender_subscribe_sized(
+		made, WHEP_PAYLOAD_BYTES, &s->media.sound_reader, &sound_events);
+
+	assert(error == 0); /* it is up */
 }

@@ -21,6 +21,9 @@ enum {
 	/* With RTP's header and SRTP's tag 1188 bytes: they go through tunnels, too. */
 	WHEP_PAYLOAD_BYTES = 1160,
 	WHEP_HISTORY = RTP_SECURITY_REPEATED,
+	/* Of a session: those of the stream, and sound that is made of theirs. */
+	WHEP_SOUND = STREAM_TRACKS,
+	WHEP_TRACKS,
 	WHEP_QUEUE_BYTES =
 		STREAM_CACHE_BYTES, /* units that wait to be sent, shared with others: then to the next keyframe */
 };
@@ -57,6 +60,7 @@ struct whep_address {
 struct whep_queued {
 	TAILQ_ENTRY(whep_queued) entry;
 	struct rtp_unit_packets *unit;
+	struct whep_track *track;
 	size_t at; /* the next packet */
 	bool is_replayed;
 	bool is_begun;      /* its first packet was to be sent: it has a timestamp */
@@ -70,9 +74,11 @@ struct whep_sent {
 	uint16_t sequence;
 };
 
-/* A track of the stream. */
+/* A track of the stream, or WHEP_SOUND. */
 struct whep_track {
 	bool is_sent, is_video;
+	const struct rtp_reader *reader; /* that has its units, as track `number` */
+	unsigned number;
 	uint8_t payload_type;
 	uint32_t ssrc;
 	uint16_t next_sequence;
@@ -85,7 +91,8 @@ struct whep_track {
 
 struct whep_media_state {
 	struct rtp_reader reader;
-	struct whep_track tracks[STREAM_TRACKS];
+	struct rtp_reader sound_reader; /* of the sound that is made, where it is sent */
+	struct whep_track tracks[WHEP_TRACKS];
 	TAILQ_HEAD(whep_queue, whep_queued) queue;
 	size_t queue_bytes;
 	struct event *pump_timer; /* more may be sent */
@@ -144,8 +151,10 @@ void whep_on_datagram(const struct whep_path *from, uint8_t *p, size_t n);
 /* Subscribes, and looks at the units for B-frames. Returns 0, -ENOTCONN, or -EILSEQ when there are some. */
 int whep_media_init(struct whep_session *session, struct stream *stream) MUST_CHECK;
 void whep_media_fini(struct whep_session *session);
-/* A track of the stream is sent, by the peer's name for its codec. */
+/* A track of the session is sent, by the peer's name for its codec. */
 void whep_media_take(struct whep_session *session, unsigned track, uint8_t payload_type);
+/* WHEP_SOUND comes from that stream, which is up and has nothing else (sound_stream_of()). */
+void whep_media_take_sound(struct whep_session *session, struct stream *made);
 /* Hands are shaken: the current group of pictures goes out. */
 void whep_media_open(struct whep_session *session);
 void whep_media_on_feedback(struct whep_session *session, const struct rtcp_feedback *feedback);

@@ -59,6 +59,14 @@ struct evbuffer;
 		"Keyframes decoded because somebody asked for a picture: made, failed.")             \
 	X(METRIC_PICTURES_KEPT, GAUGE, "nvrd_pictures_kept_bytes", "",                               \
 		"Bytes of pictures that are kept for who asks next.")                                \
+	X(METRIC_SOUND_ENCODERS, GAUGE, "nvrd_sound_encoders", "codec",                              \
+		"Encoders that make sound of another codec now: for `audio: aac` always, else "      \
+		"while somebody listens (aac, opus).")                                               \
+	X(METRIC_SOUND_DROPPED, COUNTER, "nvrd_sound_dropped_packets_total", "stream",               \
+		"Packets of sound that could not be decoded or came too fast, so that who listens "  \
+		"misses them.")                                                                      \
+	X(METRIC_SOUND_HELD_BYTES, GAUGE, "nvrd_sound_held_bytes", "stream",                         \
+		"Bytes of pictures that wait until the sound that belongs to them is made.")         \
 	X(METRIC_RECORDER_FRAGMENTS, COUNTER, "nvrd_recorder_fragments_total", "camera",             \
 		"Fragments written to disk.")                                                        \
 	X(METRIC_TALK_PACKETS, COUNTER, "nvrd_talk_packets_total", "camera,result",                  \

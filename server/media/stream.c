@@ -37,6 +37,7 @@ enum stream_cache {
 struct stream {
 	TAILQ_ENTRY(stream) entry;
 	char *name;
+	bool is_derived; /* not listed; its packets are of UTC already */
 	unsigned run, description;
 	bool leaving;
 	size_t tracks_count; /* 0 outside a run */
@@ -177,11 +178,10 @@ static void stream_replay(struct stream *stream, struct stream_reader *reader)
 
 /* --- life --- */
 
-struct stream *stream_new(const char *name)
+static struct stream *stream_make(const char *name)
 {
 	struct stream *stream = xcalloc(1, sizeof(*stream));
 
-	assert(!stream_find(name));
 	stream->name = xstrdup(name);
 	stream->rotation = STREAM_ROTATION_AUTO;
 	TAILQ_INIT(&stream->readers);
@@ -189,7 +189,23 @@ struct stream *stream_new(const char *name)
 	stream->cache_metric = metric_get(METRIC_STREAM_CACHE_BYTES, name);
 	stream->overflows_metric = metric_get(METRIC_STREAM_CACHE_OVERFLOWS, name);
 	metric_set(stream->cache_metric, 0);
+	return stream;
+}
+
+struct stream *stream_new(const char *name)
+{
+	struct stream *stream = stream_make(name);
+
+	assert(!stream_find(name));
 	TAILQ_INSERT_TAIL(&streams, stream, entry);
+	return stream;
+}
+
+struct stream *stream_new_derived(const char *name)
+{
+	struct stream *stream = stream_make(name);
+
+	stream->is_derived = true;
 	return stream;
 }
 
@@ -215,7 +231,8 @@ void stream_free(struct stream *stream)
 	if (!stream)
 		return;
 	assert(!stream->walk);
-	TAILQ_REMOVE(&streams, stream, entry);
+	if (!stream->is_derived)
+		TAILQ_REMOVE(&streams, stream, entry);
 	stream->on_wanted = NULL;
 	stream->leaving = true;
 	stream_end_run(stream);
@@ -277,7 +294,8 @@ static bool stream_track_is_like(const struct stream_track *a, const struct stre
 		       !memcmp(p->extradata, q->extradata, (size_t)p->extradata_size));
 }
 
-void stream_begin(struct stream *stream, const struct stream_track *tracks, size_t n)
+static void stream_begin_corrected(
+	struct stream *stream, const struct stream_track *tracks, size_t n, int64_t correction_us)
 {
 	struct stream_track copies[STREAM_TRACKS] = { 0 };
 	bool alike = true;
@@ -298,11 +316,24 @@ void stream_begin(struct stream *stream, const struct stream_track *tracks, size
 	stream->tracks_count = n;
 	stream->run++;
 	stream->description += !alike;
-	stream->correction_us = wall_clock_correction_us();
+	stream->correction_us = correction_us;
 	for (size_t i = 0; i < n; i++)
-		stream->correction[i] = av_rescale_q(
-			stream->correction_us, AV_TIME_BASE_Q, stream->tracks[i].time_base);
+		stream->correction[i] = stream->is_derived
+						? 0
+						: av_rescale_q(correction_us, AV_TIME_BASE_Q,
+							  stream->tracks[i].time_base);
 	stream_tell_all(stream, NULL, stream_tell_tracks);
+}
+
+void stream_begin(struct stream *stream, const struct stream_track *tracks, size_t n)
+{
+	stream_begin_corrected(stream, tracks, n, wall_clock_correction_us());
+}
+
+void stream_begin_derived(struct stream *stream, const struct stream *from,
+	const struct stream_track *tracks, size_t n)
+{
+	stream_begin_corrected(stream, tracks, n, from->correction_us);
 }
 
 /*
@@ -332,7 +363,7 @@ void stream_publish(struct stream *stream, AVPacket *packet)
 	if (!stream->tracks_count)
 		return;
 	assert(packet->stream_index >= 0 && (size_t)packet->stream_index < stream->tracks_count);
-	if (packet->stream_index == 0 && packet->flags & AV_PKT_FLAG_KEY &&
+	if (!stream->is_derived && packet->stream_index == 0 && packet->flags & AV_PKT_FLAG_KEY &&
 		wall_clock_left(stream->correction_us))
 		stream_begin(stream, stream->tracks, stream->tracks_count);
 	packet->pts += stream->correction[packet->stream_index];

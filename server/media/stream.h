@@ -58,6 +58,11 @@ struct stream_reader {
 
 /* `name` is the camera's ("porch", "porch/sub"). One owner (the supervisor). */
 struct stream *stream_new(const char *name);
+/*
+ * One that is made of another stream's packets, which are of UTC already: stream_find() and
+ * stream_next() do not know it, stream_begin_derived() begins its runs.
+ */
+struct stream *stream_new_derived(const char *name);
 void stream_free(struct stream *stream); /* readers get on_end and are unsubscribed */
 const char *stream_name(const struct stream *stream);
 /* The stream of that name, or NULL. */
@@ -72,6 +77,9 @@ struct stream *stream_next(struct stream *stream);
  * Within a run, calling it again means that parameter sets changed.
  */
 void stream_begin(struct stream *stream, const struct stream_track *tracks, size_t n);
+/* The same for one that is derived, from a stream that is up. */
+void stream_begin_derived(struct stream *stream, const struct stream *from,
+	const struct stream_track *tracks, size_t n);
 /* The rotation of each run's pictures from the next on, whatever the source says; STREAM_ROTATION_AUTO: as it says. */
 void stream_set_rotation(struct stream *stream, int degrees);
 /*

@@ -1,5 +1,5 @@
-/* Sound of any codec to AAC-LC, in a worker that all sources share. */
-#include "server/media/sound_aac.h"
+/* Sound of any codec to AAC-LC or Opus, in a worker that all sources share. */
+#include "server/media/sound.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,16 +16,24 @@
 #include "server/media/codec.h"
 
 enum {
-	SOUND_FRAME = 1024,      /* samples of AAC-LC */
 	SOUND_DELAY_FRAMES = 4,  /* the encoder holds back one or two */
 	SOUND_DECODED = 1 << 18, /* samples of one packet at most */
 	SOUND_GAP_MS = 15,       /* the times differ: a packet is missing, or something leapt */
 	SOUND_DRIFT_MS = 2,      /* the times differ: not only by being rounded */
-	SOUND_JOBS = 256,        /* of one source: seconds come at once; what is more is dropped */
-	SOUND_BYTES = 512 << 10, /* likewise */
+	SOUND_JOBS = 512,        /* of one source: seconds come at once; what is more is dropped */
+	SOUND_BYTES = 1 << 20,   /* likewise */
 	SOUND_ALL_JOBS = 4096,   /* of all */
 	SOUND_ALL_BYTES = 8 << 20, /* of all */
 	SOUND_PACKETS = 128,       /* of a job: a second of silence and some */
+};
+
+static const struct sound_target_row {
+	enum AVCodecID codec;
+	int least_hz; /* the more, the shorter are frames */
+} sound_targets[] = {
+	[SOUND_AAC] = {AV_CODEC_ID_AAC,   0    },
+	[SOUND_AAC_SOON] = { AV_CODEC_ID_AAC,  48000},
+	[SOUND_OPUS] = { AV_CODEC_ID_OPUS, 48000},
 };
 
 /* --- worker: decoder, converter, encoder --- */
@@ -53,7 +61,7 @@ struct sound_codec {
 
 struct sound_job {
 	struct worker_job job;
-	struct sound_aac *sound; /* reactor */
+	struct sound *sound; /* reactor */
 	struct sound_codec *codec;
 	AVPacket *packet;
 
@@ -86,7 +94,7 @@ static int sound_open_decoder(struct sound_codec *codec, const AVCodecParameters
 	return avcodec_open2(context, context->codec, NULL);
 }
 
-/* The lowest of AAC's rates that loses nothing. */
+/* The lowest of the codec's rates that loses nothing. */
 static int sound_rate(const AVCodec *codec, int wanted)
 {
 	const int most = 48000;
@@ -104,30 +112,39 @@ static int sound_bits(int rate)
 	return rate <= 16000 ? 32000 : rate <= 32000 ? 48000 : 64000;
 }
 
-static int sound_open_encoder(struct sound_codec *codec, const AVCodecParameters *from)
+/* Encoders take floats, by plane (AAC) or interleaved (libopus). */
+static enum AVSampleFormat sound_format(const AVCodec *codec)
 {
-	AVCodecContext *context = sound_new_context(avcodec_find_encoder(AV_CODEC_ID_AAC));
+	return codec->id == AV_CODEC_ID_AAC ? AV_SAMPLE_FMT_FLTP : AV_SAMPLE_FMT_FLT;
+}
+
+static int sound_open_encoder(struct sound_codec *codec, const AVCodecParameters *from,
+	const struct sound_target_row *target)
+{
+	AVCodecContext *context = sound_new_context(avcodec_find_encoder(target->codec));
 	int channels = from->ch_layout.nb_channels > 1 ? 2 : 1;
+	int least = from->sample_rate > target->least_hz ? from->sample_rate : target->least_hz;
 
 	codec->encoder = context;
 	if (!context)
 		return -1;
-	context->sample_rate = sound_rate(context->codec, from->sample_rate);
-	context->sample_fmt = AV_SAMPLE_FMT_FLTP;
+	context->sample_rate = sound_rate(context->codec, least);
+	context->sample_fmt = sound_format(context->codec);
 	context->time_base = (AVRational){ 1, context->sample_rate };
 	context->bit_rate = (int64_t)channels * sound_bits(context->sample_rate);
 	context->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
 	av_channel_layout_default(&context->ch_layout, channels);
 	if (avcodec_open2(context, context->codec, NULL) < 0 || context->extradata_size <= 0 ||
-		context->frame_size != SOUND_FRAME)
+		context->frame_size <= 0)
 		return -1;
 	return 0;
 }
 
-/* A buffer for that many samples of what the encoder takes. */
-static int sound_shape_frame(const struct sound_codec *codec, AVFrame *frame, int samples)
+/* A buffer for that many samples, of the encoder's rate and channels. */
+static int sound_shape_frame(
+	const struct sound_codec *codec, AVFrame *frame, enum AVSampleFormat format, int samples)
 {
-	frame->format = AV_SAMPLE_FMT_FLTP;
+	frame->format = format;
 	frame->sample_rate = codec->encoder->sample_rate;
 	frame->nb_samples = samples;
 	if (av_channel_layout_copy(&frame->ch_layout, &codec->encoder->ch_layout) < 0)
@@ -148,7 +165,8 @@ static void sound_codec_free(struct sound_codec *codec)
 	free(codec);
 }
 
-static const char *sound_codec_open(struct sound_codec *codec, const AVCodecParameters *from)
+static const char *sound_codec_open(struct sound_codec *codec, const AVCodecParameters *from,
+	const struct sound_target_row *target)
 {
 	if (from->codec_type != AVMEDIA_TYPE_AUDIO || from->sample_rate < 1 ||
 		from->ch_layout.nb_channels < 1)
@@ -162,24 +180,38 @@ static const char *sound_codec_open(struct sound_codec *codec, const AVCodecPara
 		abort();
 	if (sound_open_decoder(codec, from) < 0)
 		return "libavcodec has no decoder that opens";
-	if (sound_open_encoder(codec, from) < 0 ||
-		sound_shape_frame(codec, codec->frame, SOUND_FRAME) < 0)
-		return "libavcodec has no AAC encoder that opens";
+	if (sound_open_encoder(codec, from, target) < 0 ||
+		sound_shape_frame(codec, codec->frame, codec->encoder->sample_fmt,
+			codec->encoder->frame_size) < 0)
+		return "libavcodec has no encoder that opens";
 	return NULL;
 }
 
 /* --- worker: frames --- */
 
-/* Takes what the encoder gives. Its first frame holds nothing but the time it needs to begin. */
+/*
+ * When what the encoder says to be at `at` begins: it counts samples from 0. Its first packets begin
+ * before that, with the time that it needs to begin.
+ */
+static int64_t sound_time(const struct sound_codec *codec, int64_t at)
+{
+	int64_t frame = at < 0 ? 0 : at / codec->encoder->frame_size;
+
+	return codec->times[frame % SOUND_DELAY_FRAMES] + at - frame * codec->encoder->frame_size;
+}
+
+/* Takes what the encoder gives. What holds nothing but the time that it needs to begin is left out. */
 static void sound_receive(struct sound_job *job)
 {
 	struct sound_codec *codec = job->codec;
+	int samples = codec->encoder->frame_size;
 
 	while (avcodec_receive_packet(codec->encoder, codec->encoded) == 0) {
-		int64_t frame = codec->encoded->pts / SOUND_FRAME;
+		int64_t at = codec->encoded->pts;
 		AVPacket *packet;
 
-		if (codec->encoded->pts < 0 || codec->frames - frame > SOUND_DELAY_FRAMES ||
+		if (at + samples <= 0 ||
+			codec->frames * samples - at > SOUND_DELAY_FRAMES * samples ||
 			job->packets_count == SOUND_PACKETS) {
 			av_packet_unref(codec->encoded);
 			continue;
@@ -188,8 +220,8 @@ static void sound_receive(struct sound_job *job)
 		if (!packet)
 			abort();
 		av_packet_move_ref(packet, codec->encoded);
-		packet->pts = packet->dts = codec->times[frame % SOUND_DELAY_FRAMES];
-		packet->duration = SOUND_FRAME;
+		packet->pts = packet->dts = sound_time(codec, at);
+		packet->duration = samples;
 		packet->flags = AV_PKT_FLAG_KEY;
 		job->packets[job->packets_count++] = packet;
 	}
@@ -210,8 +242,8 @@ static void sound_encode(struct sound_job *job)
 	struct sound_codec *codec = job->codec;
 
 	codec->times[codec->frames % SOUND_DELAY_FRAMES] = codec->start;
-	codec->frame->pts = codec->frames++ * SOUND_FRAME;
-	codec->start += SOUND_FRAME + sound_follow(codec);
+	codec->frame->pts = codec->frames++ * codec->encoder->frame_size;
+	codec->start += codec->encoder->frame_size + sound_follow(codec);
 	codec->filled = 0;
 	if (avcodec_send_frame(codec->encoder, codec->frame) < 0)
 		job->dropped++;
@@ -230,25 +262,29 @@ static void sound_append(struct sound_job *job, const AVFrame *from, int first, 
 {
 	struct sound_codec *codec = job->codec;
 	int channels = codec->encoder->ch_layout.nb_channels;
+	bool planar = av_sample_fmt_is_planar(codec->encoder->sample_fmt);
+	int step = planar ? 1 : channels;
 
 	while (n > 0) {
-		int room = SOUND_FRAME - codec->filled;
+		int room = codec->encoder->frame_size - codec->filled;
 		int part = n < room ? (int)n : room;
 
 		if (av_frame_make_writable(codec->frame) < 0)
 			abort();
 		for (int c = 0; c < channels; c++) {
-			float *to = (float *)(void *)codec->frame->data[c] + codec->filled;
+			float *to = planar ? (float *)(void *)codec->frame->data[c]
+					   : (float *)(void *)codec->frame->data[0] + c;
 			const float *samples =
 				from ? (const float *)(const void *)from->data[c] + first : NULL;
 
 			for (int i = 0; i < part; i++)
-				to[i] = samples ? sound_limit(samples[i]) : 0;
+				to[(codec->filled + i) * step] =
+					samples ? sound_limit(samples[i]) : 0;
 		}
 		first += part;
 		n -= part;
 		codec->filled += part;
-		if (codec->filled == SOUND_FRAME)
+		if (codec->filled == codec->encoder->frame_size)
 			sound_encode(job);
 	}
 }
@@ -267,7 +303,7 @@ static void sound_place(struct sound_job *job, int64_t at, int n)
 	codec->behind = 0;
 	if (ahead > second || ahead < -second) {
 		if (codec->filled)
-			sound_append(job, NULL, 0, SOUND_FRAME - codec->filled);
+			sound_append(job, NULL, 0, codec->encoder->frame_size - codec->filled);
 		codec->start = at;
 	} else if (ahead >= gap) {
 		sound_append(job, NULL, 0, ahead);
@@ -309,7 +345,7 @@ static int sound_convert(struct sound_codec *codec)
 	int room = swr_get_out_samples(codec->converter, decoded->nb_samples);
 
 	av_frame_unref(codec->converted);
-	if (room <= 0 || sound_shape_frame(codec, codec->converted, room) < 0)
+	if (room <= 0 || sound_shape_frame(codec, codec->converted, AV_SAMPLE_FMT_FLTP, room) < 0)
 		return -1;
 	return swr_convert(codec->converter, codec->converted->extended_data, room,
 		(const uint8_t **)(void *)decoded->extended_data, decoded->nb_samples);
@@ -398,22 +434,23 @@ static void sound_thread_unref(struct sound_thread *thread)
 
 /* --- reactor --- */
 
-struct sound_aac {
+struct sound {
 	AVCodecParameters *from, *parameters;
 	struct sound_codec *codec;
 	struct sound_thread *thread;
-	sound_aac_fn *on_packet; /* NULL once freed */
+	sound_fn *on_packet; /* NULL once freed */
 	void *arg;
-	struct metric *dropped;
+	struct metric *dropped, *running;
 	size_t jobs, bytes; /* on their way */
 };
 
-bool sound_aac_is_needed(const AVCodecParameters *from)
+bool sound_is_needed(const AVCodecParameters *from, enum sound_target target)
 {
-	return from && from->codec_type == AVMEDIA_TYPE_AUDIO && from->codec_id != AV_CODEC_ID_AAC;
+	return from && from->codec_type == AVMEDIA_TYPE_AUDIO &&
+	       from->codec_id != sound_targets[target].codec;
 }
 
-static void sound_aac_fini(struct sound_aac *sound)
+static void sound_fini(struct sound *sound)
 {
 	sound_codec_free(sound->codec);
 	avcodec_parameters_free(&sound->from);
@@ -421,11 +458,25 @@ static void sound_aac_fini(struct sound_aac *sound)
 	free(sound);
 }
 
-struct sound_aac *sound_aac_new(const AVCodecParameters *from, AVRational from_base,
-	struct metric *dropped, sound_aac_fn *on_packet, void *arg, const char **why)
+/* What the encoder makes. */
+static AVCodecParameters *sound_describe(const AVCodecContext *encoder, const char **why)
 {
-	struct sound_aac *sound = xcalloc(1, sizeof(*sound));
-	const AVCodecContext *encoder;
+	AVCodecParameters *parameters =
+		encoder->codec_id == AV_CODEC_ID_AAC
+			? codec_of_aac(encoder->extradata, (size_t)encoder->extradata_size, why)
+			: codec_of_sound(encoder->codec_id, (uint32_t)encoder->sample_rate,
+				  (unsigned)encoder->ch_layout.nb_channels, why);
+
+	if (parameters)
+		parameters->bit_rate = encoder->bit_rate;
+	return parameters;
+}
+
+struct sound *sound_new(const AVCodecParameters *from, AVRational from_base,
+	enum sound_target target, struct metric *dropped, sound_fn *on_packet, void *arg,
+	const char **why)
+{
+	struct sound *sound = xcalloc(1, sizeof(*sound));
 
 	sound->on_packet = on_packet;
 	sound->arg = arg;
@@ -435,37 +486,43 @@ struct sound_aac *sound_aac_new(const AVCodecParameters *from, AVRational from_b
 	sound->from = avcodec_parameters_alloc();
 	if (!sound->from || avcodec_parameters_copy(sound->from, from) < 0)
 		abort();
-	*why = sound_codec_open(sound->codec, from);
-	encoder = sound->codec->encoder;
+	*why = sound_codec_open(sound->codec, from, &sound_targets[target]);
 	if (!*why)
-		sound->parameters =
-			codec_of_aac(encoder->extradata, (size_t)encoder->extradata_size, why);
+		sound->parameters = sound_describe(sound->codec->encoder, why);
 	if (!sound->parameters) {
-		sound_aac_fini(sound);
+		sound_fini(sound);
 		return NULL;
 	}
-	sound->parameters->bit_rate = encoder->bit_rate;
+	sound->running = metric_get(METRIC_SOUND_ENCODERS, codec_name(sound->parameters));
+	metric_add(sound->running, 1);
 	sound->thread = sound_thread_ref();
 	return sound;
 }
 
-void sound_aac_free(struct sound_aac *sound)
+void sound_free(struct sound *sound)
 {
 	if (!sound)
 		return;
 	sound->on_packet = NULL;
 	sound->codec->stop = true;
+	metric_add(sound->running, -1);
 	sound_thread_unref(sound->thread);
 	if (!sound->jobs)
-		sound_aac_fini(sound); /* else the last job does it */
+		sound_fini(sound); /* else the last job does it */
 }
 
-AVCodecParameters *sound_aac_parameters(const struct sound_aac *sound)
+AVCodecParameters *sound_parameters(const struct sound *sound)
 {
 	return sound->parameters;
 }
 
-bool sound_aac_fits(const struct sound_aac *sound, const AVCodecParameters *from, AVRational base)
+void sound_describe_track(const struct sound *sound, struct stream_track *track)
+{
+	track->parameters = sound->parameters;
+	track->time_base = (AVRational){ 1, sound->parameters->sample_rate };
+}
+
+bool sound_fits(const struct sound *sound, const AVCodecParameters *from, AVRational base)
 {
 	const AVCodecParameters *made = sound->from;
 
@@ -478,27 +535,25 @@ bool sound_aac_fits(const struct sound_aac *sound, const AVCodecParameters *from
 	       !av_cmp_q(sound->codec->from_base, base);
 }
 
-const char *sound_aac_fit(struct sound_aac **sound, struct stream_track *track, bool wanted,
-	struct metric *dropped, sound_aac_fn *on_packet, void *arg)
+const char *sound_fit(struct sound **sound, struct stream_track *track, bool wanted,
+	struct metric *dropped, sound_fn *on_packet, void *arg)
 {
 	const char *why = NULL;
 
-	wanted = wanted && sound_aac_is_needed(track->parameters);
-	if (*sound && (!wanted || !sound_aac_fits(*sound, track->parameters, track->time_base))) {
-		sound_aac_free(*sound);
+	wanted = wanted && sound_is_needed(track->parameters, SOUND_AAC);
+	if (*sound && (!wanted || !sound_fits(*sound, track->parameters, track->time_base))) {
+		sound_free(*sound);
 		*sound = NULL;
 	}
 	if (!*sound && wanted)
-		*sound = sound_aac_new(
-			track->parameters, track->time_base, dropped, on_packet, arg, &why);
-	if (*sound) {
-		track->parameters = sound_aac_parameters(*sound);
-		track->time_base = (AVRational){ 1, track->parameters->sample_rate };
-	}
+		*sound = sound_new(track->parameters, track->time_base, SOUND_AAC, dropped,
+			on_packet, arg, &why);
+	if (*sound)
+		sound_describe_track(*sound, track);
 	return why;
 }
 
-static void sound_aac_drop(struct sound_aac *sound, unsigned n)
+static void sound_drop(struct sound *sound, unsigned n)
 {
 	if (sound->dropped && n)
 		metric_add(sound->dropped, n);
@@ -507,26 +562,26 @@ static void sound_aac_drop(struct sound_aac *sound, unsigned n)
 static void sound_job_done(struct worker_job *worker_job)
 {
 	struct sound_job *job = CONTAINER_OF(worker_job, struct sound_job, job);
-	struct sound_aac *sound = job->sound;
+	struct sound *sound = job->sound;
 
 	for (size_t i = 0; i < job->packets_count && sound->on_packet; i++)
 		sound->on_packet(sound->arg, job->packets[i]);
 	if (sound->on_packet)
-		sound_aac_drop(sound, job->dropped);
+		sound_drop(sound, job->dropped);
 	sound->bytes -= job->job.bytes;
 	if (--sound->jobs == 0 && !sound->on_packet)
-		sound_aac_fini(sound);
+		sound_fini(sound);
 	sound_job_free(job);
 }
 
-void sound_aac_push(struct sound_aac *sound, const AVPacket *packet)
+void sound_push(struct sound *sound, const AVPacket *packet)
 {
 	size_t bytes = sizeof(struct sound_job) + (size_t)packet->size;
 	struct sound_job *job;
 
 	if (packet->size <= 0 || packet->pts == AV_NOPTS_VALUE || sound->jobs >= SOUND_JOBS ||
 		bytes > SOUND_BYTES - sound->bytes) {
-		sound_aac_drop(sound, 1);
+		sound_drop(sound, 1);
 		return;
 	}
 	job = xcalloc(1, sizeof(*job));
@@ -539,7 +594,7 @@ void sound_aac_push(struct sound_aac *sound, const AVPacket *packet)
 		abort();
 	if (worker_post(sound->thread->worker, &job->job) < 0) {
 		sound_job_free(job);
-		sound_aac_drop(sound, 1);
+		sound_drop(sound, 1);
 		return;
 	}
 	sound->jobs++;
