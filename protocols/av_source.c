@@ -179,8 +179,7 @@ static void av_source_begin_run(struct av_source *source)
 		tracks[n] = (struct stream_track){ output->parameters, output->time_base,
 			output->rotation };
 		if (i > 0)
-			why = sound_fit(&source->aac, &tracks[n],
-				source->reader->with_aac && av_input_may_decode(output->parameters),
+			why = sound_fit(&source->aac, &tracks[n], source->reader->with_aac,
 				source->dropped, av_source_on_aac, source);
 		n++;
 	}

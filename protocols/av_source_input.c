@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <libavutil/avstring.h>
 #include <libavutil/log.h>
 
 #include "protocols/av_source_private.h"
@@ -207,13 +206,6 @@ static int input_open_kind(struct av_reader *reader)
 		return input_open_device(reader); /* which says what it gives */
 	error = input_open_as(reader, NULL, NULL);
 	return error < 0 ? error : reader->library->find_stream_info(reader->input, NULL);
-}
-
-bool av_input_may_decode(const AVCodecParameters *sound)
-{
-	const AVCodec *decoder = avcodec_find_decoder(sound->codec_id);
-
-	return decoder && av_match_name(decoder->name, AV_LIBRARY_DECODERS);
 }
 
 /* Whether packets come as fast as they are read: files, playlists, what has an end. */

@@ -124,8 +124,6 @@ void av_input_allow(struct av_reader *reader, int64_t us);
 int64_t av_input_silence_us(const struct av_reader *reader);
 void av_input_fail(
 	struct av_reader *reader, struct av_job *job, int error, enum source_end expired);
-/* Whether its decoder is among the few that a source's sound may reach. */
-bool av_input_may_decode(const AVCodecParameters *sound);
 /* Messages of this thread are this reader's, until NULL. */
 void av_input_name_log(struct av_reader *reader);
 void av_input_take_log(void);

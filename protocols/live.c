@@ -14,7 +14,6 @@
 #include "protocols/snapshot.h"
 #include "protocols/whep.h"
 #include "server/base/memory.h"
-#include "server/media/sound_stream.h"
 #include "server/media/stream.h"
 #include "server/media/stream_wait.h"
 #include "storage/fragment.h"
@@ -53,7 +52,8 @@ static const struct live_file *live_find_file(const char *name)
 	return NULL;
 }
 
-static const char *live_refusal_of_tracks(const struct stream *stream)
+/* Why a stream that is up cannot be had as MP4, or NULL. */
+static const char *live_refusal(const struct stream *stream)
 {
 	struct stream_track tracks[STREAM_TRACKS];
 	size_t n = stream_tracks(stream);
@@ -61,18 +61,6 @@ static const char *live_refusal_of_tracks(const struct stream *stream)
 	for (size_t i = 0; i < n; i++)
 		tracks[i] = *stream_track(stream, i);
 	return n ? fragment_web_refusal(tracks, n) : NULL;
-}
-
-/* Why a stream that is up cannot be had as MP4, or NULL. */
-static const char *live_refusal(struct stream *stream)
-{
-	const char *refusal = live_refusal_of_tracks(stream);
-	struct stream *made;
-
-	if (!refusal || stream_find_track(stream, AVMEDIA_TYPE_VIDEO) >= 0)
-		return refusal;
-	made = sound_stream_of(stream, SOUND_AAC_SOON); /* a microphone's, perhaps */
-	return made ? live_refusal_of_tracks(made) : refusal;
 }
 
 /* Links to what there is of a stream. */

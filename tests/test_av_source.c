@@ -493,27 +493,6 @@ static void sound_is_made_aac_where_that_is_wanted(void **state)
 	free(source);
 }
 
-static void few_decoders_make_sound_aac(void **state)
-{
-	static const struct {
-		enum AVCodecID codec;
-		bool may;
-	} rows[] = {
-		{AV_CODEC_ID_MP2,        true },
-		{ AV_CODEC_ID_AAC_LATM,  true },
-		{ AV_CODEC_ID_PCM_S16LE, true },
-		{ AV_CODEC_ID_COOK,      false},
-		{ AV_CODEC_ID_NONE,      false},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-		const AVCodecParameters sound = { .codec_id = rows[i].codec };
-
-		assert_int_equal(av_input_may_decode(&sound), rows[i].may);
-	}
-}
-
 static void a_file_without_loop_ends(void **state)
 {
 	struct watcher w = { .config = { .audio = AUDIO_OFF }, .wanted = WANTED };
@@ -818,7 +797,6 @@ int main(void)
 		cmocka_unit_test(secrets_are_hidden),
 		cmocka_unit_test(a_file_that_loops_goes_on_without_a_hole),
 		cmocka_unit_test(sound_is_made_aac_where_that_is_wanted),
-		cmocka_unit_test(few_decoders_make_sound_aac),
 		cmocka_unit_test(a_file_without_loop_ends),
 		cmocka_unit_test(it_may_be_freed_from_its_callback_and_before_it_opened),
 		cmocka_unit_test(it_is_freed_while_libavformat_waits),

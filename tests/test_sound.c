@@ -586,6 +586,39 @@ static void test_garbage_is_counted(void **state)
 	listener_stop(&l);
 }
 
+/* What a camera sends reaches only decoders that were chosen for that. */
+static void test_few_decoders_are_used(void **state)
+{
+	static const struct {
+		enum AVCodecID codec;
+		bool may;
+	} rows[] = {
+		{AV_CODEC_ID_MP2,        true },
+		{ AV_CODEC_ID_AAC_LATM,  true },
+		{ AV_CODEC_ID_PCM_S16LE, true },
+		{ AV_CODEC_ID_COOK,      false},
+		{ AV_CODEC_ID_PCM_LXF,   false},
+		{ AV_CODEC_ID_NONE,      false},
+	};
+	const char *why;
+
+	(void)state;
+	reactor_init();
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		AVCodecParameters from = { .codec_type = AVMEDIA_TYPE_AUDIO,
+			.codec_id = rows[i].codec,
+			.sample_rate = 48000 };
+		struct sound *sound;
+
+		av_channel_layout_default(&from.ch_layout, 1);
+		sound = sound_new(
+			&from, (AVRational){ 1, 48000 }, SOUND_AAC, NULL, on_packet, NULL, &why);
+		assert_int_equal(sound != NULL, rows[i].may);
+		sound_free(sound);
+	}
+	reactor_fini();
+}
+
 static void test_what_cannot_be_decoded_is_refused(void **state)
 {
 	const AVRational base = { 1, 8000 };
@@ -627,6 +660,7 @@ int main(void)
 		cmocka_unit_test(test_free_with_packets_on_their_way),
 		cmocka_unit_test(test_sources_share_the_worker),
 		cmocka_unit_test(test_garbage_is_counted),
+		cmocka_unit_test(test_few_decoders_are_used),
 		cmocka_unit_test(test_what_cannot_be_decoded_is_refused),
 	};
 

@@ -24,7 +24,7 @@ const struct av_library *av_library_load(const char **why) MUST_CHECK;
 const AVInputFormat *av_library_find_device(const char *name, const char **why) MUST_CHECK;
 
 /*
- * What probing and `audio: aac` may run: a garbage stream reaches no other decoder. Sound that cannot
+ * What probing and making sound of another codec (sound.h) may run: a garbage stream reaches no other decoder. Sound that cannot
  * be recorded as it is wants one all the same, or its rate remains unknown.
  */
 #define AV_LIBRARY_DECODERS                                                                     \

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <libavcodec/avcodec.h>
+#include <libavutil/avstring.h>
 #include <libavutil/channel_layout.h>
 #include <libswresample/swresample.h>
 
@@ -13,6 +14,7 @@
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
 #include "server/base/worker.h"
+#include "server/media/av_library.h"
 #include "server/media/codec.h"
 
 enum {
@@ -82,9 +84,17 @@ static AVCodecContext *sound_new_context(const AVCodec *codec)
 	return context;
 }
 
+/* NULL: libavcodec has none, or none that what a camera sends may reach. */
+static const AVCodec *sound_find_decoder(enum AVCodecID id)
+{
+	const AVCodec *decoder = avcodec_find_decoder(id);
+
+	return decoder && av_match_name(decoder->name, AV_LIBRARY_DECODERS) ? decoder : NULL;
+}
+
 static int sound_open_decoder(struct sound_codec *codec, const AVCodecParameters *from)
 {
-	AVCodecContext *context = sound_new_context(avcodec_find_decoder(from->codec_id));
+	AVCodecContext *context = sound_new_context(sound_find_decoder(from->codec_id));
 
 	codec->decoder = context;
 	if (!context || avcodec_parameters_to_context(context, from) < 0)

@@ -36,6 +36,8 @@ async def read(track, seen):
         if track.kind == "video":
             seen["size"] = [frame.width, frame.height]
             seen["times"].append(round(frame.time, 6))
+        else:
+            seen["loudest"] = max(seen["loudest"], int(abs(frame.to_ndarray().astype(int)).max()))
 
 
 async def ask_for_keyframe(peer):
@@ -45,7 +47,7 @@ async def ask_for_keyframe(peer):
 
 async def play(url, frames, modes):
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    seen = {"video": {"frames": 0, "times": []}, "audio": {"frames": 0}}
+    seen = {"video": {"frames": 0, "times": []}, "audio": {"frames": 0, "loudest": 0}}
     readers = []
     peer.addTransceiver("video", direction="recvonly")
     if "sound" in modes:  # aiortc cannot live with a medium that is refused
