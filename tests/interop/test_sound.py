@@ -97,7 +97,7 @@ def check_live_mp4(nvrd, name):
 def check_hls(nvrd, name):
     index = nvrd.get(f"/live/{name}/index.m3u8").decode()
     report('CODECS="avc1.' in index and ',mp4a.40.2"' in index, "the multivariant playlist names AAC", index)
-    path = nvrd.folder / f"{name}-hls.mkv"
+    path = nvrd.folder / f"{name}-hls.nut"
     media.run("ffmpeg", "-nostdin", "-v", "error", "-y", "-t", str(SECONDS), "-i", f"http://{nvrd.http}/live/{name}/media.m3u8", "-c", "copy", "-copyts", str(path))
     check_alignment(path, f"HLS of {name}")
     report(encoders(nvrd, "aac") == 1, "HLS has one encoder", encoders(nvrd, "aac"))
@@ -146,8 +146,9 @@ def check_whep(nvrd):
 
 
 def main():
+    # aiortc wants 20 ms of G.711 in each packet
     pictures = f"filesrc location={flashes()} ! matroskademux name=d d. ! queue ! h264parse ! rtph264pay config-interval=-1 name=pay0 pt=96 d. ! queue"
-    camera = Camera(f"pcmu=( {pictures} ! audioconvert ! mulawenc ! rtppcmupay name=pay1 pt=0 )",
+    camera = Camera(f"pcmu=( {pictures} ! audioconvert ! mulawenc ! rtppcmupay min-ptime=20000000 max-ptime=20000000 name=pay1 pt=0 )",
                     f"g726=( {pictures} ! audioconvert ! avenc_g726 bitrate=32000 ! rtpg726pay name=pay1 pt=97 )",
                     f"aac=( {pictures} ! audioconvert ! audioresample ! audio/x-raw,rate=48000 ! avenc_aac ! aacparse ! rtpmp4gpay name=pay1 pt=97 )")
     nvrd = Nvrd({name: {"source": f'"{camera.url(name)}"', "record": "continuous" if name == "pcmu" else "off"} for name in ("pcmu", "g726", "aac")},
