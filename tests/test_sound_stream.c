@@ -99,6 +99,8 @@ struct seen {
 	size_t n;
 };
 
+static struct seen seen, other;
+
 static void on_tracks(struct stream_reader *reader)
 {
 	CONTAINER_OF(reader, struct seen, reader)->runs++;
@@ -106,15 +108,15 @@ static void on_tracks(struct stream_reader *reader)
 
 static void on_packet(struct stream_reader *reader, AVPacket *packet)
 {
-	struct seen *seen = CONTAINER_OF(reader, struct seen, reader);
+	struct seen *by = CONTAINER_OF(reader, struct seen, reader);
 	const struct stream_track *track =
 		stream_track(reader->stream, (size_t)packet->stream_index);
 
-	assert_true(seen->n < SEEN_MOST);
-	seen->is_sound[seen->n] = track->parameters->codec_type == AVMEDIA_TYPE_AUDIO;
-	seen->sounds += seen->is_sound[seen->n];
-	seen->pictures += !seen->is_sound[seen->n];
-	seen->time_us[seen->n++] = av_rescale_q(packet->dts, track->time_base, AV_TIME_BASE_Q);
+	assert_true(by->n < SEEN_MOST);
+	by->is_sound[by->n] = track->parameters->codec_type == AVMEDIA_TYPE_AUDIO;
+	by->sounds += by->is_sound[by->n];
+	by->pictures += !by->is_sound[by->n];
+	by->time_us[by->n++] = av_rescale_q(packet->dts, track->time_base, AV_TIME_BASE_Q);
 }
 
 static void on_end(struct stream_reader *reader)
@@ -142,6 +144,7 @@ static double waiting(void)
 static int set_up(void **state)
 {
 	(void)state;
+	seen = other = (struct seen){ 0 };
 	reactor_init();
 	synthetic_tracks(tracks);
 	stream = stream_new("porch");
@@ -189,7 +192,6 @@ static void test_one_is_made_for_all(void **state)
 /* Pictures and sounds come by their times, which are those of the source. */
 static void test_pictures_wait_for_their_sound(void **state)
 {
-	struct seen seen = { 0 };
 	int64_t latest_us = 0, picture_us = SYNTHETIC_START_US + CORRECTION_US;
 	int64_t sound_us = picture_us;
 
@@ -221,7 +223,6 @@ static void test_pictures_wait_for_their_sound(void **state)
 /* A camera that describes sound and sends none. */
 static void test_pictures_do_not_wait_for_ever(void **state)
 {
-	struct seen seen = { 0 };
 	unsigned i = 0;
 	int64_t begin_us = reactor_monotonic_us();
 
@@ -245,8 +246,6 @@ static void test_pictures_do_not_wait_for_ever(void **state)
 
 static void test_pictures_that_wait_have_a_limit(void **state)
 {
-	struct seen seen = { 0 };
-
 	(void)state;
 	source_begin(AV_CODEC_ID_PCM_MULAW, 2);
 	stream_subscribe(sound_stream_of(stream, SOUND_AAC_SOON), &seen.reader, &events, true);
@@ -262,7 +261,6 @@ static void test_pictures_that_wait_have_a_limit(void **state)
 
 static void test_other_sound_is_followed(void **state)
 {
-	struct seen seen = { 0 };
 	struct stream *made;
 	AVPacket *packet;
 
@@ -286,14 +284,12 @@ static void test_other_sound_is_followed(void **state)
 	assert_int_equal(seen.runs, 3);
 	assert_int_equal((int)encoders("aac"), 1);
 	source_play(1);
-	REACTOR_UNTIL(waiting() == 0);
-	assert_in_range(seen.sounds, 41, 48);
+	REACTOR_UNTIL(seen.sounds > 40); /* the first is the camera's own */
 	stream_unsubscribe(&seen.reader);
 }
 
 static void test_opus_comes_alone(void **state)
 {
-	struct seen seen = { 0 };
 	struct stream *made;
 
 	(void)state;
@@ -324,8 +320,6 @@ static void test_opus_comes_alone(void **state)
 
 static void test_nobody_listens_nothing_is_made(void **state)
 {
-	struct seen seen = { 0 }, other = { 0 };
-
 	(void)state;
 	source_begin(AV_CODEC_ID_PCM_MULAW, 2);
 	stream_subscribe(sound_stream_of(stream, SOUND_AAC_SOON), &seen.reader, &events, true);
@@ -339,17 +333,15 @@ static void test_nobody_listens_nothing_is_made(void **state)
 
 static void test_it_goes_with_its_source(void **state)
 {
-	struct seen seen = { 0 };
-
 	(void)state;
 	source_begin(AV_CODEC_ID_PCM_MULAW, 2);
 	stream_subscribe(sound_stream_of(stream, SOUND_AAC_SOON), &seen.reader, &events, true);
 	source_play(0.4); /* with packets on their way */
 	stream_free(stream);
+	stream = stream_new("porch"); /* of another configuration */
 	assert_int_equal(seen.ends, 1);
 	assert_null(seen.reader.stream);
 	assert_int_equal((int)encoders("aac"), 0);
-	stream = stream_new("porch"); /* of another configuration */
 }
 
 int main(void)
