@@ -4,12 +4,14 @@ Sound that is made on demand: G.711 becomes AAC in HLS and live.mp4, at the same
 stay as they were, and when nobody listens nothing is made.
 """
 import array
+import concurrent.futures
 import json
 import pathlib
 import shutil
 import subprocess
 import time
 
+import llhls
 import media
 from daemon import HERE, Camera, Nvrd, finish, report, skip, wait_for
 
@@ -100,7 +102,30 @@ def check_hls(nvrd, name):
     path = nvrd.folder / f"{name}-hls.nut"
     media.run("ffmpeg", "-nostdin", "-v", "error", "-y", "-t", str(SECONDS), "-i", f"http://{nvrd.http}/live/{name}/media.m3u8", "-c", "copy", "-copyts", str(path))
     check_alignment(path, f"HLS of {name}")
-    report(encoders(nvrd, "aac") == 1, "HLS has one encoder", encoders(nvrd, "aac"))
+    faults = []
+    player = llhls.Player(f"http://{nvrd.http}/live/{name}/media.m3u8", SECONDS, faults, name)
+    player.play()
+    print(f"# strict player: {player.counts}")
+    report(not faults and player.counts["audio"] > SECONDS and player.counts["parts"] > SECONDS, "a strict player finds nothing", "\n".join(faults[:20]))
+    report(encoders(nvrd, "aac") == 1, "all of HLS has one encoder", encoders(nvrd, "aac"))
+
+
+def check_change(nvrd, cameras, url):
+    """The camera is set to AAC while somebody plays, and back."""
+    faults = []
+    player = llhls.Player(f"http://{nvrd.http}/live/pcmu/media.m3u8", 30, faults, "change")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        playing = pool.submit(player.play)
+        wait_for(lambda: encoders(nvrd, "aac") == 1, 10)
+        nvrd.configure({**cameras, "pcmu": {**cameras["pcmu"], "source": f'"{url}"'}})
+        nvrd.reload()
+        report(wait_for(lambda: player.counts["discontinuities"] == 1 and encoders(nvrd, "aac") == 0, 20), "the camera's own AAC needs no encoder any more")
+        nvrd.configure(cameras)
+        nvrd.reload()
+        report(wait_for(lambda: player.counts["discontinuities"] == 2 and encoders(nvrd, "aac") == 1, 20), "when it sends G.711 again, there is one again")
+        playing.result()
+    print(f"# strict player: {player.counts}")
+    report(not faults and player.counts["discontinuities"] >= 2 and player.counts["audio"] > 10, "a strict player follows", "\n".join(faults[:20]) or player.counts)
 
 
 def check_browser(nvrd, path):
@@ -151,8 +176,8 @@ def main():
     camera = Camera(f"pcmu=( {pictures} ! audioconvert ! mulawenc ! rtppcmupay min-ptime=20000000 max-ptime=20000000 name=pay1 pt=0 )",
                     f"g726=( {pictures} ! audioconvert ! avenc_g726 bitrate=32000 ! rtpg726pay name=pay1 pt=97 )",
                     f"aac=( {pictures} ! audioconvert ! audioresample ! audio/x-raw,rate=48000 ! avenc_aac ! aacparse ! rtpmp4gpay name=pay1 pt=97 )")
-    nvrd = Nvrd({name: {"source": f'"{camera.url(name)}"', "record": "continuous" if name == "pcmu" else "off"} for name in ("pcmu", "g726", "aac")},
-                listen=['webrtc: "127.0.0.1:0"'])
+    cameras = {name: {"source": f'"{camera.url(name)}"', "record": "continuous" if name == "pcmu" else "off"} for name in ("pcmu", "g726", "aac")}
+    nvrd = Nvrd(cameras, listen=['webrtc: "127.0.0.1:0"'])
     for name in ("pcmu", "g726", "aac"):
         wait_for(lambda: nvrd.metric(f'nvrd_camera_up{{camera="{name}"}}') == 1, 30, name)
     nobody_listens(nvrd, "at the start")
@@ -170,6 +195,7 @@ def main():
         skip(WHEP, "nvrd was built without libsrtp2")
     recorded = probe(nvrd.files("pcmu")[0], "a:0", "stream=codec_name").get("streams") or [{}]
     report(recorded[0].get("codec_name") == "pcm_mulaw", "what is recorded is what the camera sent", recorded)
+    check_change(nvrd, cameras, camera.url("aac"))
     report(nvrd.metric('nvrd_sound_dropped_packets_total{stream="pcmu"}') == 0, "nothing was dropped")
     report(nvrd.stop() == 0, "SIGTERM ends it", nvrd.log()[-1000:])
     camera.stop()
