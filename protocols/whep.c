@@ -169,9 +169,8 @@ static bool whep_is_usable(const struct whep_media *m)
 
 struct whep_match {
 	struct whep_answer *answer;
-	struct stream *
-		sound; /* that is made of the camera's: WHEP_SOUND; NULL: it goes as it is, or not at all */
-	size_t first; /* that is sent, with whose transport the others go; or WHEP_MEDIA */
+	struct stream *sound; /* whence WHEP_SOUND comes; NULL: there is none */
+	size_t first;         /* that is sent, with whose transport the others go; or WHEP_MEDIA */
 	unsigned track[WHEP_MEDIA];
 };
 

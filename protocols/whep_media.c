@@ -390,12 +390,10 @@ static uint32_t media_random(void)
 static void track_init(
 	struct whep_track *t, const struct rtp_reader *reader, unsigned number, bool is_video)
 {
-	*t = (struct whep_track){ .is_video = is_video,
-		.reader = reader,
-		.number = number,
-		.ssrc = media_random(),
-		.next_sequence = (uint16_t)(media_random() &
-					    0x7fff) }; /* RFC 3711 section 3.3.1: no wrap at once */
+	*t = (struct whep_track){ .is_video = is_video, .reader = reader, .number = number };
+	t->ssrc = media_random();
+	/* RFC 3711 section 3.3.1: no wrap at once */
+	t->next_sequence = (uint16_t)(media_random() & 0x7fff);
 }
 
 int whep_media_init(struct whep_session *s, struct stream *stream)

@@ -1,7 +1,6 @@
 /* Streams whose sound is made another codec: readers of a source's stream that publish to others. */
 #include "server/media/sound_stream.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
