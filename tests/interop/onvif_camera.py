@@ -1,0 +1,390 @@
+"""
+A simulated ONVIF camera: Device, Media, Media2, Events (PullPoint) and snapshot over HTTP; its RTSP is another's.
+
+Its faults are attributes, to be changed while it runs. What it was asked is kept, for the strict validator.
+"""
+import base64
+import datetime
+import hashlib
+import http.server
+import os
+import pathlib
+import re
+import secrets
+import subprocess
+import threading
+import time
+import xml.etree.ElementTree as ET
+
+VALIDATOR = os.environ.get("NVRD_ONVIF", "")
+NAMESPACES = {
+    "soap": "http://www.w3.org/2003/05/soap-envelope", "tds": "http://www.onvif.org/ver10/device/wsdl", "trt": "http://www.onvif.org/ver10/media/wsdl",
+    "tr2": "http://www.onvif.org/ver20/media/wsdl", "tev": "http://www.onvif.org/ver10/events/wsdl", "tt": "http://www.onvif.org/ver10/schema",
+    "wsnt": "http://docs.oasis-open.org/wsn/b-2", "wsa": "http://www.w3.org/2005/08/addressing", "ter": "http://www.onvif.org/ver10/error",
+    "tns1": "http://www.onvif.org/ver10/topics",
+}
+OLD_ADDRESSING = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
+WSSE = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd}"
+WSU = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd}"
+UNAUTHENTICATED = {"GetSystemDateAndTime", "GetServices", "GetCapabilities"}
+FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+PICTURE = base64.b64decode("/9j/2wBDAAMCAgICAgMCAgIDAwMDBAYEBAQEBAgGBgUGCQgKCgkICQkKDA8MCgsOCwkJDRENDg8QEBEQCgwSExIQEw8QEBD/yQALCAABAAEBAREA/8wABgAQEAX/2gAIAQEAAD8A0s8g/9k=")
+
+
+def instant(seconds):
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+
+
+class Refusal(Exception):
+    """What is answered as a fault: HTTP status, subcode."""
+
+    def __init__(self, status, subcode):
+        super().__init__(subcode)
+        self.status, self.subcode = status, subcode
+
+
+class Subscription:
+    def __init__(self, ends):
+        self.ends = ends
+        self.waiting = []
+
+
+class OnvifCamera:
+    """
+    `rtsp`: URLs by profile, the largest first; with `user` and `password` it wants to know who asks. Resolutions in `sizes`.
+
+    login: "both", "digest" (HTTP alone), "token" (WS-UsernameToken alone) or None; clock: seconds that its own is off;
+    local_as_utc: its UTC is local time by that many seconds, and what it compares with is right; services: "all",
+    "media" (no Media2, and no GetServices); addresses: "absolute", "relative", "zero" (http://0.0.0.0), "port" (a wrong one);
+    prefixes: "usual" or "odd"; chunked; old_addressing: addresses in WS-Addressing of 2004; renew: "duration",
+    "absolute", "addressing", "no"; lifetime: seconds of a subscription, or None: as asked; at_once: PullMessages never
+    waits; deaf: PullMessages is not answered; refuses: subscriptions are.
+    """
+
+    def __init__(self, rtsp, user="", password="", port=0, address="127.0.0.1"):
+        self.rtsp = dict(rtsp)
+        self.sizes = [(1280, 720), (640, 360), (320, 180)]
+        self.user, self.password = user, password
+        self.login = "both" if user else None
+        self.clock, self.local_as_utc = 0, 0
+        self.services, self.addresses, self.prefixes = "all", "absolute", "usual"
+        self.chunked = self.old_addressing = self.at_once = self.deaf = self.refuses = False
+        self.renew, self.lifetime = "duration", None
+        self.subscriptions, self.next_subscription = {}, 1
+        self.asked, self.messages, self.nonces = [], [], set()
+        self.digest_nonce = secrets.token_hex(8)
+        self.changed = threading.Condition()
+        self.address, self.port = address, port
+        self.start()
+
+    # --- life ---
+
+    def start(self):
+        camera = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *words):
+                pass
+
+            def do_GET(self):
+                camera.answer_get(self)
+
+            def do_POST(self):
+                camera.answer_post(self)
+
+        self.server = http.server.ThreadingHTTPServer((self.address, self.port), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        self.alive = True
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def stop(self):
+        with self.changed:
+            self.alive = False
+            self.changed.notify_all()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def reboot(self):
+        """Away and back, and it has forgotten who listened."""
+        self.stop()
+        self.subscriptions.clear()
+        self.start()
+
+    def url(self, scheme="onvif", user=""):
+        return f"{scheme}://{user + '@' if user else ''}{self.address}:{self.port}"
+
+    # --- what happens ---
+
+    def event(self, topic="tns1:RuleEngine/CellMotionDetector/Motion", value="true", name="IsMotion", source="R1"):
+        data = f'<{self.name("tt", "Data")}><{self.name("tt", "SimpleItem")} Name="{name}" Value="{value}"/></{self.name("tt", "Data")}>' if value is not None else ""
+        tt, wsnt = lambda word: self.name("tt", word), lambda word: self.name("wsnt", word)
+        message = (f'<{wsnt("NotificationMessage")}><{wsnt("Topic")} Dialect="http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet">{topic}</{wsnt("Topic")}>'
+                   f'<{wsnt("Message")}><{tt("Message")} UtcTime="{instant(self.now()).strftime(FORMAT)}" PropertyOperation="Changed">'
+                   f'<{tt("Source")}><{tt("SimpleItem")} Name="Rule" Value="{source}"/></{tt("Source")}>{data}'
+                   f'</{tt("Message")}></{wsnt("Message")}></{wsnt("NotificationMessage")}>')
+        with self.changed:
+            for subscription in self.subscriptions.values():
+                subscription.waiting.append(message)
+            self.changed.notify_all()
+
+    def listeners(self):
+        with self.changed:
+            return len([s for s in self.subscriptions.values() if s.ends > time.time()])
+
+    def now(self):
+        return time.time() + self.clock
+
+    # --- writing ---
+
+    def name(self, prefix, word):
+        return f"{'x-' + prefix[::-1] if self.prefixes == 'odd' else prefix}:{word}"
+
+    def envelope(self, body, header=""):
+        declared = dict(NAMESPACES)
+        if self.old_addressing:
+            declared["wsa"] = OLD_ADDRESSING
+        spaces = " ".join(f'xmlns:{self.name(prefix, "")[:-1]}="{space}"' for prefix, space in declared.items() if prefix != "tns1")
+        soap = lambda word: self.name("soap", word)
+        return (f'<?xml version="1.0" encoding="UTF-8"?>\n<{soap("Envelope")} {spaces} xmlns:tns1="{NAMESPACES["tns1"]}"><{soap("Header")}>{header}</{soap("Header")}>'
+                f'<{soap("Body")}>{body}</{soap("Body")}></{soap("Envelope")}>')
+
+    def xml(self, text):
+        """`prefix:Name` in tags becomes what this camera calls it."""
+        return re.sub(r"(</?)(\w+):(\w+)", lambda m: m[1] + self.name(m[2], m[3]), text)
+
+    def place(self, path):
+        return {"absolute": f"http://{self.address}:{self.port}{path}", "relative": path, "zero": f"http://0.0.0.0{path}",
+                "port": f"http://{self.address}:1{path}"}[self.addresses]
+
+    # --- who asks ---
+
+    def digest_is_right(self, handler):
+        fields = dict(re.findall(r'(\w+)="?([^",]*)"?', handler.headers.get("Authorization", "")))
+        if fields.get("nonce") != self.digest_nonce or fields.get("username") != self.user:
+            return False
+        md5 = lambda text: hashlib.md5(text.encode()).hexdigest()
+        first, second = md5(f"{self.user}:cam:{self.password}"), md5(f"{handler.command}:{fields['uri']}")
+        middle = f"{fields['nonce']}:{fields['nc']}:{fields['cnonce']}:auth"
+        return fields["uri"] == handler.path and fields["response"] == md5(f"{first}:{middle}:{second}")
+
+    def token_is_right(self, envelope):
+        tokens = envelope.findall(f".//{WSSE}Security/{WSSE}UsernameToken")
+        if len(tokens) != 1:
+            return False
+        word = lambda name: tokens[0].findtext(name) or ""
+        nonce, created = word(WSSE + "Nonce"), word(WSU + "Created")
+        right = base64.b64encode(hashlib.sha1(base64.b64decode(nonce) + created.encode() + self.password.encode()).digest()).decode()
+        at = datetime.datetime.strptime(re.sub(r"\.\d+", "", created), FORMAT).replace(tzinfo=datetime.timezone.utc).timestamp()
+        fresh = abs(at - self.now()) < 60 and nonce not in self.nonces
+        self.nonces.add(nonce)
+        return word(WSSE + "Username") == self.user and word(WSSE + "Password") == right and fresh
+
+    def check_login(self, handler, envelope, operation):
+        if not self.login or operation in UNAUTHENTICATED:
+            return
+        if self.login in ("both", "digest") and self.digest_is_right(handler):
+            return
+        if self.login in ("both", "token") and envelope is not None and self.token_is_right(envelope):
+            return
+        raise Refusal(401 if self.login != "token" else 400, "NotAuthorized")
+
+    # --- HTTP ---
+
+    def send(self, handler, status, body, kind="application/soap+xml; charset=utf-8"):
+        handler.send_response(status)
+        handler.send_header("Content-Type", kind)
+        if status == 401 and self.login != "token":
+            handler.send_header("WWW-Authenticate", f'Digest realm="cam", qop="auth", nonce="{self.digest_nonce}", algorithm=MD5')
+        if self.chunked:
+            handler.send_header("Transfer-Encoding", "chunked")
+            handler.end_headers()
+            for at in range(0, len(body), 100):
+                part = body[at:at + 100]
+                handler.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            handler.wfile.write(b"0\r\n\r\n")
+        else:
+            handler.send_header("Content-Length", str(len(body)))
+            handler.end_headers()
+            handler.wfile.write(body)
+
+    def answer_get(self, handler):
+        self.send(handler, 200 if handler.path == "/snapshot.jpg" else 404, PICTURE, "image/jpeg")
+
+    def answer_post(self, handler):
+        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        operation = None
+        try:
+            envelope = ET.fromstring(body)
+            request = envelope.find("{%s}Body" % NAMESPACES["soap"])[0]
+            space, operation = request.tag[1:].split("}")
+            with self.changed:
+                self.messages.append(body)
+                self.asked.append((operation, handler.path))
+            self.check_login(handler, envelope, operation)
+            method = getattr(self, "on_" + operation, None)
+            if not method:
+                raise Refusal(400, "ActionNotSupported")
+            answer = method(request, envelope, handler.path, space)
+            if answer is None:  # the deaf do not answer, and hang up when they die
+                handler.close_connection = True
+                return
+            self.send(handler, 200, self.envelope(self.xml(answer)).encode())
+        except Refusal as refusal:
+            self.send(handler, refusal.status, self.envelope(self.xml(
+                f'<soap:Fault><soap:Code><soap:Value>{self.name("soap", "Sender")}</soap:Value><soap:Subcode><soap:Value>{self.name("ter", refusal.subcode)}</soap:Value></soap:Subcode></soap:Code>'
+                f'<soap:Reason><soap:Text xml:lang="en">{refusal.subcode}, it is said</soap:Text></soap:Reason></soap:Fault>')).encode())
+        except (BrokenPipeError, ConnectionResetError):
+            handler.close_connection = True
+
+    # --- Device ---
+
+    def on_GetSystemDateAndTime(self, *_):
+        def date(seconds):
+            t = instant(seconds)
+            return (f"<tt:Time><tt:Hour>{t.hour}</tt:Hour><tt:Minute>{t.minute}</tt:Minute><tt:Second>{t.second}</tt:Second></tt:Time>"
+                    f"<tt:Date><tt:Year>{t.year}</tt:Year><tt:Month>{t.month}</tt:Month><tt:Day>{t.day}</tt:Day></tt:Date>")
+        # one whose UTC field holds local time has UTC in the other: the token wants what is neither said nor meant
+        return ("<tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime><tt:DateTimeType>Manual</tt:DateTimeType><tt:DaylightSavings>false</tt:DaylightSavings>"
+                f"<tt:UTCDateTime>{date(self.now() + self.local_as_utc)}</tt:UTCDateTime><tt:LocalDateTime>{date(self.now())}</tt:LocalDateTime>"
+                "</tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>")
+
+    def service_paths(self):
+        paths = {"tds": "/onvif/device_service", "tev": "/onvif/events", "trt": "/onvif/media"}
+        if self.services == "all":
+            paths["tr2"] = "/onvif/media2"
+        return paths
+
+    def on_GetServices(self, *_):
+        if self.services == "media":
+            raise Refusal(400, "ActionNotSupported")
+        services = "".join(f"<tds:Service><tds:Namespace>{NAMESPACES[prefix]}</tds:Namespace><tds:XAddr>{self.place(path)}</tds:XAddr>"
+                           "<tds:Version><tt:Major>2</tt:Major><tt:Minor>42</tt:Minor></tds:Version></tds:Service>" for prefix, path in self.service_paths().items())
+        return f"<tds:GetServicesResponse>{services}</tds:GetServicesResponse>"
+
+    def on_GetCapabilities(self, *_):
+        return ("<tds:GetCapabilitiesResponse><tds:Capabilities>"
+                f'<tt:Events><tt:XAddr>{self.place("/onvif/events")}</tt:XAddr><tt:WSSubscriptionPolicySupport>false</tt:WSSubscriptionPolicySupport>'
+                "<tt:WSPullPointSupport>true</tt:WSPullPointSupport><tt:WSPausableSubscriptionManagerInterfaceSupport>false</tt:WSPausableSubscriptionManagerInterfaceSupport></tt:Events>"
+                f'<tt:Media><tt:XAddr>{self.place("/onvif/media")}</tt:XAddr><tt:StreamingCapabilities/></tt:Media>'
+                "</tds:Capabilities></tds:GetCapabilitiesResponse>")
+
+    # --- Media and Media2 ---
+
+    def profiles(self):
+        """Not in the order of their size: the first is the second largest."""
+        rows = list(zip(self.rtsp, self.sizes))
+        return rows[1:] + rows[:1]
+
+    def at_its_place(self, path, space):
+        """Q120: a service does not know the words of another."""
+        prefix = {"/onvif/media": "trt", "/onvif/media2": "tr2"}.get(path)
+        if not prefix or NAMESPACES[prefix] != space:
+            raise Refusal(400, "ActionNotSupported")
+        return prefix
+
+    def on_GetProfiles(self, request, envelope, path, space):
+        prefix = self.at_its_place(path, space)
+        text = ""
+        for token, (width, height) in self.profiles():
+            inside = (f"<tt:Name>{token}</tt:Name><tt:UseCount>1</tt:UseCount><tt:Encoding>H264</tt:Encoding>"
+                      f"<tt:Resolution><tt:Width>{width}</tt:Width><tt:Height>{height}</tt:Height></tt:Resolution><tt:Quality>5</tt:Quality>")
+            if prefix == "tr2":
+                text += (f'<tr2:Profiles token="{token}" fixed="true"><tr2:Name>{token}</tr2:Name><tr2:Configurations>'
+                         f'<tr2:VideoEncoder token="e-{token}">{inside}</tr2:VideoEncoder></tr2:Configurations></tr2:Profiles>')
+            else:
+                text += (f'<trt:Profiles token="{token}" fixed="true"><tt:Name>{token}</tt:Name>'
+                         f'<tt:VideoEncoderConfiguration token="e-{token}">{inside}</tt:VideoEncoderConfiguration></trt:Profiles>')
+        return f"<{prefix}:GetProfilesResponse>{text}</{prefix}:GetProfilesResponse>"
+
+    def on_GetStreamUri(self, request, envelope, path, space):
+        prefix = self.at_its_place(path, space)
+        uri = self.rtsp.get(request.findtext("{%s}ProfileToken" % space))
+        if not uri:
+            raise Refusal(400, "InvalidArgVal")
+        if prefix == "tr2":
+            return f"<tr2:GetStreamUriResponse><tr2:Uri>{uri}</tr2:Uri></tr2:GetStreamUriResponse>"
+        return (f"<trt:GetStreamUriResponse><trt:MediaUri><tt:Uri>{uri}</tt:Uri><tt:InvalidAfterConnect>false</tt:InvalidAfterConnect>"
+                "<tt:InvalidAfterReboot>false</tt:InvalidAfterReboot><tt:Timeout>PT0S</tt:Timeout></trt:MediaUri></trt:GetStreamUriResponse>")
+
+    # --- Events ---
+
+    def wanted_seconds(self, text):
+        """Of a duration, or of an instant of the camera's clock."""
+        if text.startswith("P"):
+            return int(re.fullmatch(r"PT(\d+)S", text)[1])
+        return datetime.datetime.strptime(text, FORMAT).replace(tzinfo=datetime.timezone.utc).timestamp() - self.now()
+
+    def times(self, seconds, prefix):
+        form = lambda at: instant(at).strftime(FORMAT)
+        return f"<{prefix}:CurrentTime>{form(self.now())}</{prefix}:CurrentTime><{prefix}:TerminationTime>{form(self.now() + seconds)}</{prefix}:TerminationTime>"
+
+    def on_CreatePullPointSubscription(self, request, envelope, path, space):
+        if self.refuses or path != "/onvif/events":
+            raise Refusal(400, "ActionNotSupported")
+        seconds = self.lifetime or self.wanted_seconds(request.findtext("{%s}InitialTerminationTime" % space))
+        with self.changed:
+            number, self.next_subscription = self.next_subscription, self.next_subscription + 1
+            self.subscriptions = {number: Subscription(time.time() + seconds)}  # Q123: a single slot, the newest wins
+        times = self.times(seconds, "wsnt")
+        return (f"<tev:CreatePullPointSubscriptionResponse><tev:SubscriptionReference><wsa:Address>{self.place(f'/onvif/pull/{number}?a=1&amp;b=2')}</wsa:Address></tev:SubscriptionReference>"
+                f"{times}</tev:CreatePullPointSubscriptionResponse>")
+
+    def subscription(self, path):
+        number = re.fullmatch(r"/onvif/pull/(\d+)\?a=1&b=2", path)
+        found = self.subscriptions.get(int(number[1])) if number else None
+        if not found or found.ends < time.time():
+            raise Refusal(500, "ResourceUnknownFault")
+        return found
+
+    def on_PullMessages(self, request, envelope, path, space):
+        timeout = self.wanted_seconds(request.findtext("{%s}Timeout" % space))
+        with self.changed:
+            subscription = self.subscription(path)
+            ready = lambda: not self.alive or subscription not in self.subscriptions.values() or (not self.deaf and subscription.waiting)
+            self.changed.wait_for(ready, 0 if self.at_once else 120 if self.deaf else timeout)
+            if not self.alive or self.deaf:
+                return None
+            self.subscription(path)
+            messages, subscription.waiting = subscription.waiting, []
+        return f"<tev:PullMessagesResponse>{self.times(subscription.ends - time.time(), 'tev')}{''.join(messages)}</tev:PullMessagesResponse>"
+
+    def on_Renew(self, request, envelope, path, space):
+        text = request.findtext("{%s}TerminationTime" % space)
+        addressed = envelope.find(".//{%s}To" % NAMESPACES["wsa"]) is not None
+        if self.renew == "no" or (self.renew == "absolute" and text.startswith("P")) or (self.renew == "addressing" and not addressed):
+            raise Refusal(400, "InvalidArgVal")
+        with self.changed:
+            seconds = self.lifetime or self.wanted_seconds(text)
+            self.subscription(path).ends = time.time() + seconds
+        return f"<wsnt:RenewResponse><wsnt:TerminationTime>{instant(self.now() + seconds).strftime(FORMAT)}</wsnt:TerminationTime></wsnt:RenewResponse>"
+
+    def on_SetSynchronizationPoint(self, request, envelope, path, space):
+        self.subscription(path)
+        return "<tev:SetSynchronizationPointResponse/>"
+
+    def on_Unsubscribe(self, request, envelope, path, space):
+        with self.changed:
+            self.subscription(path)
+            self.subscriptions.clear()
+            self.changed.notify_all()
+        return "<wsnt:UnsubscribeResponse/>"
+
+    # --- what was seen ---
+
+    def operations(self):
+        with self.changed:
+            return [operation for operation, _ in self.asked]
+
+    def problems(self, folder):
+        """What the strict validator says of all that was asked; None where there is none."""
+        if not (pathlib.Path(VALIDATOR) / "validate").exists() or not VALIDATOR:
+            return None
+        folder = pathlib.Path(folder)
+        with self.changed:
+            messages = list(self.messages)
+        for i, message in enumerate(messages):
+            (folder / f"request-{i:04}.xml").write_bytes(message)
+        return subprocess.run([f"{VALIDATOR}/validate", "--dir", folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
