@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "onvif/camera_subscription.h"
 #include "onvif/event_message.h"
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
@@ -33,7 +34,7 @@ static void camera_events_on_notice(
 	struct event_listener *listener, const struct event_notice *notice)
 {
 	(void)listener;
-	if (notice->kind != EVENT_METADATA ||
+	if (notice->kind != EVENT_METADATA || camera_subscription_hears(notice->camera) ||
 		!memmem(notice->data, notice->bytes, MESSAGE, strlen(MESSAGE)))
 		return;
 	if (event_messages_parse(notice->data, notice->bytes, camera_events_tell, &notice) < 0)

@@ -174,12 +174,24 @@ static bool message_read(const xmlNode *notification, struct event_message *ret)
 	return true;
 }
 
+void event_messages_find(const xmlDoc *document, event_message_fn *tell, void *arg)
+{
+	const xmlNode *node = xmlDocGetRootElement(document);
+	struct event_message message;
+
+	while (node) {
+		bool found = is_element(node, NOTIFICATION, "NotificationMessage");
+
+		if (found && message_read(node, &message))
+			tell(arg, &message);
+		node = next_node(node, found);
+	}
+}
+
 int event_messages_parse(const char *p, size_t n, event_message_fn *tell, void *arg)
 {
 	const int options =
 		XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_COMPACT;
-	struct event_message message;
-	const xmlNode *node;
 	xmlDoc *document;
 
 	if (n > DOCUMENT_BYTES || memmem(p, n, "<!DOCTYPE", strlen("<!DOCTYPE")))
@@ -189,14 +201,7 @@ int event_messages_parse(const char *p, size_t n, event_message_fn *tell, void *
 		xmlFreeDoc(document);
 		return -EBADMSG;
 	}
-	node = xmlDocGetRootElement(document);
-	while (node) {
-		bool found = is_element(node, NOTIFICATION, "NotificationMessage");
-
-		if (found && message_read(node, &message))
-			tell(arg, &message);
-		node = next_node(node, found);
-	}
+	event_messages_find(document, tell, arg);
 	xmlFreeDoc(document);
 	return 0;
 }

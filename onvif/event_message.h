@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include <libxml/tree.h>
+
 #include "server/base/attributes.h"
 #include "server/media/event.h"
 
@@ -23,3 +25,5 @@ typedef void event_message_fn(void *arg, const struct event_message *message);
  * XML, or has a document type.
  */
 int event_messages_parse(const char *p, size_t n, event_message_fn *tell, void *arg) MUST_CHECK;
+/* The same of a document that was read already. */
+void event_messages_find(const xmlDoc *document, event_message_fn *tell, void *arg);

@@ -48,6 +48,11 @@ struct http_client {
 	bool reused; /* the connection had an answer before */
 	size_t seen;
 
+	/* what is posted; NULL: it is a GET */
+	char *type, *body;
+	size_t body_bytes;
+	int64_t patience_us; /* until the head of the answer */
+
 	/* credentials */
 	struct digest_challenge challenge;
 	char cnonce[CNONCE_BYTES];
@@ -66,12 +71,12 @@ static void client_connect(struct http_client *client);
 
 static void client_enter(struct http_client *client, enum http_client_state state)
 {
-	static const char *const names[] = { "idle", "connecting", "GET", "body", "ended" };
+	static const char *const names[] = { "idle", "connecting", "request", "body", "ended" };
 
 	client->state = state;
 	client->log.doing = names[state];
 	if (state == HTTP_HEAD)
-		reactor_timer_start(client->head_timer, HEAD_US);
+		reactor_timer_start(client->head_timer, client->patience_us);
 	else
 		reactor_timer_stop(client->head_timer);
 }
@@ -91,20 +96,26 @@ static void client_end(struct http_client *client, enum source_end end, const ch
 static void client_send(struct http_client *client)
 {
 	struct evbuffer *out = connection_output(client->connection);
+	const char *method = client->body ? "POST" : "GET";
 	char credentials[4 * DIGEST_VALUE_BYTES + URI_PATH_BYTES];
 
 	client->seen = 0;
 	client->retry_after_us = 0;
 	evbuffer_add_printf(out,
-		"GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: nvrd/%s\r\nAccept: */*\r\n",
+		"%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: nvrd/%s\r\nAccept: */*\r\n", method,
 		client->uri.path, client->peer, NVRD_VERSION);
 	if (client->challenge.scheme != DIGEST_NONE && client->uri.has_user &&
 		digest_write_credentials(credentials, sizeof(credentials), &client->challenge,
-			client->uri.user, client->uri.password, "GET", client->uri.path,
+			client->uri.user, client->uri.password, method, client->uri.path,
 			++client->nonce_count, client->cnonce) == 0)
 		evbuffer_add_printf(out, "Authorization: %s\r\n", credentials);
 	explicit_bzero(credentials, sizeof(credentials));
+	if (client->body)
+		evbuffer_add_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n",
+			client->type, client->body_bytes);
 	evbuffer_add_printf(out, "\r\n");
+	if (client->body)
+		(void)evbuffer_add(out, client->body, client->body_bytes);
 	client_enter(client, HTTP_HEAD);
 }
 
@@ -119,7 +130,19 @@ static void client_ask_again(struct http_client *client)
 	client_connect(client);
 }
 
-void http_client_get(struct http_client *client)
+/* Of what is to be asked: NULL for a GET. */
+static void client_set_body(struct http_client *client, const char *type, const void *p, size_t n)
+{
+	free(client->body);
+	free(client->type);
+	client->body = p ? xmalloc(n + 1) : NULL;
+	client->body_bytes = n;
+	client->type = type ? xstrdup(type) : NULL;
+	if (p)
+		memcpy(client->body, p, n);
+}
+
+static void client_ask(struct http_client *client)
 {
 	if (client->redirects) { /* a redirect holds for one request, its host has no credentials */
 		connection_abandon(&client->connection);
@@ -131,6 +154,24 @@ void http_client_get(struct http_client *client)
 		client_send(client);
 	else
 		client_connect(client);
+}
+
+void http_client_get(struct http_client *client)
+{
+	client_set_body(client, NULL, NULL, 0);
+	client->patience_us = HEAD_US;
+	client_ask(client);
+}
+
+void http_client_post(struct http_client *client, const char *path, const char *type, const void *p,
+	size_t n, int64_t patience_us)
+{
+	client_set_body(client, type, p, n);
+	client->patience_us = patience_us;
+	snprintf(client->asked.path, sizeof(client->asked.path), "%s", path);
+	if (!client->redirects)
+		memcpy(client->uri.path, client->asked.path, sizeof(client->uri.path));
+	client_ask(client);
 }
 
 /* --- answers that are no picture --- */
@@ -258,7 +299,8 @@ static void client_on_head(struct http_client *client, const struct message *ans
 	client_read_length(client, answer);
 	client->retry_after_us = client_read_retry_after(answer);
 	client_enter(client, HTTP_BODY);
-	if (answer->status == 200) {
+	if (answer->status == 200 ||
+		(client->body && (answer->status == 400 || answer->status == 500))) {
 		message_text_copy(type, sizeof(type), message_find(answer, "Content-Type"));
 		client->events->on_head(client->arg, type);
 		return;
@@ -435,7 +477,7 @@ static void client_connect(struct http_client *client)
 static void client_on_head_timer(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
-	client_end(arg, SOURCE_TIMEOUT, "GET");
+	client_end(arg, SOURCE_TIMEOUT, NULL);
 }
 
 /* --- life --- */
@@ -466,6 +508,8 @@ static void client_fini(void *object)
 	struct http_client *client = object;
 
 	reactor_timer_free(&client->head_timer);
+	free(client->body);
+	free(client->type);
 	explicit_bzero(&client->asked, sizeof(client->asked));
 	explicit_bzero(&client->uri, sizeof(client->uri));
 	free(client);

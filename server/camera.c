@@ -9,6 +9,7 @@
 #include "server/base/metrics.h"
 #include "server/base/reactor.h"
 #include "server/base/schedule.h"
+#include "server/hear.h"
 #include "server/media/stream.h"
 #include "server/pull.h"
 #include "storage/recorder.h"
@@ -35,18 +36,28 @@ struct camera {
 	struct log_name log, sub_log;
 	char sub_name[SUB_NAME_BYTES];
 	struct camera_feed main, sub;
+	bool has_sub;                 /* as the camera says by ONVIF */
 	struct event *linger_timer;   /* until the substream is let go */
+	struct hear *hear;            /* NULL: nothing of it is ONVIF's */
 	struct recorder *recorder;    /* while it records */
 	bool has_recorded;            /* there was one before */
 	struct timelapse *timelapse;  /* while it makes one */
 	struct event *schedule_timer; /* to the next minute */
-	unsigned closing;             /* of both, those stopped whose files are not on disk yet */
+	unsigned closing; /* of these three, those that were stopped and are not gone yet */
 
 	void (*on_stopped)(void *arg); /* set when the end has begun */
 	void *on_stopped_arg;
 };
 
 /* --- the substream, pulled while it is wanted --- */
+
+/* Where it is; NULL: there is none, or we do not know of it yet. */
+static const char *camera_substream(const struct camera *camera)
+{
+	if (camera->config->substream)
+		return camera->config->substream;
+	return camera->has_sub ? camera->config->source : NULL;
+}
 
 static void camera_update_sub(struct camera *camera)
 {
@@ -56,8 +67,7 @@ static void camera_update_sub(struct camera *camera)
 	if (!camera->config->enabled)
 		pull_stop(camera->sub.pull);
 	else if (camera->config->substream_always || stream_is_wanted(camera->sub.stream) ||
-		 !strcmp(camera->config->substream,
-			 CONFIG_SOURCE_PUBLISH)) /* nobody can be asked */
+		 !strcmp(camera_substream(camera), CONFIG_SOURCE_PUBLISH)) /* nobody can be asked */
 		pull_start(camera->sub.pull);
 	else
 		reactor_timer_start(camera->linger_timer, LINGER_US);
@@ -99,26 +109,58 @@ static void feed_free(struct camera_feed *feed)
 	feed->stream = NULL;
 }
 
+static void camera_start_sub(struct camera *camera)
+{
+	feed_start(
+		&camera->sub, camera->sub_name, camera_substream(camera), camera, &camera->sub_log);
+	stream_on_wanted(camera->sub.stream, camera_on_sub_wanted, camera);
+	camera_update_sub(camera);
+}
+
+/* The camera says by ONVIF that it has one. */
+static void camera_on_substream(void *arg)
+{
+	struct camera *camera = arg;
+
+	camera->has_sub = true;
+	if (!camera->sub.pull)
+		camera_start_sub(camera);
+}
+
+static void camera_on_closed(void *arg);
+
+static void camera_stop_hear(struct camera *camera)
+{
+	struct hear *hear = camera->hear;
+
+	if (!hear)
+		return;
+	camera->hear = NULL;
+	camera->closing++;
+	hear_stop(hear, camera_on_closed, camera);
+}
+
 /* Starts what the configuration says; streams that were there go on. */
 static void camera_start_feeds(struct camera *camera)
 {
 	const struct config_camera *config = camera->config;
 
 	feed_start(&camera->main, config->name, config->source, camera, &camera->log);
+	pull_tell_substream(camera->main.pull, camera_on_substream, camera);
 	if (config_camera_is_pulled(config))
 		pull_start(camera->main.pull);
-	if (!config->substream) {
+	if (camera_substream(camera))
+		camera_start_sub(camera);
+	else
 		feed_free(&camera->sub);
-		return;
-	}
-	feed_start(&camera->sub, camera->sub_name, config->substream, camera, &camera->sub_log);
-	stream_on_wanted(camera->sub.stream, camera_on_sub_wanted, camera);
-	camera_update_sub(camera);
+	if (config->enabled && hear_url(config))
+		camera->hear = hear_new(config, &camera->log);
 }
 
 static void camera_stop_feeds(struct camera *camera)
 {
 	reactor_timer_stop(camera->linger_timer);
+	camera_stop_hear(camera);
 	pull_free(camera->main.pull);
 	pull_free(camera->sub.pull);
 	camera->main.pull = camera->sub.pull = NULL;
@@ -236,6 +278,8 @@ static void camera_update_timelapse(struct camera *camera)
 /* Takes a copy of the configuration; what refers to the old one was stopped before. */
 static void camera_set_config(struct camera *camera, const struct config_camera *config)
 {
+	if (camera->config && strcmp(camera->config->source, config->source) != 0)
+		camera->has_sub = false;
 	config_camera_free(camera->config);
 	camera->config = config_camera_copy(config);
 	camera->log = (struct log_name){ .kind = "camera", .name = camera->config->name };

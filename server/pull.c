@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "onvif/camera_source.h"
 #include "protocols/av_source.h"
 #include "protocols/http_camera.h"
 #include "protocols/rtsp_client.h"
@@ -15,12 +16,10 @@
 #include "server/media/codec.h"
 #include "server/media/source.h"
 #include "server/media/test_source.h"
+#include "server/patience.h"
 #include "storage/fragment.h"
 
 #define SECOND_US INT64_C(1000000)
-#define RETRY_MIN_US SECOND_US
-#define RETRY_MAX_US (60 * SECOND_US)
-#define RETRY_AFTER_MAX_US (3600 * SECOND_US)
 #define GOOD_US (60 * SECOND_US)
 /* Between two starts, of whatever pulls: after a power cut not all cameras are visited at once. */
 #define TURN_US INT64_C(50000)
@@ -58,10 +57,12 @@ struct pull {
 	void *running; /* the source, of that kind; NULL between attempts */
 	struct rtsp_client_memory memory;
 	enum source_end last_end;
-	int64_t wait_us;        /* the next one, before jitter */
+	struct patience patience;
 	int64_t retry_after_us; /* what the camera asked for */
 	struct event *start_timer, *good_timer;
 	struct metric *up, *connects, *states[PULL_STATE_COUNT];
+	void (*on_substream)(void *arg); /* NULL: nobody wants to know */
+	void *on_substream_arg;
 };
 
 /* --- the kinds of sources --- */
@@ -74,6 +75,16 @@ static void *start_rtsp(struct pull *pull, const struct source_order *order, con
 static void stop_rtsp(void *running)
 {
 	rtsp_client_free(running);
+}
+
+static void *start_onvif(struct pull *pull, const struct source_order *order, const char **why)
+{
+	return camera_source_new(order, strchr(pull->name, '/') != NULL, &pull->memory, why);
+}
+
+static void stop_onvif(void *running)
+{
+	camera_source_free(running);
 }
 
 static void *start_http(struct pull *pull, const struct source_order *order, const char **why)
@@ -130,6 +141,8 @@ static const struct pull_source {
 	{ "rtsps://",            start_rtsp,    stop_rtsp,    false},
 	{ "rtsp+http://",        start_rtsp,    stop_rtsp,    false},
 	{ "rtsp+https://",       start_rtsp,    stop_rtsp,    false},
+	{ "onvif://",            start_onvif,   stop_onvif,   false},
+	{ "onvif+https://",      start_onvif,   stop_onvif,   false},
 	{ "http://",             start_http,    stop_http,    false},
 	{ "https://",            start_http,    stop_http,    false},
 	{ "av:",		 start_av,      stop_av,      false},
@@ -146,54 +159,7 @@ static const struct pull_source *pull_find_source(const char *url)
 	return NULL;
 }
 
-/* --- how long to wait --- */
-
-/*
- * Waits grow slowly when the camera is merely away, so that it is back within a quarter of the time
- * that it was gone, and fast when it answered no. Repeated logins lock accounts and addresses out.
- */
-static const struct pull_patience {
-	enum source_end end;
-	int64_t least_us, most_us;
-	int percent; /* growth */
-} patience[] = {
-	{SOURCE_UNAUTHORIZED, 150 * SECOND_US, 900 * SECOND_US, 200},
-	{ SOURCE_UNTRUSTED,   10 * SECOND_US,  RETRY_MAX_US,    200},
-	{ SOURCE_BUSY,        5 * SECOND_US,   RETRY_MAX_US,    200},
-	{ SOURCE_NOT_FOUND,   RETRY_MIN_US,    RETRY_MAX_US,    200},
-	{ SOURCE_NO_VIDEO,    RETRY_MIN_US,    RETRY_MAX_US,    200},
-	{ SOURCE_UNSUPPORTED, RETRY_MIN_US,    RETRY_MAX_US,    200},
-	{ SOURCE_NO_KEYFRAME, RETRY_MIN_US,    RETRY_MAX_US,    200},
-	{ SOURCE_STOPPED,     RETRY_MIN_US,    RETRY_MAX_US,    125}, /* all others */
-};
-
-static const struct pull_patience *pull_patience(enum source_end end)
-{
-	const struct pull_patience *row = patience;
-
-	while (row->end != end && row->end != SOURCE_STOPPED)
-		row++;
-	return row;
-}
-
-/* How long to wait after this end, with up to a fifth more so that no two cameras stay in step. */
-static int64_t pull_next_wait(struct pull *pull, enum source_end end)
-{
-	const struct pull_patience *row = pull_patience(end);
-	int64_t wait_us = pull->wait_us;
-	uint32_t random;
-
-	if (wait_us < row->least_us)
-		wait_us = row->least_us;
-	if (wait_us > row->most_us)
-		wait_us = row->most_us;
-	pull->wait_us = wait_us * row->percent / 100;
-	if (wait_us < pull->retry_after_us)
-		wait_us = pull->retry_after_us < RETRY_AFTER_MAX_US ? pull->retry_after_us
-								    : RETRY_AFTER_MAX_US;
-	evutil_secure_rng_get_bytes(&random, sizeof(random));
-	return wait_us + (int64_t)(random % 1000) * wait_us / 5000;
-}
+/* --- attempts --- */
 
 /* How long until it is this pull's turn to start, after those that asked before it. */
 static int64_t pull_turn(void)
@@ -205,8 +171,6 @@ static int64_t pull_turn(void)
 	next_us = at_us + TURN_US;
 	return at_us - now_us;
 }
-
-/* --- attempts --- */
 
 static void pull_enter(struct pull *pull, enum pull_state state)
 {
@@ -279,13 +243,21 @@ static void pull_on_end(void *arg, enum source_end end, const char *detail)
 	if (was_up || end != pull->last_end)
 		pull->again = (struct log_repeated){ 0 };
 	pull->last_end = end;
-	wait_us = pull_next_wait(pull, end);
+	wait_us = patience_next_us(&pull->patience, end, pull->retry_after_us);
 	log_write_repeated(&pull->again, LOG_WARN, pull->log, "%s%s%s; trying again in %.1f s",
 		source_end_words(end), detail ? ": " : "", detail ? detail : "",
 		(double)wait_us / 1e6);
 	metric_add(metric_get(METRIC_CAMERA_FAILURES, pull->name, source_end_metric(end)), 1);
 	pull_enter(pull, PULL_DOWN);
 	reactor_timer_start(pull->start_timer, wait_us);
+}
+
+static void pull_on_substream(void *arg)
+{
+	struct pull *pull = arg;
+
+	if (pull->on_substream)
+		pull->on_substream(pull->on_substream_arg);
 }
 
 static void pull_on_left(void *arg, enum source_end end, const char *detail)
@@ -303,6 +275,7 @@ static const struct source_events pull_source_events = {
 	.on_up = pull_on_up,
 	.on_degraded = pull_on_degraded,
 	.on_left = pull_on_left,
+	.on_substream = pull_on_substream,
 	.on_end = pull_on_end,
 };
 
@@ -355,7 +328,7 @@ static void pull_on_good_timer(evutil_socket_t fd, short what, void *arg)
 	struct pull *pull = arg;
 
 	(void)fd, (void)what;
-	pull->wait_us = RETRY_MIN_US;
+	patience_reset(&pull->patience);
 }
 
 /* --- life --- */
@@ -370,7 +343,7 @@ struct pull *pull_new(const char *name, const char *url, const struct config_cam
 	pull->config = config;
 	pull->stream = stream;
 	pull->log = log;
-	pull->wait_us = RETRY_MIN_US;
+	patience_reset(&pull->patience);
 	pull->start_timer = reactor_timer_new(pull_on_start_timer, pull);
 	pull->good_timer = reactor_timer_new(pull_on_good_timer, pull);
 	pull->up = metric_get(METRIC_CAMERA_UP, name);
@@ -389,6 +362,12 @@ void pull_free(struct pull *pull)
 	reactor_timer_free(&pull->start_timer);
 	reactor_timer_free(&pull->good_timer);
 	free(pull);
+}
+
+void pull_tell_substream(struct pull *pull, void (*on_substream)(void *arg), void *arg)
+{
+	pull->on_substream = on_substream;
+	pull->on_substream_arg = arg;
 }
 
 void pull_start(struct pull *pull)

@@ -22,6 +22,9 @@ struct pull *pull_new(const char *name, const char *url, const struct config_cam
 	struct stream *stream, const struct log_name *log) MUST_CHECK;
 void pull_free(struct pull *pull); /* stops it; NULL is fine */
 
+/* Whenever the camera turns out to have a smaller stream by the same URL (onvif://). */
+void pull_tell_substream(struct pull *pull, void (*on_substream)(void *arg), void *arg);
+
 /* Starts, or stops at once; nothing happens when it is so already. */
 void pull_start(struct pull *pull);
 void pull_stop(struct pull *pull);

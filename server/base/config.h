@@ -91,6 +91,7 @@ struct config_camera {
 	int64_t interval_us;   /* between two requests of a camera that gives single pictures */
 	bool loop;             /* av: files begin again at their end */
 	char *substream;       /* secret as source; NULL: none */
+	char *onvif;           /* secret as source: who tells of events; NULL: the source */
 	bool substream_always; /* pulled even while nobody needs it */
 	bool tls_verify;       /* check the camera's certificate */
 	char *tls_fingerprint; /* "sha256:<hex>" of the certificate that is right, or NULL */

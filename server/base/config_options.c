@@ -163,13 +163,15 @@ static const struct {
 	const char *prefix;
 	bool network;
 } source_schemes[] = {
-	{"rtsp://",        true },
-	{ "rtsps://",      true },
-	{ "rtsp+http://",  true },
-	{ "rtsp+https://", true },
-	{ "http://",       true },
-	{ "https://",      true },
-	{ "av:",           false},
+	{"rtsp://",         true },
+	{ "rtsps://",       true },
+	{ "rtsp+http://",   true },
+	{ "rtsp+https://",  true },
+	{ "onvif://",       true },
+	{ "onvif+https://", true },
+	{ "http://",        true },
+	{ "https://",       true },
+	{ "av:",            false},
 };
 
 static const char *check_pulled(const char *text)
@@ -192,13 +194,20 @@ static const char *check_pulled(const char *text)
 		}
 		return NULL;
 	}
-	return "must begin with rtsp://, rtsps://, rtsp+http://, rtsp+https://, http://, https:// "
-	       "or av:, or be test: or publish:";
+	return "must begin with rtsp://, rtsps://, rtsp+http://, rtsp+https://, onvif://, "
+	       "onvif+https://, http://, https:// or av:, or be test: or publish:";
 }
 
 static const char *check_source(const char *text)
 {
 	return strcmp(text, CONFIG_SOURCE_UPLOAD) == 0 ? NULL : check_pulled(text);
+}
+
+static const char *check_onvif(const char *text)
+{
+	return strncasecmp(text, "onvif", strlen("onvif")) == 0
+		       ? check_pulled(text)
+		       : "must begin with onvif:// or onvif+https://";
 }
 
 /* "sha256:" and 64 hexadecimal digits, which may stand in pairs with colons. */
@@ -662,7 +671,9 @@ const struct config_option config_options[] = {
 		.applies = APPLIES_CAMERA,
 		.check = check_source,
 		.help = "Where the pictures come from: rtsp://user:password@host:port/path; rtsps:// for "
-			"TLS, rtsp+http:// or rtsp+https:// through an HTTP tunnel; http:// or https:// for "
+			"TLS, rtsp+http:// or rtsp+https:// through an HTTP tunnel; onvif://user:password@host for a camera "
+			"that tells by ONVIF where its streams are, and what happens (onvif+https:// by TLS); "
+			"http:// or https:// for "
 			"a camera that gives JPEG pictures or an MJPEG stream; av: and anything that "
 			"libavformat opens (rtmp://, srt://, udp://, a file, a webcam as /dev/video0); "
 			"test: for a built-in moving picture; publish: for what others push here by RTSP (ANNOUNCE, "
@@ -677,6 +688,15 @@ const struct config_option config_options[] = {
 		.check = check_pulled,
 		.help = "A smaller stream of the same camera, served as NAME/sub. It is pulled only while "
 			"somebody needs it.",
+	},
+	{
+		.key = "cameras.*.onvif",
+		.type = OPTION_SECRET,
+		.offset = IN_CAMERA(onvif),
+		.applies = APPLIES_CAMERA,
+		.check = check_onvif,
+		.help = "Where the camera tells by ONVIF what happens (motion, a line crossed, an input), as "
+			"onvif://user:password@host. A source of that kind says it itself.",
 	},
 	{
 		.key = "cameras.*.substream_always",

@@ -83,6 +83,10 @@ struct evbuffer;
 		"Subscriptions to events by ONVIF.")                                                 \
 	X(METRIC_ONVIF_EVENTS_DROPPED, COUNTER, "nvrd_onvif_events_dropped_total", "",               \
 		"Events that nobody pulled before there were too many.")                             \
+	X(METRIC_CAMERA_EVENTS_UP, GAUGE, "nvrd_camera_events_up", "camera",                         \
+		"1 while the camera tells of its events by ONVIF.")                                  \
+	X(METRIC_CAMERA_EVENTS_FAILURES, COUNTER, "nvrd_camera_events_failures_total",               \
+		"camera,reason", "Why hearing of the camera's events by ONVIF failed or ended.")     \
 	X(METRIC_RECORDER_LOST, COUNTER, "nvrd_recorder_lost_fragments_total", "camera,reason",      \
 		"Fragments that were not recorded (queue_full, write_failed) or not held (held).")   \
 	X(METRIC_RECORDER_QUEUE_BYTES, GAUGE, "nvrd_recorder_queue_bytes", "camera",                 \

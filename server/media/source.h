@@ -23,6 +23,7 @@
 	X(SOURCE_NO_VIDEO, "no_video", "the camera offers no video track")          \
 	X(SOURCE_UNSUPPORTED, "unsupported", "no codec that can be recorded")       \
 	X(SOURCE_PROTOCOL, "protocol", "the camera's answer makes no sense")        \
+	X(SOURCE_FAULT, "fault", "the camera says no")                              \
 	X(SOURCE_BUSY, "busy", "the camera has no room for one more reader")        \
 	X(SOURCE_STALLED, "stalled", "media stopped arriving")                      \
 	X(SOURCE_NO_KEYFRAME, "no_keyframe", "no picture to begin with arrived")    \
@@ -46,6 +47,8 @@ struct source_events {
 	 * next one.
 	 */
 	void (*on_left)(void *arg, enum source_end end, const char *detail);
+	/* The camera has a smaller stream, too, to be had by the same URL; may be NULL. */
+	void (*on_substream)(void *arg);
 	/* It is over; called once, never from inside source_new/start. `detail` may be NULL. */
 	void (*on_end)(void *arg, enum source_end end, const char *detail);
 };

@@ -55,9 +55,10 @@ class OnvifCamera:
 
     login: "both", "digest" (HTTP alone), "token" (WS-UsernameToken alone) or None; clock: seconds that its own is off;
     local_as_utc: its UTC is local time by that many seconds, and what it compares with is right; services: "all",
-    "media" (no Media2, and no GetServices); addresses: "absolute", "relative", "zero" (http://0.0.0.0), "port" (a wrong one);
+    "media" (no Media2, and no GetServices), "none" (of media); addresses: "absolute", "relative", "zero" (http://0.0.0.0), "port" (a wrong one);
     prefixes: "usual" or "odd"; chunked; old_addressing: addresses in WS-Addressing of 2004; renew: "duration",
-    "absolute", "addressing", "no"; lifetime: seconds of a subscription, or None: as asked; at_once: PullMessages never
+    "absolute", "addressing" (with such headers only), "plain" (without), "no"; parameters: a subscription is told by
+    reference parameters, as Axis does; lifetime: seconds of a subscription, or None: as asked; at_once: PullMessages never
     waits; deaf: PullMessages is not answered; refuses: subscriptions are.
     """
 
@@ -68,7 +69,7 @@ class OnvifCamera:
         self.login = "both" if user else None
         self.clock, self.local_as_utc = 0, 0
         self.services, self.addresses, self.prefixes = "all", "absolute", "usual"
-        self.chunked = self.old_addressing = self.at_once = self.deaf = self.refuses = False
+        self.chunked = self.old_addressing = self.at_once = self.deaf = self.refuses = self.parameters = False
         self.renew, self.lifetime = "duration", None
         self.subscriptions, self.next_subscription = {}, 1
         self.asked, self.messages, self.nonces = [], [], set()
@@ -94,8 +95,13 @@ class OnvifCamera:
             def do_POST(self):
                 camera.answer_post(self)
 
-        self.server = http.server.ThreadingHTTPServer((self.address, self.port), Handler)
-        self.server.daemon_threads = True
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *words):  # clients may go whenever they like
+                pass
+
+        self.server = Server((self.address, self.port), Handler)
         self.port = self.server.server_address[1]
         self.alive = True
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -112,6 +118,18 @@ class OnvifCamera:
         self.stop()
         self.subscriptions.clear()
         self.start()
+
+    def forget(self):
+        """All subscriptions are over, and nobody is told."""
+        with self.changed:
+            self.subscriptions.clear()
+            self.changed.notify_all()
+
+    def usurp(self):
+        """Somebody else subscribes, and takes the only place (Q123)."""
+        with self.changed:
+            self.subscriptions = {0: Subscription(time.time() + 1)}
+            self.changed.notify_all()
 
     def url(self, scheme="onvif", user=""):
         return f"{scheme}://{user + '@' if user else ''}{self.address}:{self.port}"
@@ -153,7 +171,7 @@ class OnvifCamera:
 
     def xml(self, text):
         """`prefix:Name` in tags becomes what this camera calls it."""
-        return re.sub(r"(</?)(\w+):(\w+)", lambda m: m[1] + self.name(m[2], m[3]), text)
+        return re.sub(rf"(</?)({'|'.join(NAMESPACES)}):(\w+)", lambda m: m[1] + self.name(m[2], m[3]), text)
 
     def place(self, path):
         return {"absolute": f"http://{self.address}:{self.port}{path}", "relative": path, "zero": f"http://0.0.0.0{path}",
@@ -252,7 +270,9 @@ class OnvifCamera:
                 "</tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>")
 
     def service_paths(self):
-        paths = {"tds": "/onvif/device_service", "tev": "/onvif/events", "trt": "/onvif/media"}
+        paths = {"tds": "/onvif/device_service", "tev": "/onvif/events"}
+        if self.services != "none":
+            paths["trt"] = "/onvif/media"
         if self.services == "all":
             paths["tr2"] = "/onvif/media2"
         return paths
@@ -328,12 +348,15 @@ class OnvifCamera:
         with self.changed:
             number, self.next_subscription = self.next_subscription, self.next_subscription + 1
             self.subscriptions = {number: Subscription(time.time() + seconds)}  # Q123: a single slot, the newest wins
-        times = self.times(seconds, "wsnt")
-        return (f"<tev:CreatePullPointSubscriptionResponse><tev:SubscriptionReference><wsa:Address>{self.place(f'/onvif/pull/{number}?a=1&amp;b=2')}</wsa:Address></tev:SubscriptionReference>"
-                f"{times}</tev:CreatePullPointSubscriptionResponse>")
+        address = self.place("/onvif/pull?a=1&amp;b=2" if self.parameters else f"/onvif/pull/{number}?a=1&amp;b=2")
+        extra = f'<wsa:ReferenceParameters><v:Id xmlns:v="urn:vendor">{number}</v:Id></wsa:ReferenceParameters>' if self.parameters else ""
+        return (f"<tev:CreatePullPointSubscriptionResponse><tev:SubscriptionReference><wsa:Address>{address}</wsa:Address>{extra}</tev:SubscriptionReference>"
+                f"{self.times(seconds, 'wsnt')}</tev:CreatePullPointSubscriptionResponse>")
 
-    def subscription(self, path):
-        number = re.fullmatch(r"/onvif/pull/(\d+)\?a=1&b=2", path)
+    def subscription(self, path, envelope):
+        if self.parameters:
+            path += f"/{envelope.findtext('.//{urn:vendor}Id')}"
+        number = re.fullmatch(r"/onvif/pull\?a=1&b=2/(\d+)" if self.parameters else r"/onvif/pull/(\d+)\?a=1&b=2", path)
         found = self.subscriptions.get(int(number[1])) if number else None
         if not found or found.ends < time.time():
             raise Refusal(500, "ResourceUnknownFault")
@@ -342,34 +365,33 @@ class OnvifCamera:
     def on_PullMessages(self, request, envelope, path, space):
         timeout = self.wanted_seconds(request.findtext("{%s}Timeout" % space))
         with self.changed:
-            subscription = self.subscription(path)
+            subscription = self.subscription(path, envelope)
             ready = lambda: not self.alive or subscription not in self.subscriptions.values() or (not self.deaf and subscription.waiting)
             self.changed.wait_for(ready, 0 if self.at_once else 120 if self.deaf else timeout)
             if not self.alive or self.deaf:
                 return None
-            self.subscription(path)
+            self.subscription(path, envelope)
             messages, subscription.waiting = subscription.waiting, []
         return f"<tev:PullMessagesResponse>{self.times(subscription.ends - time.time(), 'tev')}{''.join(messages)}</tev:PullMessagesResponse>"
 
     def on_Renew(self, request, envelope, path, space):
         text = request.findtext("{%s}TerminationTime" % space)
         addressed = envelope.find(".//{%s}To" % NAMESPACES["wsa"]) is not None
-        if self.renew == "no" or (self.renew == "absolute" and text.startswith("P")) or (self.renew == "addressing" and not addressed):
+        if self.renew == "no" or (self.renew == "absolute" and text.startswith("P")) or (self.renew in ("addressing", "plain") and addressed == (self.renew == "plain")):
             raise Refusal(400, "InvalidArgVal")
         with self.changed:
             seconds = self.lifetime or self.wanted_seconds(text)
-            self.subscription(path).ends = time.time() + seconds
+            self.subscription(path, envelope).ends = time.time() + seconds
         return f"<wsnt:RenewResponse><wsnt:TerminationTime>{instant(self.now() + seconds).strftime(FORMAT)}</wsnt:TerminationTime></wsnt:RenewResponse>"
 
     def on_SetSynchronizationPoint(self, request, envelope, path, space):
-        self.subscription(path)
+        self.subscription(path, envelope)
         return "<tev:SetSynchronizationPointResponse/>"
 
     def on_Unsubscribe(self, request, envelope, path, space):
         with self.changed:
-            self.subscription(path)
-            self.subscriptions.clear()
-            self.changed.notify_all()
+            self.subscription(path, envelope)
+        self.forget()
         return "<wsnt:UnsubscribeResponse/>"
 
     # --- what was seen ---
