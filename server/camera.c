@@ -345,6 +345,11 @@ void camera_stop(struct camera *camera, void (*on_stopped)(void *arg), void *arg
 	camera_finish(camera);
 }
 
+int64_t camera_event_hold_us(const struct camera *camera)
+{
+	return camera->config->recording.hold_us;
+}
+
 const char *camera_name(const struct camera *camera)
 {
 	return camera->config->name;

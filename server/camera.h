@@ -27,4 +27,5 @@ void camera_stop(struct camera *camera, void (*on_stopped)(void *arg), void *arg
 /* Something happened there so long ago: with record: events it is recorded. */
 void camera_trigger(struct camera *camera, int64_t ago_us);
 
+int64_t camera_event_hold_us(const struct camera *camera); /* event_hold: */
 const char *camera_name(const struct camera *camera);

@@ -7,6 +7,8 @@
 #include "server/base/memory.h"
 #include "server/camera.h"
 
+#define EVENT_HOLD_US INT64_C(300000000) /* of a camera that is gone */
+
 struct cameras_entry {
 	TAILQ_ENTRY(cameras_entry) entry;
 	struct cameras *cameras;
@@ -112,6 +114,13 @@ void cameras_trigger(struct cameras *cameras, const char *name, int64_t ago_us)
 
 	if (e && !e->stopping)
 		camera_trigger(e->camera, ago_us);
+}
+
+int64_t cameras_event_hold_us(struct cameras *cameras, const char *name)
+{
+	struct cameras_entry *e = cameras_find(cameras, name);
+
+	return e ? camera_event_hold_us(e->camera) : EVENT_HOLD_US;
 }
 
 void cameras_stop(struct cameras *cameras, void (*on_stopped)(void *arg), void *arg)

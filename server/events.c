@@ -13,8 +13,7 @@
 enum {
 	LASTING_MOST = 1024, /* what is more has no length */
 	BEAT_US = 1000000,
-	WRITE_US = 10000000,   /* as much is forgotten of what lasts if the process ends */
-	SILENT_US = 300000000, /* after this it is taken for ended */
+	WRITE_US = 10000000, /* as much is forgotten of what lasts if the process ends */
 	AHEAD_US = 10000000, /* of our clock, and behind it: what a camera may be to be believed */
 	BEHIND_US = 600000000,
 };
@@ -62,7 +61,7 @@ static void events_on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	for (e = LIST_FIRST(&events->lasting); e; e = next) {
 		next = LIST_NEXT(e, entry);
-		if (now_us - e->heard_us >= SILENT_US) {
+		if (now_us - e->heard_us >= cameras_event_hold_us(events->cameras, e->camera)) {
 			log_warn(NULL, "camera %s: nobody says that the %s is over; it is now",
 				e->camera, event_kind_name(e->kind));
 			events_end(events, e, reactor_now_us());

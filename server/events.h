@@ -5,8 +5,8 @@
 
 /*
  * What happens at the cameras, by whomever it is told (server/media/event.h): it is counted, written down, and has
- * the recorder record. What lasts does so until its end, or until nothing was said of it for five minutes:
- * some cameras forget to say that it is over.
+ * the recorder record. What lasts does so until its end, or until nothing was said of it for the camera's
+ * event_hold: some cameras forget to say that it is over.
  */
 struct events;
 

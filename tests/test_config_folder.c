@@ -44,7 +44,8 @@ static char *seal(const char *name, const char *text)
 static char *opened(const char *text)
 {
 	static const char *const places[] = { "users.*.password",
-		"users.*.app_passwords[].password", "cameras.*.source", "cameras.*.substream", "" };
+		"users.*.app_passwords[].password", "cameras.*.source", "cameras.*.substream",
+		"cameras.*.onvif", "" };
 	struct vault *vault = vault_new(key);
 	char *all = xstrdup("");
 

@@ -776,6 +776,16 @@ const struct config_option config_options[] = {
 		.help = "With record: events, how long recording goes on after an event.",
 	},
 	{
+		.key = "cameras.*.event_hold",
+		.type = OPTION_DURATION,
+		.offset = IN_CAMERA(recording.hold_us),
+		.standard = "5m",
+		.applies = APPLIES_RECORDER,
+		.min = "1s",
+		.max = "1d",
+		.help = "How long an event lasts of which the camera says that it begins, but never that it ends.",
+	},
+	{
 		.key = "cameras.*.keep",
 		.type = OPTION_KEEP,
 		.offset = IN_CAMERA(keep_us),

@@ -72,10 +72,12 @@ class OnvifCamera:
         self.chunked = self.old_addressing = self.at_once = self.deaf = self.refuses = self.parameters = False
         self.renew, self.lifetime = "duration", None
         self.subscriptions, self.next_subscription = {}, 1
+        self.states = {}  # what lasts, and what did
         self.asked, self.messages, self.nonces = [], [], set()
         self.digest_nonce = secrets.token_hex(8)
         self.changed = threading.Condition()
         self.address, self.port = address, port
+        self.lives = 0  # that have ended
         self.start()
 
     # --- life ---
@@ -103,12 +105,11 @@ class OnvifCamera:
 
         self.server = Server((self.address, self.port), Handler)
         self.port = self.server.server_address[1]
-        self.alive = True
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def stop(self):
         with self.changed:
-            self.alive = False
+            self.lives += 1
             self.changed.notify_all()
         self.server.shutdown()
         self.server.server_close()
@@ -136,16 +137,19 @@ class OnvifCamera:
 
     # --- what happens ---
 
-    def event(self, topic="tns1:RuleEngine/CellMotionDetector/Motion", value="true", name="IsMotion", source="R1"):
+    def message(self, topic, value, name, source, operation):
         data = f'<{self.name("tt", "Data")}><{self.name("tt", "SimpleItem")} Name="{name}" Value="{value}"/></{self.name("tt", "Data")}>' if value is not None else ""
         tt, wsnt = lambda word: self.name("tt", word), lambda word: self.name("wsnt", word)
-        message = (f'<{wsnt("NotificationMessage")}><{wsnt("Topic")} Dialect="http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet">{topic}</{wsnt("Topic")}>'
-                   f'<{wsnt("Message")}><{tt("Message")} UtcTime="{instant(self.now()).strftime(FORMAT)}" PropertyOperation="Changed">'
+        return (f'<{wsnt("NotificationMessage")}><{wsnt("Topic")} Dialect="http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet">{topic}</{wsnt("Topic")}>'
+                   f'<{wsnt("Message")}><{tt("Message")} UtcTime="{instant(self.now()).strftime(FORMAT)}" PropertyOperation="{operation}">'
                    f'<{tt("Source")}><{tt("SimpleItem")} Name="Rule" Value="{source}"/></{tt("Source")}>{data}'
                    f'</{tt("Message")}></{wsnt("Message")}></{wsnt("NotificationMessage")}>')
+
+    def event(self, topic="tns1:RuleEngine/CellMotionDetector/Motion", value="true", name="IsMotion", source="R1"):
         with self.changed:
+            self.states[topic, name, source] = value
             for subscription in self.subscriptions.values():
-                subscription.waiting.append(message)
+                subscription.waiting.append(self.message(topic, value, name, source, "Changed"))
             self.changed.notify_all()
 
     def listeners(self):
@@ -233,6 +237,9 @@ class OnvifCamera:
 
     def answer_post(self, handler):
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        if handler.server is not self.server:  # of a former life
+            handler.close_connection = True
+            return
         operation = None
         try:
             envelope = ET.fromstring(body)
@@ -363,12 +370,12 @@ class OnvifCamera:
         return found
 
     def on_PullMessages(self, request, envelope, path, space):
-        timeout = self.wanted_seconds(request.findtext("{%s}Timeout" % space))
+        timeout, life = self.wanted_seconds(request.findtext("{%s}Timeout" % space)), self.lives
         with self.changed:
             subscription = self.subscription(path, envelope)
-            ready = lambda: not self.alive or subscription not in self.subscriptions.values() or (not self.deaf and subscription.waiting)
+            ready = lambda: self.lives != life or subscription not in self.subscriptions.values() or (not self.deaf and subscription.waiting)
             self.changed.wait_for(ready, 0 if self.at_once else 120 if self.deaf else timeout)
-            if not self.alive or self.deaf:
+            if self.lives != life or self.deaf:
                 return None
             self.subscription(path, envelope)
             messages, subscription.waiting = subscription.waiting, []
@@ -385,7 +392,9 @@ class OnvifCamera:
         return f"<wsnt:RenewResponse><wsnt:TerminationTime>{instant(self.now() + seconds).strftime(FORMAT)}</wsnt:TerminationTime></wsnt:RenewResponse>"
 
     def on_SetSynchronizationPoint(self, request, envelope, path, space):
-        self.subscription(path, envelope)
+        with self.changed:
+            waiting = self.subscription(path, envelope).waiting
+            waiting += [self.message(topic, value, name, source, "Initialized") for (topic, name, source), value in self.states.items()]
         return "<tev:SetSynchronizationPointResponse/>"
 
     def on_Unsubscribe(self, request, envelope, path, space):

@@ -1,0 +1,56 @@
+/* Answers of ONVIF cameras, each read as the answer to every question: text ends, numbers are in their limits. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "onvif/camera_answer.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+
+static void check_text(const char *text, size_t size)
+{
+	if (!memchr(text, 0, size))
+		abort();
+}
+
+static void check_profiles(const struct soap_message *message)
+{
+	struct camera_profiles profiles;
+	const struct camera_profile *large, *small;
+	const char *why;
+
+	if (camera_answer_profiles(&profiles, message, &why) < 0)
+		return;
+	large = camera_profiles_main(&profiles);
+	small = camera_profiles_sub(&profiles);
+	if (!profiles.n || profiles.n > CAMERA_PROFILES ||
+		(small && small->pixels >= large->pixels))
+		abort();
+	check_text(large->token, sizeof(large->token));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+	struct soap_message message;
+	struct camera_time time;
+	struct camera_services services;
+	struct camera_subscribed subscribed;
+	char uri[CAMERA_PATH_BYTES];
+	const char *why = NULL;
+
+	if (soap_message_parse(&message, (const char *)p, n, SOAP_ANSWER_BYTES, &why) < 0)
+		return 0;
+	if (camera_answer_time(&time, &message, &why) == 0 && time.utc_us < 0)
+		abort();
+	if (camera_answer_services(&services, &message, &why) == 0)
+		check_text(services.events, sizeof(services.events));
+	check_profiles(&message);
+	if (camera_answer_uri(uri, &message, &why) == 0)
+		check_text(uri, sizeof(uri));
+	if (camera_answer_subscribed(&subscribed, &message, &why) == 0)
+		check_text(subscribed.path, sizeof(subscribed.path));
+	if (camera_answer_lasts_us(&message, 0) < 0)
+		abort();
+	soap_message_fini(&message);
+	return 0;
+}
