@@ -227,7 +227,8 @@ static void caller_on_fault(struct camera_caller *caller, const struct soap_faul
 {
 	char detail[400];
 
-	snprintf(detail, sizeof(detail), "%s %s: %s", (const char *)caller->writer.body->children->name,
+	snprintf(detail, sizeof(detail), "%s %s: %s",
+		(const char *)caller->writer.body->children->name,
 		fault->subsubcode[0] ? fault->subsubcode
 		: fault->subcode[0]  ? fault->subcode
 				     : fault->code,

@@ -47,7 +47,7 @@ struct config_recording {
 	enum config_record record;
 	char *schedule; /* when: see schedule.h; NULL: always */
 	int64_t pre_us, post_us;
-	int64_t hold_us; /* what lasts is over when nothing was said of it for so long */
+	int64_t hold_us;            /* what lasts is over when nothing was said of it for so long */
 	int64_t timelapse_every_us; /* 0: there is none */
 	int timelapse_fps;
 };

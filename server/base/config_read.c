@@ -277,9 +277,8 @@ static void read_names(struct config_loading *l, const struct config_option *opt
 /* Cameras take passwords before an '@', or as parameters of the path; av: takes them anywhere but in a file's name. */
 bool config_is_secret(const struct config_option *option, const char *text)
 {
-	static const char *const networks[] = {
-		"rtsp:", "rtsps:", "rtsp+http:", "rtsp+https:", "http:", "https:"
-	};
+	static const char *const networks[] = { "rtsp:", "rtsps:", "rtsp+http:", "rtsp+https:",
+		"onvif:", "onvif+https:", "http:", "https:" };
 
 	if (strncmp(option->key, "cameras.", strlen("cameras.")) != 0)
 		return true;
