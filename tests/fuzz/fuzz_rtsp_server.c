@@ -260,8 +260,9 @@ static void gate_on_left(void *arg, enum source_end end, const char *detail)
 
 static void gate_begin(void)
 {
-	static const struct source_events events = { gate_on_up, gate_on_degraded, gate_on_left,
-		NULL };
+	static const struct source_events events = {
+		.on_up = gate_on_up, .on_degraded = gate_on_degraded, .on_left = gate_on_left
+	};
 	static const struct config_camera options = { .audio = AUDIO_COPY };
 	static const struct log_name log = { .kind = "camera", .name = "gate" };
 	const struct source_order order = {

@@ -9,6 +9,7 @@ import tempfile
 import media
 from daemon import Camera, Nvrd, finish, report, skip, wait_for
 from onvif_camera import OnvifCamera
+from scripted_camera import On, ScriptedCamera, rtp
 
 USER, PASSWORD = "anna", "s:cr@t/%ü"
 SECRET_URL = "anna:s%3Acr%40t%2F%25%C3%BC"
@@ -211,6 +212,33 @@ def check_beside(rtsp):
     nvrd.stop()
 
 
+METADATA = ("<tt:MetadataStream xmlns:tt='http://www.onvif.org/ver10/schema' xmlns:wsnt='http://docs.oasis-open.org/wsn/b-2'><tt:Event><wsnt:NotificationMessage>"
+            "<wsnt:Topic>tns1:RuleEngine/CellMotionDetector/Motion</wsnt:Topic><wsnt:Message><tt:Message UtcTime='2001-01-01T00:00:00Z' PropertyOperation='Changed'>"
+            "<tt:Source><tt:SimpleItem Name='Rule' Value='{}'/></tt:Source><tt:Data><tt:SimpleItem Name='IsMotion' Value='true'/></tt:Data>"
+            "</tt:Message></wsnt:Message></wsnt:NotificationMessage></tt:Event></tt:MetadataStream>")
+
+
+def tell_beside(session, n, unit, packets):
+    """Each second other motion, beside the pictures."""
+    if n % 10 == 5 and 1 in session.tracks:
+        packets = [On(session.tracks[1].channel, rtp(METADATA.format(n).encode(), n, n * 9000, 77, True, 107)), *packets]
+    return packets
+
+
+def check_metadata(rtsp):
+    """What the metadata track tells counts only while nothing tells by ONVIF."""
+    track = ScriptedCamera(on_frame=tell_beside, sdp=lambda usual: usual + "m=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\na=control:trackID=1\r\n")
+    camera = simulated(rtsp, refuses=True)
+    nvrd = Nvrd({"dock": {"source": f'"rtsp://127.0.0.1:{track.port}/stream"', "transport": "tcp", "onvif": f'"{camera.url(user=SECRET_URL)}"', "record": "off"}})
+    report(wait_for(lambda: events(nvrd, "dock") >= 2, 20), "without a subscription the metadata track is heard", nvrd.log()[-1500:])
+    camera.refuses = False
+    report(wait_for(lambda: heard(nvrd, "dock"), 30), "until there is one", nvrd.log()[-1500:])
+    before, seen = events(nvrd, "dock"), frames(nvrd, "dock")
+    wait_for(lambda: frames(nvrd, "dock") > seen + 30, 20)
+    report(events(nvrd, "dock") <= before + 1, "from then on it is not", events(nvrd, "dock") - before)
+    nvrd.stop()
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         big = media.make("onvif-main", 60, size="1280x720", bitrate="800k")
@@ -222,6 +250,7 @@ def main():
         check_recording(rtsp)
         check_hold(rtsp)
         check_beside(rtsp)
+        check_metadata(rtsp)
     finish()
 
 
