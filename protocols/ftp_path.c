@@ -31,7 +31,7 @@ static int path_add(char ret[FTP_PATH_BYTES], const char *path)
 
 bool ftp_path_is_hidden(const char *path)
 {
-	return tree_name_is_within(path, "/config");
+	return tree_name_is_within(path, "/config") || tree_name_is_within(path, "/discovered");
 }
 
 int ftp_path_resolve(

@@ -8,6 +8,7 @@
 
 #include <event2/buffer.h>
 
+#include "onvif/discovery.h"
 #include "server/base/audit.h"
 #include "server/base/certificate.h"
 #include "server/base/config_folder.h"
@@ -20,6 +21,7 @@
 #include "storage/tree_config.h"
 
 #define ROOT "/config"
+#define DISCOVERED "/discovered"
 
 enum {
 	JOBS = 64,
@@ -31,7 +33,8 @@ struct configuration {
 	struct configuration_owner owner;
 	struct worker *worker;
 	bool reloading;
-	struct config_folder *folder; /* the worker's */
+	const struct discovery *discovery; /* NULL: nothing is looked for */
+	struct config_folder *folder;      /* the worker's */
 };
 
 struct job {
@@ -39,6 +42,7 @@ struct job {
 	struct configuration *configuration;
 	struct tree_config_job *wish; /* NULL: a reload */
 	char *own_certificate;        /* to be read, or NULL */
+	bool answered;                /* nothing is left to be done */
 	int64_t now_us;
 	/* the result */
 	struct config *config; /* to be applied; or NULL */
@@ -182,6 +186,8 @@ static void job_run(struct worker_job *worker_job)
 	struct job *job = CONTAINER_OF(worker_job, struct job, job);
 	char *why = NULL;
 
+	if (job->answered)
+		return;
 	if (job->wish)
 		run_wish(job);
 	else
@@ -246,6 +252,72 @@ static void job_done(struct worker_job *worker_job)
 	job_free(job);
 }
 
+/* --- what was discovered --- */
+
+static void discovered_entry(struct tree_entry *ret, const struct discovery_file *file)
+{
+	*ret = (struct tree_entry){ .kind = file ? TREE_FILE : TREE_COLLECTION,
+		.bytes = file ? strlen(file->text) : 0,
+		.modified_us = file ? file->seen_us : 0,
+		.content_type = file ? "application/yaml" : NULL };
+	snprintf(ret->path, sizeof(ret->path), DISCOVERED "%s%s", file ? "/" : "",
+		file ? file->name : "");
+	ret->name = strrchr(ret->path, '/') + 1;
+	if (file)
+		config_folder_write_etag(ret->etag, file->text, strlen(file->text));
+}
+
+/* The file goes into the wish; what is to be copied is written. */
+static void discovered_answer(struct tree_config_job *wish, const struct discovery_file *file)
+{
+	char *from = wish->path;
+
+	wish->text = file ? evbuffer_new() : NULL;
+	if (wish->text && evbuffer_add(wish->text, file->text, strlen(file->text)) < 0)
+		abort();
+	if (wish->task != TREE_CONFIG_COPY) {
+		discovered_entry(&wish->entries[0], file);
+		wish->error = wish->task == TREE_CONFIG_READ && !file ? -EISDIR : 0;
+		return;
+	}
+	free(wish->entries); /* the writing's answer takes the place */
+	wish->entries = NULL;
+	wish->path = wish->to;
+	wish->to = from;
+	wish->task = TREE_CONFIG_WRITE;
+}
+
+/* What is asked of /discovered is answered here. Returns whether that is all. */
+static bool discovered_ask(const struct configuration *c, struct tree_config_job *wish)
+{
+	const char *name = wish->path + strlen(DISCOVERED);
+	struct discovery_file *files;
+	size_t n, i = 0;
+
+	if (strncmp(wish->path, DISCOVERED, strlen(DISCOVERED)) != 0)
+		return false;
+	wish->error = -ENOENT;
+	if (!c->discovery)
+		return true;
+	files = discovery_files(c->discovery, &n);
+	wish->entries = xcalloc(n + 1, sizeof(*wish->entries));
+	while (*name && i < n && strcmp(files[i].name, name + 1) != 0)
+		i++;
+	if (wish->task == TREE_CONFIG_LIST && !*name) {
+		wish->error = 0;
+		for (wish->n = 0; wish->n < n; wish->n++)
+			discovered_entry(&wish->entries[wish->n], &files[wish->n]);
+	} else if (wish->task == TREE_CONFIG_LIST && i < n) {
+		wish->error = -ENOTDIR;
+	} else if (!*name ? wish->task != TREE_CONFIG_COPY : i < n) {
+		discovered_answer(wish, *name ? &files[i] : NULL);
+	}
+	discovery_files_free(files, n);
+	return wish->task != TREE_CONFIG_WRITE;
+}
+
+/* --- jobs --- */
+
 /* 0, or -EAGAIN: the wish stays the caller's. */
 static int post(struct configuration *c, struct tree_config_job *wish)
 {
@@ -256,6 +328,7 @@ static int post(struct configuration *c, struct tree_config_job *wish)
 	job->job.bytes = sizeof(*job) + (wish && wish->text ? evbuffer_get_length(wish->text) : 0);
 	job->configuration = c;
 	job->wish = wish;
+	job->answered = wish && discovered_ask(c, wish);
 	job->now_us = reactor_now_us();
 	if (is_change(job))
 		job->own_certificate = c->owner.own_certificate(c->owner.arg);
@@ -299,4 +372,9 @@ void configuration_reload(struct configuration *c)
 		log_warn(NULL, "%s: a reload is under way already", c->file);
 	else
 		c->reloading = true;
+}
+
+void configuration_set_discovery(struct configuration *c, const struct discovery *discovery)
+{
+	c->discovery = discovery;
 }

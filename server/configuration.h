@@ -9,6 +9,7 @@
  * thread, "config". A change is in force before its client hears of it.
  */
 struct configuration;
+struct discovery;
 
 struct configuration_owner {
 	/* Takes a configuration over; where it names no certificate, tls.server is that of own_certificate(). */
@@ -23,6 +24,10 @@ struct configuration *configuration_new(const struct config *config, struct tree
 	const struct configuration_owner *owner) MUST_CHECK;
 /* Waits for what has begun, and applies it. Before the tree is freed. NULL is fine. */
 void configuration_free(struct configuration *configuration);
+
+/* What "/discovered" shows, until it is NULL. */
+void configuration_set_discovery(
+	struct configuration *configuration, const struct discovery *discovery);
 
 /* Reads it again, and has it applied when it is right; else the log says why not. */
 void configuration_reload(struct configuration *configuration);

@@ -14,6 +14,7 @@
 #include <event2/event.h>
 
 #include "onvif/camera_events.h"
+#include "onvif/discovery.h"
 #include "onvif/onvif_service.h"
 #include "protocols/authenticate.h"
 #include "protocols/av_source.h"
@@ -54,6 +55,7 @@
 #include "storage/redate.h"
 #include "storage/retention.h"
 #include "storage/tree.h"
+#include "storage/tree_config.h"
 #include "storage/upload.h"
 #include "storage/volume.h"
 #include "storage/volume_list.h"
@@ -98,6 +100,9 @@ static const struct http_route routes[] = {
 	{ "/config/",     HTTP_COPY,      ROLE_ADMIN,  dav_copy        },
 	{ "/config/",     HTTP_LOCK,      ROLE_ADMIN,  dav_lock        },
 	{ "/config/",     HTTP_UNLOCK,    ROLE_ADMIN,  dav_unlock      },
+	{ "/discovered/", HTTP_GET,       ROLE_ADMIN,  http_files_get  },
+	{ "/discovered/", HTTP_PROPFIND,  ROLE_ADMIN,  dav_propfind    },
+	{ "/discovered/", HTTP_COPY,      ROLE_ADMIN,  dav_copy        },
 	{ ONVIF_ROUTE,    ONVIF_METHODS,  ROLE_VIEWER, onvif_post      },
 	{ "/",            HTTP_PROPFIND,  ROLE_VIEWER, dav_propfind    },
 	{ "/",            HTTP_SEARCH,    ROLE_VIEWER, dav_search      },
@@ -122,6 +127,7 @@ struct nvrd {
 	struct cameras *cameras;
 	struct events *events;
 	struct camera_events *camera_events;
+	struct discovery *discovery;
 	struct tls_server *tls; /* NULL while nobody listens by it */
 	struct http_server *http, *https;
 	struct rtsp_server *rtsp;
@@ -221,6 +227,17 @@ static void nvrd_apply_to_tree(struct nvrd *nvrd)
 	dav_set_put_limit(nvrd->config->storage.max_upload_bytes);
 }
 
+static void nvrd_apply_discovery(struct nvrd *nvrd)
+{
+	char **interfaces = nvrd->config->onvif.discover;
+
+	if (!nvrd->discovery)
+		nvrd->discovery = discovery_new(interfaces);
+	else
+		discovery_apply(nvrd->discovery, interfaces);
+	tree_show_discovered(nvrd->tree, interfaces != NULL);
+}
+
 static void nvrd_apply_tls(struct nvrd *nvrd)
 {
 	struct config *config = nvrd->config;
@@ -257,6 +274,7 @@ static void nvrd_apply(void *arg, struct config *config)
 	rtsp_server_apply(nvrd->rtsp, config);
 	onvif_service_apply(config);
 	whep_apply(config);
+	nvrd_apply_discovery(nvrd);
 	nvrd_apply_tls(nvrd);
 	ftp_server_apply(nvrd->ftp, &before->users, &config->users);
 	config_free(before);
@@ -434,6 +452,9 @@ static int nvrd_open_storage(struct nvrd *nvrd)
 	if (nvrd->file)
 		nvrd->configuration = configuration_new(nvrd->config, nvrd->tree,
 			&(struct configuration_owner){ nvrd_apply, nvrd_on_certificate, nvrd });
+	nvrd_apply_discovery(nvrd);
+	if (nvrd->configuration)
+		configuration_set_discovery(nvrd->configuration, nvrd->discovery);
 	return 0;
 }
 
@@ -571,6 +592,7 @@ static void nvrd_fini(struct nvrd *nvrd)
 	retention_free(nvrd->retention);
 	recovery_free(nvrd->recovery);
 	configuration_free(nvrd->configuration);
+	discovery_free(nvrd->discovery);
 	tree_free(nvrd->tree);
 	volume_close(nvrd->volume);
 	catalogue_close(nvrd->catalogue);

@@ -162,7 +162,8 @@ struct tree_path tree_parse(const char *text)
 
 	if (tree_is_in(text, TREE_UPLOADS, TREE_FOLDER_DEPTH))
 		path.place = PLACE_UPLOADS;
-	else if (tree_is_in(text, TREE_CONFIG, TREE_CONFIG_DEPTH))
+	else if (tree_is_in(text, TREE_CONFIG, TREE_CONFIG_DEPTH) ||
+		 tree_is_in(text, TREE_DISCOVERED, 1))
 		path.place = PLACE_CONFIG;
 
 	if (!strcmp(text, "/"))
@@ -621,16 +622,24 @@ static void list_on_names(void *arg, int error, const char *const *names, size_t
 
 static void list_on_root(evutil_socket_t fd, short what, void *arg)
 {
-	static const char *const names[] = { TREE_CONFIG, "recordings", TREE_UPLOADS };
-	struct tree_entry entries[ARRAY_LENGTH(names)];
 	struct tree_request *request = arg;
 	bool configures = request->tree->config_post && auth_may_configure(request->user);
+	const struct {
+		const char *name;
+		bool shown;
+	} rows[] = {
+		{TREE_CONFIG,      configures                                   },
+		{ TREE_DISCOVERED, configures && request->tree->shows_discovered},
+		{ "recordings",    true					 },
+		{ TREE_UPLOADS,    true					 },
+	};
+	struct tree_entry entries[ARRAY_LENGTH(rows)];
 	size_t n = 0;
 
 	(void)fd, (void)what;
-	for (size_t i = configures ? 0 : 1; i < ARRAY_LENGTH(names); i++) {
-		if (!request->after || strcmp(names[i], request->after) > 0)
-			entry_of_collection(&entries[n++], "/", names[i]);
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		if (rows[i].shown && (!request->after || strcmp(rows[i].name, request->after) > 0))
+			entry_of_collection(&entries[n++], "/", rows[i].name);
 	}
 	tree_request_tell_list(request, entries, n, false);
 }

@@ -23,6 +23,8 @@ static int tree_may(const char *text, const struct auth_user *user, bool delete)
 		return -EINVAL;
 	if (path.place == PLACE_UPLOADS)
 		return strcmp(text, "/" TREE_UPLOADS) ? 0 : -EPERM;
+	if (path.place == PLACE_CONFIG && tree_name_is_within(text, "/" TREE_DISCOVERED))
+		return -EPERM;
 	if (path.place == PLACE_CONFIG) /* the keeper knows more */
 		return strcmp(text, "/" TREE_CONFIG) ? 0 : -ENOTSUP;
 	return path.place == PLACE_FILE && delete ? 0 : -EPERM;

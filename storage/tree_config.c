@@ -16,6 +16,11 @@ enum {
 	LIST_MOST = 500
 };
 
+void tree_show_discovered(struct tree *tree, bool shown)
+{
+	tree->shows_discovered = shown;
+}
+
 static struct evbuffer *buffer_new(void)
 {
 	struct evbuffer *buffer = evbuffer_new();

@@ -9,7 +9,7 @@
 struct evbuffer;
 
 /*
- * The part of the tree that is the configuration, "/config": small files, which whoever keeps it (server/configuration.h)
+ * The part of the tree that is the configuration, "/config", and "/discovered": small files, which whoever keeps it (server/configuration.h)
  * has whole in memory, and changes as a whole. For admins alone.
  */
 
@@ -45,6 +45,9 @@ struct tree_config_job {
 typedef int tree_config_post_fn(void *arg, struct tree_config_job *job);
 /* NULL: there is no configuration. Before the first request, and until the tree is freed. */
 void tree_set_config(struct tree *tree, tree_config_post_fn *post, void *arg);
+
+/* Whether "/discovered" is among what the root has: cameras that were found, which can be read and copied into the configuration. */
+void tree_show_discovered(struct tree *tree, bool shown);
 
 /* --- for the tree itself --- */
 

@@ -16,6 +16,7 @@
 
 #define TREE_UPLOADS "uploads"
 #define TREE_CONFIG "config"
+#define TREE_DISCOVERED "discovered"
 
 enum {
 	CAMERA_BYTES = 64,
@@ -30,6 +31,7 @@ struct tree {
 	struct clips *clips;
 	tree_config_post_fn *config_post; /* NULL: there is no configuration */
 	void *config_arg;
+	bool shows_discovered;
 	const char *problem; /* that is being told of */
 	struct log_name log;
 	size_t removing; /* recordings, by the volume */
@@ -51,7 +53,7 @@ enum tree_place {
 	PLACE_CLIP,
 	PLACE_VIEW,    /* of a file, with other decode times */
 	PLACE_UPLOADS, /* or anything in it */
-	PLACE_CONFIG   /* likewise */
+	PLACE_CONFIG   /* likewise; and what was discovered, which goes nowhere else */
 };
 
 struct tree_path {

@@ -117,6 +117,7 @@ struct config *config_new(const char *file)
 	config_options_set_defaults("http.", config);
 	config_options_set_defaults("rtsp.", config);
 	config_options_set_defaults("webrtc.", config);
+	config_options_set_defaults("onvif.", config);
 	config_options_set_defaults("storage.", config);
 	config_options_set_defaults("log.", config);
 	return config;
@@ -206,6 +207,7 @@ void config_free(struct config *config)
 	config_options_clear("tls.", config);
 	config_options_clear("http.", config);
 	config_options_clear("webrtc.", config);
+	config_options_clear("onvif.", config);
 	tls_server_free(config->tls.server);
 	config_options_clear("storage.", config);
 	config_options_clear("log.", config);

@@ -138,6 +138,9 @@ struct config {
 		unsigned sessions, sessions_per_user;
 	} webrtc;
 	struct {
+		char **discover; /* interfaces, NULL-ended; or NULL */
+	} onvif;
+	struct {
 		char *path;
 		int64_t segment_us; /* divides a day */
 		int64_t sync_us;

@@ -190,7 +190,7 @@ static struct vault *open_vault(const struct config_folder *folder, char **why)
 	return vault;
 }
 
-static void set_etag(char ret[CONFIG_ETAG_BYTES], const void *p, size_t n)
+void config_folder_write_etag(char ret[CONFIG_ETAG_BYTES], const void *p, size_t n)
 {
 	unsigned char hash[HASH_BYTES];
 
@@ -266,12 +266,12 @@ static void entry_set(struct config_folder_entry *entry, const char *name, const
 	};
 	(void)snprintf(entry->name, sizeof(entry->name), "%s", name);
 	if (look->sealed) {
-		set_etag(entry->etag, look->sealed, look->sealed_bytes);
+		config_folder_write_etag(entry->etag, look->sealed, look->sealed_bytes);
 	} else { /* a hash of what cannot be shown would tell something about it */
 		int64_t known[] = { (int64_t)look->st.st_ino, (int64_t)look->st.st_size,
 			look->st.st_mtim.tv_sec, look->st.st_mtim.tv_nsec };
 
-		set_etag(entry->etag, known, sizeof(known));
+		config_folder_write_etag(entry->etag, known, sizeof(known));
 	}
 }
 
@@ -567,7 +567,7 @@ static int change_it(struct config_folder *folder, const struct config_folder_ch
 	*entry = (struct config_folder_entry){ .bytes = n, .modified_us = change->now_us };
 	(void)snprintf(entry->name, sizeof(entry->name), "%s", change->name);
 	if (sealed && n == change->bytes && !memcmp(sealed, change->text, n))
-		set_etag(entry->etag, sealed, n);
+		config_folder_write_etag(entry->etag, sealed, n);
 	free(sealed);
 	return error;
 }

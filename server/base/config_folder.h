@@ -68,3 +68,6 @@ struct config_folder_change {
 int config_folder_change(struct config_folder *folder, const struct config_folder_change *change,
 	struct config **ret, bool *created, struct config_folder_entry *entry,
 	char **why) MUST_CHECK;
+
+/* The ETag of n bytes that are shown. */
+void config_folder_write_etag(char ret[CONFIG_ETAG_BYTES], const void *p, size_t n);

@@ -1,5 +1,6 @@
 /* The table of options. What its types are is in config_types.c. */
 #include <ctype.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,11 @@ static const char *check_network(const char *text)
 	return network_parse(&network, text)
 		       ? NULL
 		       : "must be an address or a network, such as 127.0.0.1 or 10.0.0.0/8";
+}
+
+static const char *check_interface(const char *text)
+{
+	return *text && strlen(text) < IF_NAMESIZE ? NULL : "must name an interface, such as eth0";
 }
 
 static const char *check_ip_address(const char *text)
@@ -470,6 +476,16 @@ const struct config_option config_options[] = {
 		.min = "1",
 		.max = "20000",
 		.help = "How many of them one user may have. One more is answered 429.",
+	},
+	{
+		.key = "onvif.discover",
+		.type = OPTION_NAMES,
+		.offset = IN_CONFIG(onvif.discover),
+		.applies = APPLIES_NOTHING,
+		.check = check_interface,
+		.example = "[eth0]",
+		.help = "The interfaces on which ONVIF cameras are looked for (WS-Discovery, UDP port 3702). What is found is "
+			"in /discovered/, a file for each, which admins copy to /config/cameras/.",
 	},
 	{
 		.key = "storage.path",

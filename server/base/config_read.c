@@ -503,7 +503,7 @@ static const struct collection *find_collection(const char *key)
 /* The section that may have been meant by key, or the section itself; NULL when there is none. */
 static const char *find_section(const char *key, bool *is_exact, char buf[CONFIG_KEY_BYTES])
 {
-	static const char *const sections[] = { "listen", "tls", "http", "rtsp", "webrtc",
+	static const char *const sections[] = { "listen", "tls", "http", "rtsp", "webrtc", "onvif",
 		"storage", "log", "users", "cameras" };
 	const char *near = NULL;
 

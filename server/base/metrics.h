@@ -87,6 +87,10 @@ struct evbuffer;
 		"1 while the camera tells of its events by ONVIF.")                                  \
 	X(METRIC_CAMERA_EVENTS_FAILURES, COUNTER, "nvrd_camera_events_failures_total",               \
 		"camera,reason", "Why hearing of the camera's events by ONVIF failed or ended.")     \
+	X(METRIC_DISCOVERY_DEVICES, GAUGE, "nvrd_discovery_devices", "",                             \
+		"ONVIF devices that were found (onvif.discover).")                                   \
+	X(METRIC_DISCOVERY_REFUSED, COUNTER, "nvrd_discovery_refused_total", "",                     \
+		"Datagrams to the group of WS-Discovery that are none of its messages.")             \
 	X(METRIC_RECORDER_LOST, COUNTER, "nvrd_recorder_lost_fragments_total", "camera,reason",      \
 		"Fragments that were not recorded (queue_full, write_failed) or not held (held).")   \
 	X(METRIC_RECORDER_QUEUE_BYTES, GAUGE, "nvrd_recorder_queue_bytes", "camera",                 \

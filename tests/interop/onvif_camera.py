@@ -11,9 +11,11 @@ import os
 import pathlib
 import re
 import secrets
+import socket
 import subprocess
 import threading
 import time
+import uuid
 import xml.etree.ElementTree as ET
 
 VALIDATOR = os.environ.get("NVRD_ONVIF", "")
@@ -23,6 +25,8 @@ NAMESPACES = {
     "wsnt": "http://docs.oasis-open.org/wsn/b-2", "wsa": "http://www.w3.org/2005/08/addressing", "ter": "http://www.onvif.org/ver10/error",
     "tns1": "http://www.onvif.org/ver10/topics",
 }
+DISCOVERY = "http://schemas.xmlsoap.org/ws/2005/04/discovery"
+DISCOVERY_GROUP = ("239.255.255.250", 3702)
 OLD_ADDRESSING = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
 WSSE = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd}"
 WSU = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd}"
@@ -134,6 +138,49 @@ class OnvifCamera:
 
     def url(self, scheme="onvif", user=""):
         return f"{scheme}://{user + '@' if user else ''}{self.address}:{self.port}"
+
+    # --- WS-Discovery, on the loopback interface ---
+
+    def discovery_message(self, action, body, relates_to=""):
+        return (f'<s:Envelope xmlns:s="{NAMESPACES["soap"]}" xmlns:a="{OLD_ADDRESSING}" xmlns:d="{DISCOVERY}" xmlns:dn="http://www.onvif.org/ver10/network/wsdl"><s:Header>'
+                f"<a:Action>{DISCOVERY}/{action}</a:Action><a:MessageID>urn:uuid:{uuid.uuid4()}</a:MessageID>{relates_to}"
+                f'<d:AppSequence InstanceId="1" MessageNumber="1"/></s:Header><s:Body>{body}</s:Body></s:Envelope>').encode()
+
+    def discovery_device(self):
+        return (f"<a:EndpointReference><a:Address>urn:uuid:{self.uuid}</a:Address></a:EndpointReference><d:Types>dn:NetworkVideoTransmitter</d:Types>"
+                "<d:Scopes>onvif://www.onvif.org/name/Simulated%20one onvif://www.onvif.org/hardware/S1 onvif://www.onvif.org/Profile/T</d:Scopes>"
+                f"<d:XAddrs>http://0.0.0.0:{self.port}/onvif/device_service</d:XAddrs><d:MetadataVersion>1</d:MetadataVersion>")
+
+    def tell_group(self, action, body):
+        self.speaker.sendto(self.discovery_message(action, f"<d:{action}>{body}</d:{action}>"), DISCOVERY_GROUP)
+
+    def switch_on(self):
+        """Says hello, and answers probes."""
+        loopback = socket.inet_aton("127.0.0.1")
+        self.uuid = uuid.uuid4()
+        self.discovery = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.discovery.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.discovery.bind(("", DISCOVERY_GROUP[1]))
+        self.discovery.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(DISCOVERY_GROUP[0]) + loopback)
+        self.speaker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # from an address of its own
+        self.speaker.bind(("127.0.0.1", 0))
+        self.speaker.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, loopback)
+        threading.Thread(target=self.answer_probes, daemon=True).start()
+        self.tell_group("Hello", self.discovery_device())
+
+    def answer_probes(self):
+        while True:
+            datagram, sender = self.discovery.recvfrom(65536)
+            if b"Probe>" not in datagram:
+                continue
+            with self.changed:
+                self.messages.append(datagram)
+            identity = re.search(rb"MessageID[^>]*>([^<]*)<", datagram)[1].decode()
+            match = f"<d:ProbeMatches><d:ProbeMatch>{self.discovery_device()}</d:ProbeMatch></d:ProbeMatches>"
+            self.speaker.sendto(self.discovery_message("ProbeMatches", match, f"<a:RelatesTo>{identity}</a:RelatesTo>"), sender)
+
+    def switch_off(self):
+        self.tell_group("Bye", f"<a:EndpointReference><a:Address>urn:uuid:{self.uuid}</a:Address></a:EndpointReference>")
 
     # --- what happens ---
 

@@ -86,7 +86,7 @@ def check_faults(rtsp, folder):
     report(wait_for(lambda: events(nvrd, "never") == 2, 10), "never: and tells on")
     report("GetProfiles" not in [word for word, path in sims["usual"].asked if path == "/onvif/media"], "usual: Media2 is asked, Media is not")
     log = nvrd.log()
-    nvrd.stop()
+    report(nvrd.stop() == 0, "nvrd ends well")
     for name, sim in sims.items():
         report(wait_for(lambda: not sim.listeners(), 5), f"{name}: it hears the farewell", sim.operations()[-4:])
     report(not re.search("s:cr@t|s%3Acr|" + re.escape(SECRET_URL), log), "no log has the password")
@@ -124,7 +124,7 @@ def check_refusals(rtsp):
     report(wait_for(lambda: heard(nvrd, "silent"), 20), "silent: in the end it tells", nvrd.log()[-2000:])
     report(wait_for(lambda: frames(nvrd, "lone") > 0, 20) and b"lone/sub" not in nvrd.get("/live/lone/index.m3u8"), "lone: one stream, and no smaller one")
     report(PASSWORD not in nvrd.log() and SECRET_URL not in nvrd.log(), "no log has the password")
-    nvrd.stop()
+    report(nvrd.stop() == 0, "nvrd ends well")
     lone.stop()
 
 
@@ -150,7 +150,7 @@ def check_outages(rtsp):
     report(wait_for(lambda: heard(nvrd, "yard") and camera.listeners(), 90), "and heard when it is not any more", nvrd.log()[-1500:])
     camera.event(source="R5")
     report(wait_for(lambda: events(nvrd, "yard") == 5, 10), "with what happens then", nvrd.log()[-1500:])
-    nvrd.stop()
+    report(nvrd.stop() == 0, "nvrd ends well")
 
 
 # --- what is recorded ---
@@ -174,7 +174,7 @@ def check_recording(rtsp):
     report(wait_for(lambda: b"sub" in nvrd.get("/live/porch/index.m3u8"), 20), "the smaller stream is there", nvrd.get("/live/porch/index.m3u8"))
     report(nvrd.get("/live/porch/sub/snapshot.jpg")[:2] == b"\xff\xd8", "and gives a picture")
     report(wait_for(lambda: frames(nvrd, "porch/sub") > 0, 20), "pulled by itself")
-    nvrd.stop()
+    report(nvrd.stop() == 0, "nvrd ends well")
     packets = media.packets(nvrd.files("porch")[0])
     seconds = len(packets) / 25
     # its begin is a keyframe, which come each two seconds
@@ -192,7 +192,7 @@ def check_hold(rtsp):
     report(wait_for(lambda: "nobody says that the motion is over" in nvrd.log(), 20), "what nobody says is over is over when the configuration says so", nvrd.log()[-1500:])
     camera.event(source="never over")
     report(wait_for(lambda: events(nvrd, "hall") == 2, 10), "and may begin again")
-    nvrd.stop()
+    report(nvrd.stop() == 0, "nvrd ends well")
     with contextlib.closing(sqlite3.connect(nvrd.store / "nvrd.db")) as database:
         lengths = [row[0] / 1e6 for row in database.execute("select end_us - start_us from events order by start_us")]
     report(len(lengths) == 2 and lengths[0] >= 3, "it is written down so", lengths)
@@ -209,7 +209,7 @@ def check_beside(rtsp):
     nvrd.configure({"gate": {"source": '"test:"'}})
     nvrd.reload()
     report(wait_for(lambda: not camera.listeners(), 10), "when the configuration no longer names it, it hears the farewell", camera.operations()[-4:])
-    nvrd.stop()
+    report(nvrd.stop() == 0, "nvrd ends well")
 
 
 METADATA = ("<tt:MetadataStream xmlns:tt='http://www.onvif.org/ver10/schema' xmlns:wsnt='http://docs.oasis-open.org/wsn/b-2'><tt:Event><wsnt:NotificationMessage>"
@@ -236,7 +236,7 @@ def check_metadata(rtsp):
     before, seen = events(nvrd, "dock"), frames(nvrd, "dock")
     wait_for(lambda: frames(nvrd, "dock") > seen + 30, 20)
     report(events(nvrd, "dock") <= before + 1, "from then on it is not", events(nvrd, "dock") - before)
-    nvrd.stop()
+    report(nvrd.stop() == 0, "nvrd ends well")
 
 
 def main():
