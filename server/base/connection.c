@@ -638,6 +638,16 @@ static void connection_shake(struct connection *c)
 	connection_shake_hands(c, fd);
 }
 
+void connection_offer(struct connection *c, const char *protocols)
+{
+	tls_offer(c->ssl, protocols);
+}
+
+bool connection_speaks(const struct connection *c, const char *protocol)
+{
+	return c->ssl && tls_speaks(c->ssl, protocol);
+}
+
 void connection_withhold_tickets(struct connection *c)
 {
 	c->withholds_tickets = true;

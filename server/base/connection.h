@@ -88,6 +88,10 @@ int connection_start_tls(struct connection *c, const struct tls_server *tls) MUS
  * 8446 section 4.6.1). Its kernel would then reset the connection, and what is on its way would be lost.
  */
 void connection_withhold_tickets(struct connection *c);
+/* Right after connection_accept() with TLS: see tls_offer(). */
+void connection_offer(struct connection *c, const char *protocols);
+/* From on_open on: whether both ends chose this protocol. */
+bool connection_speaks(const struct connection *c, const char *protocol);
 bool connection_is_tls(const struct connection *c);
 
 /* What to connect to. */

@@ -142,6 +142,22 @@ static int tls_no_passphrase(char *buffer, int size, int writing, void *arg)
 	return -1;
 }
 
+/* Takes one of the protocols that the session offers. */
+static int tls_on_protocols(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_bytes,
+	const unsigned char *theirs, unsigned theirs_bytes, void *arg)
+{
+	const unsigned char *ours = SSL_get_app_data(ssl);
+	unsigned char *found;
+
+	(void)arg;
+	if (!ours || SSL_select_next_proto(&found, chosen_bytes, ours,
+			     (unsigned)strlen((const char *)ours), theirs,
+			     theirs_bytes) != OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_NOACK;
+	*chosen = found;
+	return SSL_TLSEXT_ERR_OK;
+}
+
 static SSL_CTX *tls_server_context(void)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
@@ -157,6 +173,7 @@ static SSL_CTX *tls_server_context(void)
 	(void)SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
 	/* resumption is by tickets, which the peers keep */
 	(void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_alpn_select_cb(context, tls_on_protocols, NULL);
 	return context;
 }
 
@@ -327,6 +344,20 @@ SSL *tls_server_session(const struct tls_server *server)
 	if (!ssl)
 		abort();
 	return ssl;
+}
+
+void tls_offer(SSL *ssl, const char *protocols)
+{
+	(void)SSL_set_app_data(ssl, protocols);
+}
+
+bool tls_speaks(const SSL *ssl, const char *protocol)
+{
+	const unsigned char *chosen;
+	unsigned n;
+
+	SSL_get0_alpn_selected(ssl, &chosen, &n);
+	return n == strlen(protocol) && memcmp(chosen, protocol, n) == 0;
 }
 
 /* --- sessions of both kinds --- */

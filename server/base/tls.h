@@ -68,6 +68,14 @@ int64_t tls_server_until_us(const struct tls_server *server);
 /* A session that waits for the peer's hello; the caller's as that of tls_client_new(). */
 SSL *tls_server_session(const struct tls_server *server) MUST_CHECK;
 
+/*
+ * Before the handshake: the protocols that may come inside (RFC 7301), the liked ones first, each as a byte of length and its
+ * name; static. A peer that knows none of them goes on without.
+ */
+void tls_offer(SSL *ssl, const char *protocols);
+/* After it: whether both chose this one. */
+bool tls_speaks(const SSL *ssl, const char *protocol);
+
 /* Before the handshake: the peer gets nothing by which a later session could go on with this one. */
 void tls_withhold_tickets(SSL *ssl);
 
