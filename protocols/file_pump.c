@@ -25,7 +25,8 @@ static size_t pump_next(const struct file_pump *pump, size_t most)
 /* Whether the peer may be blamed for silence. */
 static void pump_expect(struct file_pump *pump, bool peer)
 {
-	connection_set_idle(pump->connection, peer ? pump->stall_us : 0);
+	if (pump->connection)
+		connection_set_idle(pump->connection, peer ? pump->stall_us : 0);
 }
 
 /* So much of the stretch is on its way. False: that was the last of it, and the pump may be gone. */
@@ -64,19 +65,19 @@ static void pump_on_data(void *arg, int error, struct evbuffer *data)
 		pump->events->on_end(pump->arg, error);
 		return;
 	}
-	(void)evbuffer_add_buffer(connection_output(pump->connection), data);
+	(void)evbuffer_add_buffer(pump->output, data);
 	if (pump_advance(pump, n))
 		pump_go_on(pump);
 }
 
 static void pump_read(struct file_pump *pump)
 {
-	size_t unsent = evbuffer_get_length(connection_output(pump->connection));
+	size_t unsent = evbuffer_get_length(pump->output);
 
-	if (unsent > FILE_PUMP_BYTES) /* file_pump_on_drained() is next */
+	if (unsent > pump->piece) /* file_pump_on_drained() is next */
 		return;
 	pump_expect(pump, unsent > 0);
-	pump_start(pump, tree_file_read(pump->file, pump->at, pump_next(pump, FILE_PUMP_BYTES),
+	pump_start(pump, tree_file_read(pump->file, pump->at, pump_next(pump, pump->piece),
 				 pump_on_data, pump));
 }
 
@@ -193,6 +194,8 @@ void file_pump_send(
 	struct file_pump *pump, struct connection *connection, uint64_t at, uint64_t bytes)
 {
 	pump->connection = connection;
+	pump->output = connection_output(connection);
+	pump->piece = FILE_PUMP_BYTES;
 	pump->at = at;
 	pump->left = bytes;
 	pump->past = bytes > SEND_LEAST && !connection_is_tls(connection);
@@ -200,6 +203,17 @@ void file_pump_send(
 		pump_await(pump);
 	else
 		pump_read(pump);
+}
+
+void file_pump_fill(struct file_pump *pump, struct evbuffer *output, uint64_t at, uint64_t bytes)
+{
+	pump->connection = NULL;
+	pump->output = output;
+	pump->piece = FILE_PUMP_SHARED_BYTES;
+	pump->at = at;
+	pump->left = bytes;
+	pump->past = false;
+	pump_read(pump);
 }
 
 void file_pump_on_drained(struct file_pump *pump)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 struct connection;
+struct evbuffer;
 struct event;
 struct tree_file;
 
@@ -13,7 +14,8 @@ struct tree_file;
  * plain; all else through the connection's output, which holds at most two reads. Embedded by its owner.
  */
 enum {
-	FILE_PUMP_BYTES = 256 << 10 /* of a read; also the low-water mark that the owner sets */
+	FILE_PUMP_BYTES = 256 << 10, /* of a read; also the low-water mark that the owner sets */
+	FILE_PUMP_SHARED_BYTES = 64 << 10, /* the same of an output that is one of many */
 };
 
 struct file_pump_events {
@@ -27,7 +29,9 @@ struct file_pump_events {
 };
 
 struct file_pump {
-	struct connection *connection;
+	struct connection *connection; /* NULL: only the output is known */
+	struct evbuffer *output;
+	size_t piece; /* of a read */
 	struct tree_file *file;
 	const struct file_pump_events *events;
 	void *arg;
@@ -49,5 +53,7 @@ void file_pump_fini(struct file_pump *pump);
 /* Sends `bytes` (not 0) from `at` on, behind what is in the output. One stretch at a time; the next may begin in on_end. */
 void file_pump_send(
 	struct file_pump *pump, struct connection *connection, uint64_t at, uint64_t bytes);
-/* To be told of the connection's on_drained. */
+/* The same into a buffer, whose owner sees to it that somebody takes it; at most two of FILE_PUMP_SHARED_BYTES are in it. */
+void file_pump_fill(struct file_pump *pump, struct evbuffer *output, uint64_t at, uint64_t bytes);
+/* To be told of the connection's on_drained, and of each time that something was taken from the buffer. */
 void file_pump_on_drained(struct file_pump *pump);

@@ -1,6 +1,6 @@
 /*
- * Answers: status line and fields, the framing of the body (RFC 9112 sections 6 and 7), and the
- * accounting of what was sent. Bodies are moved, never copied.
+ * Answers: their fields (RFC 9110 section 8), and the accounting of what was sent. Bodies are moved, never copied. How
+ * they go out is the carrier's business.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -86,78 +86,52 @@ static void http_count(struct http_request *request, int status)
 	metric_add(metric_get(METRIC_HTTP_REQUESTS, http_method_label(request), text), 1);
 }
 
-/* Content-Length, or chunks, or for HTTP/1.0 the end of the connection. */
-static void http_write_framing(
-	struct http_request *request, struct evbuffer *out, int status, uint64_t bytes)
-{
-	bool empty = status == 204 || status == 304;
-
-	request->is_bodyless = empty || (request->method && http_is_head(request));
-	request->bytes_left = bytes;
-	if (empty)
-		return;
-	if (bytes != HTTP_UNKNOWN) {
-		(void)evbuffer_add_printf(out, "Content-Length: %" PRIu64 "\r\n", bytes);
-	} else if (request->is_old) {
-		request->client->close_after = true;
-	} else {
-		request->is_chunked_answer = true;
-		(void)evbuffer_add_printf(out, "Transfer-Encoding: chunked\r\n");
-	}
-}
-
 void http_start(struct http_request *request, int status, const char *content_type, uint64_t bytes)
 {
-	struct http_connection *c = request->client;
-	struct evbuffer *out = connection_output(c->socket);
-	size_t before = evbuffer_get_length(out);
+	bool empty = status == 204 || status == 304;
 	char date[HTTP_DATE_BYTES];
 
 	assert(request->phase == HTTP_NOT_STARTED);
-	if (!request->body_whole)
-		http_connection_leave_body(c);
 	request->phase = HTTP_STARTED;
 	request->status = status;
+	request->is_bodyless = empty || (request->method && http_is_head(request));
+	request->bytes_left = bytes;
 	http_count(request, status);
-	(void)evbuffer_add_printf(out,
-		"HTTP/1.1 %d %s\r\n"
+	(void)evbuffer_add_printf(request->fields,
 		"Date: %s\r\n"
 		"Server: nvrd\r\n"
 		"X-Content-Type-Options: nosniff\r\n",
-		status, http_status_words(status), http_date_write(date, reactor_now_us()));
+		http_date_write(date, reactor_now_us()));
 	if (http_wants_hsts(request))
-		(void)evbuffer_add_printf(out, "Strict-Transport-Security: max-age=31536000\r\n");
-	http_write_framing(request, out, status, bytes);
+		(void)evbuffer_add_printf(
+			request->fields, "Strict-Transport-Security: max-age=31536000\r\n");
+	if (!empty && bytes != HTTP_UNKNOWN)
+		(void)evbuffer_add_printf(
+			request->fields, "Content-Length: %" PRIu64 "\r\n", bytes);
 	if (content_type)
-		(void)evbuffer_add_printf(out, "Content-Type: %s\r\n", content_type);
-	if (c->close_after)
-		(void)evbuffer_add_printf(out, "Connection: close\r\n");
-	(void)evbuffer_add_buffer(out, request->fields);
-	(void)evbuffer_add(out, "\r\n", 2);
-	request->sent += evbuffer_get_length(out) - before;
+		(void)evbuffer_add_printf(request->fields, "Content-Type: %s\r\n", content_type);
+	request->client->carrier->start(request);
 }
 
 void http_send(struct http_request *request, struct evbuffer *body)
 {
-	struct evbuffer *out = connection_output(request->client->socket);
 	size_t n = evbuffer_get_length(body);
-	size_t before = evbuffer_get_length(out);
 
 	assert(request->phase == HTTP_STARTED);
 	if (request->bytes_left != HTTP_UNKNOWN) {
 		assert(n <= request->bytes_left);
 		request->bytes_left -= n;
 	}
-	if (request->is_bodyless || n == 0) {
+	if (request->is_bodyless || n == 0)
 		(void)evbuffer_drain(body, n);
-		return;
-	}
-	if (request->is_chunked_answer)
-		(void)evbuffer_add_printf(out, "%zx\r\n", n);
-	(void)evbuffer_add_buffer(out, body);
-	if (request->is_chunked_answer)
-		(void)evbuffer_add(out, "\r\n", 2);
-	request->sent += evbuffer_get_length(out) - before;
+	else
+		request->client->carrier->send(request, body);
+}
+
+void http_send_file(
+	struct http_request *request, struct file_pump *pump, uint64_t at, uint64_t bytes)
+{
+	request->client->carrier->pump(request, pump, at, bytes);
 }
 
 struct connection *http_socket(const struct http_request *request)
@@ -174,20 +148,18 @@ void http_count_sent(struct http_request *request, size_t bytes)
 
 size_t http_unsent(const struct http_request *request)
 {
-	return evbuffer_get_length(connection_output(request->client->socket));
+	return evbuffer_get_length(request->client->carrier->output(request));
 }
 
 void http_set_drained(
 	struct http_request *request, size_t low_water, void (*on_drained)(void *context))
 {
 	request->on_drained = on_drained;
-	http_connection_set_low_water(request->client, low_water);
+	request->client->carrier->set_low_water(request, low_water);
 }
 
 void http_end(struct http_request *request)
 {
-	struct http_connection *c = request->client;
-
 	assert(request->phase == HTTP_STARTED);
 	if (!request->is_bodyless && request->bytes_left != HTTP_UNKNOWN && request->bytes_left) {
 		log_warn(http_log(request), "%s %s: the body ended %" PRIu64 " bytes early",
@@ -195,18 +167,16 @@ void http_end(struct http_request *request)
 		http_abort(request);
 		return;
 	}
-	if (request->is_chunked_answer && !request->is_bodyless)
-		connection_write(c->socket, "0\r\n\r\n", 5);
 	request->phase = HTTP_ENDED;
 	log_debug(http_log(request), "%s %s: %d, %" PRIu64 " bytes, %" PRId64 " us",
 		http_method_label(request), request->path, request->status, request->sent,
 		reactor_monotonic_us() - request->started_us);
-	http_connection_answered(c);
+	request->client->carrier->end(request);
 }
 
 void http_abort(struct http_request *request)
 {
-	connection_close(request->client->socket, CLOSE_ERROR);
+	request->client->carrier->abort(request);
 }
 
 void http_answer(

@@ -112,7 +112,7 @@ static void http_file_send(struct http_file *f)
 	const struct http_range *range = &f->ranges.ranges[f->part];
 
 	http_file_send_delimiter(f, f->part++);
-	file_pump_send(&f->pump, http_socket(f->request), range->first, range->bytes);
+	http_send_file(f->request, &f->pump, range->first, range->bytes);
 }
 
 static void http_file_on_sent(void *arg, size_t bytes)

@@ -112,16 +112,28 @@ static const struct message_field *http_field_before(
 	return found;
 }
 
-static void http_set_asker(struct http_connection *c, const struct network_address *client)
+const struct sockaddr *http_asker_address(
+	const struct http_request *request, struct sockaddr_in6 *room)
 {
-	struct sockaddr_in6 *address = &c->asker_address;
+	if (!request->is_proxied)
+		return connection_peer_address(request->client->socket);
+	*room = (struct sockaddr_in6){ .sin6_family = AF_INET6 };
+	memcpy(&room->sin6_addr, request->asker.bytes, sizeof(request->asker.bytes));
+	return (const struct sockaddr *)room;
+}
 
-	if (address->sin6_family &&
-		memcmp(&address->sin6_addr, client->bytes, sizeof(client->bytes)) == 0)
+void http_proxy_set_asker(const struct http_request *request)
+{
+	struct http_connection *c = request->client;
+	struct sockaddr_in6 room;
+
+	if (!request->is_proxied)
 		return;
-	address->sin6_family = AF_INET6;
-	memcpy(&address->sin6_addr, client->bytes, sizeof(client->bytes));
-	authenticate_asker_move(&c->asker, (const struct sockaddr *)address);
+	(void)http_asker_address(request, &room);
+	if (memcmp(&room, &c->asker_address, sizeof(room)) == 0)
+		return;
+	c->asker_address = room;
+	authenticate_asker_move(&c->asker, (const struct sockaddr *)&c->asker_address);
 }
 
 static void http_take_client(struct http_request *request, struct network_address proxy)
@@ -133,7 +145,7 @@ static void http_take_client(struct http_request *request, struct network_addres
 	while (field &&
 		forwarded_follow(&at, field->value, http_front.trusted, http_front.n_trusted))
 		field = http_field_before(request, name, field);
-	http_set_asker(request->client, &at);
+	request->asker = at;
 	if (memcmp(&at, &proxy, sizeof(at)) == 0)
 		return;
 	request->log = (struct log_name){ .parent = &request->client->log,

@@ -45,7 +45,8 @@ void http_request_end(struct http_request *request)
 
 	if (request->counted)
 		metric_add(request->client->server->sessions, -1);
-	request->client->request = NULL;
+	if (request->client->request == request)
+		request->client->request = NULL;
 	request->client = NULL;
 	request->on_gone = NULL;
 	request->on_drained = NULL;
@@ -58,6 +59,8 @@ static int http_check_protocol(struct http_request *request, const char **why)
 {
 	const struct message *m = &request->message;
 
+	if (request->stream)
+		return 0;
 	*why = "this is not HTTP/1.1";
 	if (!m->is_request || !message_text_starts(m->protocol, "HTTP/"))
 		return 400;
@@ -114,25 +117,39 @@ static int http_check_target(
 		       : 0;
 }
 
-/* How the body is framed. Whatever two servers could read differently is refused. */
-static int http_check_framing(struct http_request *request, const char **why)
+/* Whatever two servers could read differently is refused. */
+static int http_check_coding(struct http_request *request, const char **why)
 {
 	const struct message *m = &request->message;
 	const struct message_field *coding = message_find_next(m, "Transfer-Encoding", NULL);
 
+	if (!coding)
+		return 0;
+	*why = "Transfer-Encoding and Content-Length exclude each other";
+	if (message_find(m, "Content-Length").p || request->is_old)
+		return 400;
+	*why = "only the transfer coding chunked is known";
+	if (!message_text_is(coding->value, "chunked") ||
+		message_find_next(m, "Transfer-Encoding", coding))
+		return 501;
+	request->is_chunked = true;
+	return 0;
+}
+
+/* How the body is framed. */
+static int http_check_framing(struct http_request *request, const char **why)
+{
+	const struct message *m = &request->message;
+	int status;
+
 	*why = "the Content-Length is malformed";
 	if (message_content_length(m, &request->body_left) < 0)
 		return 400;
-	if (coding) {
-		*why = "Transfer-Encoding and Content-Length exclude each other";
-		if (message_find(m, "Content-Length").p || request->is_old)
-			return 400;
-		*why = "only the transfer coding chunked is known";
-		if (!message_text_is(coding->value, "chunked") ||
-			message_find_next(m, "Transfer-Encoding", coding))
-			return 501;
-		request->is_chunked = true;
-	}
+	status = http_check_coding(request, why);
+	if (status)
+		return status;
+	if (request->stream)
+		request->is_chunked = !request->body_ended && !message_find(m, "Content-Length").p;
 	request->has_body = request->is_chunked || request->body_left > 0;
 	request->body_whole = !request->has_body;
 	request->body_limit = HTTP_BODY_BYTES;
@@ -160,6 +177,18 @@ int http_request_read_head(struct http_request *request, const char *p, size_t n
 	if (status == 0)
 		status = http_check_framing(request, why);
 	return status;
+}
+
+void http_request_dispatch(struct http_request *request)
+{
+	if (request->refused) {
+		http_answer_error(request, request->refused, "%s", request->why);
+		return;
+	}
+	request->counted = true;
+	metric_add(request->client->server->sessions, 1);
+	request->handle(request);
+	request->user = NULL;
 }
 
 bool http_request_expects_continue(const struct http_request *request)
@@ -216,13 +245,58 @@ static int http_read_chunked(struct http_request *request, struct evbuffer *inpu
 	return 1;
 }
 
+/* The stream's end is that of the body. */
+static int http_read_stream(struct http_request *request, struct evbuffer *input, const char **why)
+{
+	request->body_left += evbuffer_get_length(input); /* counts up here, too */
+	*why = "the body is too large";
+	if (request->body_left > request->body_limit)
+		return -413;
+	(void)evbuffer_add_buffer(request->body, input);
+	return request->body_ended;
+}
+
 int http_request_read_body(struct http_request *request, struct evbuffer *input, const char **why)
 {
-	int result = request->is_chunked ? http_read_chunked(request, input, why)
-					 : http_read_counted(request, input);
+	int result;
 
+	if (!request->is_chunked)
+		result = http_read_counted(request, input);
+	else if (request->stream)
+		result = http_read_stream(request, input, why);
+	else
+		result = http_read_chunked(request, input, why);
 	request->body_whole = result > 0;
 	return result;
+}
+
+void http_request_deliver(struct http_request *request, bool last)
+{
+	request->received += evbuffer_get_length(request->body);
+	if (last || evbuffer_get_length(request->body) > 0)
+		request->on_body(request->context, request->body, last);
+}
+
+void http_receive(struct http_request *request, uint64_t limit_bytes, http_body_fn *on_body)
+{
+	request->on_body = on_body;
+	request->body_limit = limit_bytes;
+	if (!request->is_chunked && request->body_left > limit_bytes)
+		http_answer_error(request, 413, "the body is too large");
+	else if (!request->has_body)
+		on_body(request->context, request->body, true);
+	else
+		request->client->carrier->receive(request);
+}
+
+void http_pause_body(struct http_request *request)
+{
+	request->client->carrier->set_body_paused(request, true);
+}
+
+void http_resume_body(struct http_request *request)
+{
+	request->client->carrier->set_body_paused(request, false);
 }
 
 enum http_method http_method(const struct http_request *request)
@@ -263,9 +337,9 @@ const struct log_name *http_log(const struct http_request *request)
 void http_audit(const struct http_request *request, const struct auth_user *user, const char *what,
 	const char *format, ...)
 {
-	const struct authenticate_asker *asker = &request->client->asker;
-	const struct audit_actor actor = { user ? user->name : NULL, asker->address,
-		asker->protocol };
+	struct sockaddr_in6 room;
+	const struct audit_actor actor = { user ? user->name : NULL,
+		http_asker_address(request, &room), request->client->asker.protocol };
 	char text[HTTP_TARGET_BYTES];
 	va_list arguments;
 

@@ -350,7 +350,7 @@ bool http_is_tunnel(const struct http_request *request)
 {
 	const struct message *m = &request->message;
 
-	return http_tunnel.handle && message_find(m, "x-sessioncookie").p &&
+	return http_tunnel.handle && !request->stream && message_find(m, "x-sessioncookie").p &&
 	       (message_text_is(m->method, "GET") || message_text_is(m->method, "POST"));
 }
 
@@ -363,6 +363,7 @@ void http_request_judge(struct http_request *request)
 {
 	(void)evbuffer_drain(request->fields, evbuffer_get_length(request->fields));
 	request->is_pending = false;
+	http_proxy_set_asker(request);
 	if (request->is_tunnel)
 		request->handle = http_check_open_host(request) ? http_answer_tunnel : NULL;
 	else if (http_wants_slash(request))

@@ -1,6 +1,6 @@
 /*
- * The HTTP/1.1 server's connections (RFC 9112 section 9): one state per connection, one request at
- * a time, and every wait with its end.
+ * The HTTP server's connections (RFC 9112 section 9): one state per connection, one request at a time, and
+ * every wait with its end. Those of HTTP/2 are http2.c's but for their beginning and end.
  */
 #include "protocols/http_server.h"
 
@@ -31,6 +31,7 @@ static const struct {
 	[HTTP_ANSWERING]  = { "answering",  HTTP_STALLED_US },
 	[HTTP_DRAINING]   = { "draining",   HTTP_STALLED_US },
 	[HTTP_LINGERING]  = { "lingering",  HTTP_LINGER_US },
+	[HTTP_SHARED]     = { "streams",    HTTP2_WATCH_US },
 	[HTTP_CLOSED]     = { "closed",     0 },
 };
 /* clang-format on */
@@ -61,7 +62,7 @@ static void http_connection_resume(struct http_connection *c)
 	connection_resume(c->socket, PAUSE_BUSY); /* calls on_data for what came meanwhile */
 }
 
-static void http_connection_set_body_paused(struct http_connection *c, bool paused)
+void http_connection_set_body_paused(struct http_connection *c, bool paused)
 {
 	if (c->body_paused == paused)
 		return;
@@ -131,9 +132,12 @@ static void http_connection_on_drained(void *arg)
 {
 	struct http_connection *c = arg;
 
-	if (!http_connection_has_drained(c)) /* the call is of before the last bytes were added */
+	if (c->state == HTTP_SHARED)
+		http2_on_drained(c);
+	else if (!http_connection_has_drained(
+			 c)) /* the call is of before the last bytes were added */
 		return;
-	if (c->state == HTTP_DRAINING)
+	else if (c->state == HTTP_DRAINING)
 		http_connection_drained(c);
 	else if (c->state == HTTP_ANSWERING && c->request->on_drained &&
 		 c->request->phase == HTTP_STARTED)
@@ -214,6 +218,10 @@ static void http_connection_on_timer(evutil_socket_t fd, short what, void *arg)
 	case HTTP_LINGERING:
 		connection_close(c->socket, CLOSE_DONE);
 		break;
+	case HTTP_SHARED:
+		reactor_timer_start(c->timer, HTTP2_WATCH_US);
+		http2_on_timer(c);
+		break;
 	case HTTP_CLOSED:
 		break;
 	}
@@ -227,14 +235,7 @@ static void http_connection_dispatch(struct http_connection *c)
 
 	http_connection_enter(c, HTTP_ANSWERING);
 	c->taken = 0;
-	if (request->refused) {
-		http_answer_error(request, request->refused, "%s", request->why);
-		return;
-	}
-	request->counted = true;
-	metric_add(c->server->sessions, 1);
-	request->handle(request);
-	request->user = NULL;
+	http_request_dispatch(request);
 	if (c->state == HTTP_ANSWERING && c->request == request)
 		http_connection_pause(c);
 }
@@ -287,6 +288,10 @@ static void http_connection_on_known(void *arg)
 {
 	struct http_connection *c = arg;
 
+	if (c->state == HTTP_SHARED) {
+		http2_on_known(c);
+		return;
+	}
 	http_connection_resume(c);
 	http_connection_on_data(c); /* also when nothing came meanwhile */
 }
@@ -368,47 +373,23 @@ static bool http_connection_receive(struct http_connection *c)
 		http_connection_fail(c, -result, why);
 		return true;
 	}
-	request->received += evbuffer_get_length(request->body);
 	if (result > 0)
 		http_connection_enter(c, HTTP_ANSWERING);
-	if (result > 0 || evbuffer_get_length(request->body) > 0)
-		request->on_body(request->context, request->body, result > 0);
+	http_request_deliver(request, result > 0);
 	if (c->state == HTTP_ANSWERING && c->request == request)
 		http_connection_pause(c);
 	return c->state != HTTP_RECEIVING && c->state != HTTP_ANSWERING;
 }
 
-void http_receive(struct http_request *request, uint64_t limit_bytes, http_body_fn *on_body)
+void http_connection_receive_body(struct http_connection *c)
 {
-	struct http_connection *c = request->client;
-
-	request->on_body = on_body;
-	request->body_limit = limit_bytes;
-	if (!request->is_chunked && request->body_left > limit_bytes) {
-		http_answer_error(request, 413, "the body is too large");
-		return;
-	}
-	if (!request->has_body) {
-		on_body(request->context, request->body, true);
-		return;
-	}
-	if (request->owes_continue)
+	if (c->request->owes_continue)
 		http_connection_continue(c);
-	request->owes_continue = false;
+	c->request->owes_continue = false;
 	c->came = 0;
 	connection_set_input_limit(c->socket, HTTP_RECEIVE_BYTES);
 	http_connection_enter(c, HTTP_RECEIVING);
 	http_connection_resume(c);
-}
-
-void http_pause_body(struct http_request *request)
-{
-	http_connection_set_body_paused(request->client, true);
-}
-
-void http_resume_body(struct http_request *request)
-{
-	http_connection_set_body_paused(request->client, false);
 }
 
 /* One step of a connection's life; true: look again. */
@@ -430,6 +411,9 @@ static bool http_connection_step(struct http_connection *c)
 	case HTTP_LINGERING:
 		(void)evbuffer_drain(connection_input(c->socket),
 			evbuffer_get_length(connection_input(c->socket)));
+		return false;
+	case HTTP_SHARED:
+		http2_on_data(c);
 		return false;
 	case HTTP_ANSWERING:
 	case HTTP_DRAINING:
@@ -472,6 +456,8 @@ static void http_connection_end(struct http_connection *c)
 	authenticate_asker_fini(&c->asker);
 	if (c->request)
 		http_request_end(c->request);
+	http2_free(c->http2);
+	c->http2 = NULL;
 	reactor_free_later(&c->dead, http_connection_fini, c);
 }
 
@@ -504,7 +490,18 @@ struct connection *http_hand_over(struct http_request *request, const struct log
 	return socket;
 }
 
+static void http_connection_on_open(void *arg)
+{
+	struct http_connection *c = arg;
+
+	if (c->state == HTTP_WAITING && connection_speaks(c->socket, "h2")) {
+		http_connection_enter(c, HTTP_SHARED);
+		http2_begin(c);
+	}
+}
+
 static const struct connection_events http_connection_events = {
+	.on_open = http_connection_on_open,
 	.on_data = http_connection_on_data,
 	.on_drained = http_connection_on_drained,
 	.on_close = http_connection_on_close,
@@ -549,6 +546,7 @@ static void http_server_on_accept(void *arg, int fd, const struct sockaddr *peer
 	}
 	c = xcalloc(1, sizeof(*c));
 	c->server = server;
+	c->carrier = &http1_carrier;
 	c->timer = reactor_timer_new(http_connection_on_timer, c);
 	c->socket = connection_accept(fd, peer, peer_bytes, server->tls, server->label,
 		&server->log, &http_connection_events, c);
@@ -564,6 +562,8 @@ static void http_server_on_accept(void *arg, int fd, const struct sockaddr *peer
 		log_write_repeated(&server->full, LOG_WARN, &c->log,
 			"refused: too many connections (%zu)", server->n_connections - 1);
 		http_connection_fail(c, 503, "too many connections");
+	} else if (server->tls) {
+		connection_offer(c->socket, http2_protocols());
 	}
 }
 
@@ -586,6 +586,19 @@ struct http_server *http_server_new(const char *address, bool loopback_only,
 	return server;
 }
 
+static void http_connection_stop(struct http_connection *c)
+{
+	struct connection *socket = c->socket;
+
+	if (!c->http2) {
+		connection_close(socket, CLOSE_SHUTDOWN);
+		return;
+	}
+	http2_say_goodbye(c);
+	http_connection_end(c);
+	connection_release(&socket);
+}
+
 void http_server_free(struct http_server *server)
 {
 	struct http_connection *c;
@@ -594,7 +607,7 @@ void http_server_free(struct http_server *server)
 		return;
 	listener_free(server->listener);
 	while ((c = TAILQ_FIRST(&server->connections)))
-		connection_close(c->socket, CLOSE_SHUTDOWN);
+		http_connection_stop(c);
 	free(server);
 }
 

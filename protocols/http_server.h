@@ -13,12 +13,13 @@
 struct authenticate_asker;
 struct connection;
 struct evbuffer;
+struct file_pump;
 struct sockaddr;
 struct tls_server;
 
 /*
- * HTTP/1.1 (RFC 9110, 9112): connections, requests, answers, and a table of routes. What a path
- * means is the handlers' business: http_files, dav, hls, mp4_live, prometheus, web.
+ * HTTP/1.1 and, by TLS, HTTP/2 (RFC 9110, 9112, 9113): connections, requests, answers, and a table of routes. What a
+ * path means is the handlers' business: http_files, dav, hls, mp4_live, prometheus, web.
  */
 struct http_server;
 struct http_request;
@@ -120,7 +121,7 @@ struct evbuffer *http_body(struct http_request *request);
  * The body of a PUT, as it comes, once its handler has found nothing against it: only now is the client told
  * "100 Continue". on_body is called with what came, all of which it drains, and `last` with the end of it;
  * perhaps before this returns. One that is larger than limit_bytes gets 413. When a handler answers without
- * this, or before the end, the connection is closed after it.
+ * this, or before the end, the connection is closed after it (by HTTP/2: the stream is reset).
  */
 typedef void http_body_fn(void *context, struct evbuffer *data, bool last);
 void http_receive(struct http_request *request, uint64_t limit_bytes, http_body_fn *on_body);
@@ -138,7 +139,7 @@ void *http_context(const struct http_request *request);
 /* --- the end of HTTP on a connection --- */
 
 /*
- * GET and POST with x-sessioncookie go to `handle`, whatever their path, and whoever asks: RTSP through HTTP,
+ * GET and POST with x-sessioncookie go to `handle`, whatever their path, and whoever asks: RTSP through HTTP/1,
  * whose requests say who it is. The body, if there is one, is not read. NULL: they are requests like any other.
  */
 void http_set_tunnel(void (*handle)(void *arg, struct http_request *request), void *arg);
@@ -172,19 +173,25 @@ void http_answer_error(struct http_request *request, int status, const char *for
 
 /*
  * Starts an answer whose body comes later: with `bytes` known it is Content-Length, with
- * HTTP_UNKNOWN it is chunked (HTTP/1.0: until close).
+ * HTTP_UNKNOWN it is chunked (HTTP/1.0: until close; HTTP/2 needs neither).
  */
 #define HTTP_UNKNOWN UINT64_MAX
 void http_start(struct http_request *request, int status, const char *content_type, uint64_t bytes);
-/* Moves body bytes to the socket's buffer. */
+/* Moves body bytes to what waits for the socket. */
 void http_send(struct http_request *request, struct evbuffer *body);
 /* Bytes not yet taken by the socket; on_drained is called each time they fall to low_water or less. */
 size_t http_unsent(const struct http_request *request);
 void http_set_drained(
 	struct http_request *request, size_t low_water, void (*on_drained)(void *context));
-/* For a body of known length that is sent past http_send(), by protocols/file_pump: where to, and that so much has been. */
+/*
+ * A stretch of a file as part of a body of known length. The pump tells its owner, who sets FILE_PUMP_BYTES as low water; what
+ * it says that has been sent is told here.
+ */
+void http_send_file(
+	struct http_request *request, struct file_pump *pump, uint64_t at, uint64_t bytes);
+/* The connection by which it came, which is not its own by HTTP/2. */
 struct connection *http_socket(const struct http_request *request);
 void http_count_sent(struct http_request *request, size_t bytes);
 void http_end(struct http_request *request);
-/* Breaks off an answer that cannot be completed: closes the connection. */
+/* Breaks off an answer that cannot be completed: closes the connection, or resets the stream. */
 void http_abort(struct http_request *request);

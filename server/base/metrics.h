@@ -159,6 +159,11 @@ struct evbuffer;
 		"Open connections of a listener (http, rtsp, ftp, ftp-data).")                       \
 	X(METRIC_CONNECTIONS_CLOSED, COUNTER, "nvrd_connections_closed_total", "server,reason",      \
 		"Connections closed, by reason.")                                                    \
+	X(METRIC_HTTP2_STREAMS, GAUGE, "nvrd_http2_streams", "",                                     \
+		"Requests of HTTP/2 that are under way.")                                            \
+	X(METRIC_HTTP2_REFUSED, COUNTER, "nvrd_http2_refused_total", "reason",                       \
+		"What HTTP/2 refused: a request (streams), or a connection (resets, flood, "         \
+		"malformed).")                                                                       \
 	X(METRIC_HTTP_REQUESTS, COUNTER, "nvrd_http_requests_total", "method,status",                \
 		"HTTP requests answered.")                                                           \
 	X(METRIC_RTSP_REQUESTS, COUNTER, "nvrd_rtsp_requests_total", "method,status",                \
