@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include <event2/buffer.h>
@@ -252,6 +253,17 @@ struct connection *connection_accept(int fd, const struct sockaddr *peer, int pe
 	return fake_new(events, arg);
 }
 
+void connection_offer(struct connection *c, const char *protocols)
+{
+	(void)c, (void)protocols;
+}
+
+bool connection_speaks(const struct connection *c, const char *protocol)
+{
+	(void)c;
+	return strcmp(protocol, "h2") == 0;
+}
+
 bool connection_is_tls(const struct connection *c)
 {
 	(void)c;
@@ -267,6 +279,19 @@ void connection_close(struct connection *c, enum close_reason reason)
 void connection_finish(struct connection *c)
 {
 	fake_close(c, CLOSE_DONE);
+}
+
+void connection_shut(struct connection *c)
+{
+	(void)c;
+}
+
+void connection_adopt(struct connection *c, const struct log_name *parent,
+	const struct connection_events *events, void *arg)
+{
+	(void)parent;
+	c->events = events;
+	c->arg = arg;
 }
 
 void connection_abandon(struct connection **c)
@@ -311,6 +336,28 @@ size_t connection_write_now(struct connection *c, const struct iovec *parts, int
 		room -= bytes;
 	}
 	return taken;
+}
+
+void connection_await_writable(struct connection *c, void (*on_writable)(void *arg), void *arg)
+{
+	(void)c, (void)on_writable, (void)arg;
+}
+
+void connection_count_written(struct connection *c, size_t bytes)
+{
+	(void)c, (void)bytes;
+}
+
+void connection_fail(struct connection *c, int error)
+{
+	(void)error;
+	fake_close(c, CLOSE_ERROR);
+}
+
+bool connection_peer_has_shut(const struct connection *c)
+{
+	(void)c;
+	return false;
 }
 
 bool connection_has_unsent(const struct connection *c)

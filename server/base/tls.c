@@ -348,7 +348,10 @@ SSL *tls_server_session(const struct tls_server *server)
 
 void tls_offer(SSL *ssl, const char *protocols)
 {
-	(void)SSL_set_app_data(ssl, protocols);
+	void *kept;
+
+	memcpy(&kept, &protocols, sizeof(kept)); /* OpenSSL takes no const; it is only read */
+	(void)SSL_set_app_data(ssl, kept);
 }
 
 bool tls_speaks(const SSL *ssl, const char *protocol)
