@@ -39,6 +39,7 @@ enum {
 struct http2 {
 	struct http_connection *connection;
 	nghttp2_session *session;
+	bool lingers; /* an answer is out, its request is not yet: the timer comes earlier */
 	struct event *flush_timer; /* writes what the handlers have left, once they have returned */
 	TAILQ_HEAD(, http2_stream) streams;
 	size_t n_streams;
@@ -182,15 +183,6 @@ static void http2_stream_reset(struct http2_stream *s, uint32_t error)
 	http2_stream_enter(s, HTTP_DRAINING);
 	(void)nghttp2_submit_rst_stream(s->http2->session, NGHTTP2_FLAG_NONE, s->id, error);
 	http2_flush_later(s->http2);
-}
-
-/* What the peer sends for nobody gives its window back at once. */
-static void http2_stream_drop_input(struct http2_stream *s)
-{
-	size_t n = evbuffer_get_length(s->input);
-
-	(void)evbuffer_drain(s->input, n);
-	(void)nghttp2_session_consume_stream(s->http2->session, s->id, n);
 }
 
 static struct http2_stream *http2_stream_of(nghttp2_session *session, int32_t id)
@@ -482,7 +474,7 @@ static void http2_start(struct http_request *request)
 		n++;
 		assert(n < HTTP2_FIELDS);
 	}
-	http2_stream_drop_input(s);
+	(void)evbuffer_drain(s->input, evbuffer_get_length(s->input));
 	(void)nghttp2_submit_response(
 		s->http2->session, s->id, fields, n, has_body ? &provider : NULL);
 	http2_flush_later(s->http2);
@@ -596,10 +588,9 @@ static int http2_on_data_chunk(
 
 	(void)flags, (void)arg;
 	(void)nghttp2_session_consume_connection(session, n);
+	/* what comes for nobody does not get its window back, so that no more of it comes */
 	if (s && s->request && s->request->phase == HTTP_NOT_STARTED)
 		(void)evbuffer_add(s->input, p, n);
-	else
-		(void)nghttp2_session_consume_stream(session, id, n);
 	return 0;
 }
 
@@ -632,15 +623,27 @@ static int http2_on_stream_close(nghttp2_session *session, int32_t id, uint32_t 
 	return 0;
 }
 
+/*
+ * An answer that did not wait for the body wants no more of it (section 8.1). The peer may take it back, and is told to after a
+ * moment: curl 7.88 loses an answer right behind which its stream is reset.
+ */
+static void http2_linger(struct http2 *h)
+{
+	if (!h->lingers)
+		reactor_timer_start(h->connection->timer, HTTP_LINGER_US);
+	h->lingers = true;
+}
+
 static void http2_on_end_sent(nghttp2_session *session, int32_t id)
 {
 	struct http2_stream *s = http2_stream_of(session, id);
 
-	if (s)
-		s->end_sent = true;
-	/* an answer that did not wait for the body wants no more of it (section 8.1) */
-	if (nghttp2_session_get_stream_remote_close(session, id) == 0)
-		(void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+	if (!s)
+		return;
+	s->end_sent = true;
+	s->since_us = reactor_monotonic_us();
+	if (!s->ended)
+		http2_linger(s->http2);
 }
 
 static int http2_on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -790,7 +793,11 @@ void http2_on_known(struct http_connection *c)
 
 static void http2_check_answer(struct http2_stream *s, int64_t now_us)
 {
-	if (s->moved != s->seen || evbuffer_get_length(s->output) == 0) {
+	if (s->end_sent && now_us - s->since_us >= HTTP_LINGER_US)
+		http2_stream_reset(s, NGHTTP2_NO_ERROR);
+	else if (s->end_sent)
+		http2_linger(s->http2);
+	else if (s->moved != s->seen || evbuffer_get_length(s->output) == 0) {
 		s->seen = s->moved;
 		s->since_us = now_us;
 	} else if (now_us - s->since_us >= 2 * HTTP_STALLED_US) {
@@ -860,6 +867,8 @@ void http2_on_timer(struct http_connection *c)
 	int64_t now_us = reactor_monotonic_us();
 	struct http2_stream *s;
 
+	reactor_timer_start(c->timer, HTTP2_WATCH_US);
+	h->lingers = false;
 	if (http2_is_stalled(h, now_us)) {
 		connection_close(c->socket, CLOSE_TOO_SLOW);
 		return;

@@ -258,7 +258,7 @@ void http2_begin(struct http_connection *c);
 /* Its input grew. It may end here, as in all below. */
 void http2_on_data(struct http_connection *c);
 void http2_on_drained(struct http_connection *c);
-/* HTTP2_WATCH_US have gone by: ends what stands still. */
+/* HTTP2_WATCH_US have gone by, or less: ends what stands still. */
 void http2_on_timer(struct http_connection *c);
 /* Who asks is known: the requests that waited for it are judged again. */
 void http2_on_known(struct http_connection *c);

@@ -219,7 +219,6 @@ static void http_connection_on_timer(evutil_socket_t fd, short what, void *arg)
 		connection_close(c->socket, CLOSE_DONE);
 		break;
 	case HTTP_SHARED:
-		reactor_timer_start(c->timer, HTTP2_WATCH_US);
 		http2_on_timer(c);
 		break;
 	case HTTP_CLOSED:

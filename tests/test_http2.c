@@ -517,8 +517,12 @@ static void test_an_upload_may_be_refused_or_wait_to_be_asked(void **state)
 
 	(void)state;
 	converse();
-	assert_answer(no, 412, "no\n"); /* and NO_ERROR, which assert_answer() looks for */
-	assert_true(answer_of(no)->to_send > 0);
+	assert_answer(no, 412, "no\n");
+	assert_true(answer_of(no)->to_send > PUT_BYTES - RECEIVED_MOST);
+	assert_false(answer_of(no)->is_closed); /* it has a moment to look at the answer */
+	wait_s(3);
+	assert_true(answer_of(no)->is_closed);
+	assert_int_equal(answer_of(no)->error, NGHTTP2_NO_ERROR);
 	assert_true(answer_of(yes)->continued);
 	assert_answer(yes, 200, "10 bytes");
 	assert_answer(too_large, 413, "the body is too large\n");

@@ -52,5 +52,6 @@ if (credentials.username) {
 const first = await lookPast(0.5);
 const second = await lookPast(first.time + 1);
 const links = await page.$$eval("a", (all) => all.map((link) => link.getAttribute("href")));
-console.log(JSON.stringify({ first, second, messages, links }));
+const protocols = await page.evaluate(() => [...new Set(performance.getEntries().map((entry) => entry.nextHopProtocol).filter(Boolean))]);
+console.log(JSON.stringify({ first, second, messages, links, protocols }));
 await browser.close();
