@@ -8,7 +8,6 @@
 #ifdef HAVE_NGHTTP2
 
 #include <assert.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,32 +19,29 @@
 #include "server/base/memory.h"
 
 enum {
-	HTTP2_STREAMS = 100,      /* of a connection */
-	HTTP2_ALL_STREAMS = 2048, /* of all connections; more are refused */
-	HTTP2_OUTPUT_BYTES =
-		64 << 10, /* of all streams in the socket's buffer, then streams wait */
-	HTTP2_WINDOW_BYTES = 64 << 10, /* of a body that nobody has asked for yet */
-	HTTP2_CONNECTION_BYTES =
-		4 << 20, /* the window of all streams, which never waits for one of them */
-	HTTP2_COLLECTED_BYTES =
-		4 << 20,         /* bodies that are held whole, of a connection; more: 503 */
-	HTTP2_FRAMES = 1000,     /* that wait for a peer who takes nothing; more: a flood */
-	HTTP2_RESETS = 100,      /* that may come at once */
-	HTTP2_RESET_US = 100000, /* how often one more is forgiven */
-	HTTP2_FIELDS = 64,       /* of an answer */
-	HTTP2_WORDS_BYTES = 128, /* that HTTP/1 adds to a head */
+	HTTP2_STREAMS = 100,         /* of a connection */
+	HTTP2_ALL_STREAMS = 2048,    /* of all connections; more are refused */
+	HTTP2_OUTPUT = 64 << 10,     /* bytes in the socket's buffer; then the streams wait */
+	HTTP2_WINDOW = 64 << 10,     /* of a body that nobody has asked for yet */
+	HTTP2_ALL_WINDOWS = 4 << 20, /* of a connection; it never waits for one stream */
+	HTTP2_COLLECTED = 4 << 20,   /* bytes of bodies that are held whole; more: 503 */
+	HTTP2_FRAMES = 1000,         /* for a peer who takes nothing; more are a flood */
+	HTTP2_RESETS = 100,          /* that may come at once */
+	HTTP2_RESET_US = 100000,     /* how often one more is forgiven */
+	HTTP2_FIELDS = 64,           /* of an answer */
+	HTTP2_WORDS = 128,           /* bytes that HTTP/1 adds to a head */
 };
 
 struct http2 {
 	struct http_connection *connection;
 	nghttp2_session *session;
-	bool lingers; /* an answer is out, its request is not yet: the timer comes earlier */
 	struct event *flush_timer; /* writes what the handlers have left, once they have returned */
 	TAILQ_HEAD(, http2_stream) streams;
 	size_t n_streams;
-	int64_t idle_us; /* since when there are none */
-	uint64_t written,
-		taken; /* into the socket's buffer; of that, out of it when the timer last looked */
+	int64_t idle_us;  /* since when there are none */
+	bool lingers;     /* an answer is out, its request is not: the timer comes earlier */
+	uint64_t written; /* into the socket's buffer */
+	uint64_t taken;   /* out of it, when the timer last looked */
 	int64_t taken_us; /* when the peer took something, or had nothing to take */
 	unsigned resets;  /* not forgiven yet */
 	int64_t reset_us;
@@ -106,17 +102,20 @@ static void http2_flush_later(struct http2 *h)
 
 /* --- a stream's beginning and end --- */
 
-static void http2_on_output(struct evbuffer *output, const struct evbuffer_cb_info *info, void *arg)
+/* There is more of the answer, or the end of it. */
+static void http2_resume(struct http2_stream *s)
 {
-	struct http2_stream *s = arg;
-
-	(void)output;
-	if (!info->n_added)
-		return;
 	if (s->deferred)
 		(void)nghttp2_session_resume_data(s->http2->session, s->id);
 	s->deferred = false;
 	http2_flush_later(s->http2);
+}
+
+static void http2_on_output(struct evbuffer *output, const struct evbuffer_cb_info *info, void *arg)
+{
+	(void)output;
+	if (info->n_added)
+		http2_resume(arg);
 }
 
 static struct evbuffer *http2_buffer_new(void)
@@ -243,8 +242,7 @@ static int http2_on_header(nghttp2_session *session, const nghttp2_frame *frame,
 	s->head_bytes += name_bytes + value_bytes + sizeof(": \r\n");
 	part = http2_start_part(s, name, name_bytes);
 	/* Host and Cookie come besides */
-	if (s->head_bytes > MESSAGE_HEAD_BYTES - HTTP2_WORDS_BYTES ||
-		s->n_fields >= MESSAGE_FIELDS - 2)
+	if (s->head_bytes > MESSAGE_HEAD_BYTES - HTTP2_WORDS || s->n_fields >= MESSAGE_FIELDS - 2)
 		s->refused = 431;
 	else if (!http2_is_text(name, name_bytes) || !http2_is_text(value, value_bytes))
 		s->refused = 400;
@@ -371,7 +369,7 @@ static void http2_collect(struct http2_stream *s)
 
 	if (result > 0)
 		http2_judge(s);
-	else if (result == 0 && http2_collected(s->http2) > HTTP2_COLLECTED_BYTES)
+	else if (result == 0 && http2_collected(s->http2) > HTTP2_COLLECTED)
 		http2_fail(s, 503, "too many bodies come at once");
 }
 
@@ -405,9 +403,8 @@ static void http2_set_body_paused(struct http_request *request, bool paused)
 	if (s->body_paused == paused)
 		return;
 	s->body_paused = paused;
-	if (!paused)
-		http2_flush_later(
-			s->http2); /* which delivers what waits, when the handler has returned */
+	if (!paused) /* what waits is delivered then: when the handler has returned */
+		http2_flush_later(s->http2);
 }
 
 /* --- the answer --- */
@@ -417,7 +414,7 @@ static struct evbuffer *http2_output(const struct http_request *request)
 	return request->stream->output;
 }
 
-/* The next of the fields, whose names become lower case in place (section 8.2). */
+/* The next of the fields. nghttp2 has their names in lower case. */
 static bool http2_next_field(char **at, char *end, nghttp2_nv *ret)
 {
 	char *colon = memchr(*at, ':', (size_t)(end - *at));
@@ -425,8 +422,6 @@ static bool http2_next_field(char **at, char *end, nghttp2_nv *ret)
 
 	if (!line_end)
 		return false;
-	for (char *p = *at; p < colon; p++)
-		*p = (char)tolower((unsigned char)*p);
 	*ret = (nghttp2_nv){
 		.name = (uint8_t *)*at,
 		.namelen = (size_t)(colon - *at),
@@ -502,12 +497,9 @@ static void http2_end(struct http_request *request)
 	struct http2_stream *s = request->stream;
 
 	s->is_complete = true;
-	if (s->deferred)
-		(void)nghttp2_session_resume_data(s->http2->session, s->id);
-	s->deferred = false;
+	http2_resume(s);
 	http2_stream_enter(s, HTTP_DRAINING);
 	http2_stream_end_request(s);
-	http2_flush_later(s->http2);
 }
 
 static void http2_abort(struct http_request *request)
@@ -594,7 +586,7 @@ static int http2_on_data_chunk(
 	return 0;
 }
 
-/* Streams that are begun to be reset, by whomever, cost more than they cost the peer (CVE-2023-44487, CVE-2025-8671). */
+/* Requests that are taken back, or made to be reset, cost us more than who sends them (CVE-2023-44487, CVE-2025-8671). */
 static void http2_count_reset(struct http2 *h)
 {
 	int64_t now_us = reactor_monotonic_us();
@@ -670,7 +662,7 @@ static int http2_on_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 
 static bool http2_is_full(const struct http2 *h)
 {
-	return evbuffer_get_length(connection_output(h->connection->socket)) >= HTTP2_OUTPUT_BYTES;
+	return evbuffer_get_length(connection_output(h->connection->socket)) >= HTTP2_OUTPUT;
 }
 
 static ssize_t http2_on_send(
@@ -797,12 +789,12 @@ static void http2_check_answer(struct http2_stream *s, int64_t now_us)
 		http2_stream_reset(s, NGHTTP2_NO_ERROR);
 	else if (s->end_sent)
 		http2_linger(s->http2);
-	else if (s->moved != s->seen || evbuffer_get_length(s->output) == 0) {
-		s->seen = s->moved;
-		s->since_us = now_us;
-	} else if (now_us - s->since_us >= 2 * HTTP_STALLED_US) {
+	else if (s->moved == s->seen && evbuffer_get_length(s->output) > 0 &&
+		 now_us - s->since_us >= 2 * HTTP_STALLED_US)
 		http2_stream_reset(s, NGHTTP2_CANCEL);
-	}
+	else if (s->moved != s->seen || evbuffer_get_length(s->output) == 0)
+		s->since_us = now_us;
+	s->seen = s->moved;
 }
 
 /* The body comes so slowly that it only keeps a place occupied. */
@@ -908,7 +900,7 @@ static nghttp2_session *http2_session_new(struct http2 *h)
 {
 	static const nghttp2_settings_entry settings[] = {
 		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, HTTP2_STREAMS     },
-		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,   HTTP2_WINDOW_BYTES},
+		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,   HTTP2_WINDOW      },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,  MESSAGE_HEAD_BYTES},
 		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1                 },
 	};
@@ -919,12 +911,11 @@ static nghttp2_session *http2_session_new(struct http2 *h)
 	if (nghttp2_option_new(&option) != 0)
 		abort();
 	nghttp2_option_set_no_auto_window_update(option, 1);
-	nghttp2_option_set_max_outbound_ack(option, HTTP2_FRAMES);
 	if (nghttp2_session_server_new2(&session, callbacks, h, option) != 0 ||
 		nghttp2_submit_settings(
 			session, NGHTTP2_FLAG_NONE, settings, ARRAY_LENGTH(settings)) != 0 ||
 		nghttp2_session_set_local_window_size(
-			session, NGHTTP2_FLAG_NONE, 0, HTTP2_CONNECTION_BYTES) != 0)
+			session, NGHTTP2_FLAG_NONE, 0, HTTP2_ALL_WINDOWS) != 0)
 		abort();
 	nghttp2_option_del(option);
 	nghttp2_session_callbacks_del(callbacks);
@@ -942,7 +933,7 @@ void http2_begin(struct http_connection *c)
 	h->session = http2_session_new(h);
 	c->carrier = &http2_carrier;
 	c->http2 = h;
-	http_connection_set_low_water(c, HTTP2_OUTPUT_BYTES / 2);
+	http_connection_set_low_water(c, HTTP2_OUTPUT / 2);
 	http2_flush_later(h);
 }
 

@@ -59,8 +59,9 @@ static int http_check_protocol(struct http_request *request, const char **why)
 {
 	const struct message *m = &request->message;
 
-	if (request->stream)
-		return 0;
+	*why = "the target is malformed";
+	if (request->stream) /* there may be a blank in it */
+		return message_text_is(m->protocol, "HTTP/2") ? 0 : 400;
 	*why = "this is not HTTP/1.1";
 	if (!m->is_request || !message_text_starts(m->protocol, "HTTP/"))
 		return 400;

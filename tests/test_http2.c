@@ -185,26 +185,35 @@ static void wait_s(int seconds)
 	}
 }
 
-#define FIELD(name, value)                                                                 \
-	{                                                                                  \
-		(uint8_t *)(uintptr_t)(name), (uint8_t *)(uintptr_t)(value), strlen(name), \
-			strlen(value), 0                                                   \
-	}
+struct field {
+	const char *name, *value;
+};
+
+/* nghttp2 copies them, and takes no const. */
+static nghttp2_nv field_of(const char *name, const char *value)
+{
+	nghttp2_nv ret = { .namelen = strlen(name), .valuelen = strlen(value) };
+
+	memcpy(&ret.name, &name, sizeof(ret.name));
+	memcpy(&ret.value, &value, sizeof(ret.value));
+	return ret;
+}
 
 /* Sends a request, with fields of the test's own and a body of so many bytes. Returns its stream. */
-static int32_t ask_with(const char *method, const char *path, const nghttp2_nv *more, size_t n_more,
-	size_t body_bytes)
+static int32_t ask_with(const char *method, const char *path, const struct field *more,
+	size_t n_more, size_t body_bytes)
 {
 	nghttp2_nv fields[128] = {
-		FIELD(":method", method),
-		FIELD(":scheme", "https"),
-		FIELD(":path", path),
-		FIELD(":authority", "localhost"),
+		field_of(":method", method),
+		field_of(":scheme", "https"),
+		field_of(":path", path),
+		field_of(":authority", "localhost"),
 	};
 	nghttp2_data_provider provider = { .read_callback = client_on_body };
 	int32_t id;
 
-	memcpy(fields + 4, more, n_more * sizeof(*more));
+	for (size_t i = 0; i < n_more; i++)
+		fields[4 + i] = field_of(more[i].name, more[i].value);
 	id = nghttp2_submit_request(
 		client, NULL, fields, 4 + n_more, body_bytes ? &provider : NULL, NULL);
 	answer_of(id)->to_send = body_bytes;
@@ -214,7 +223,7 @@ static int32_t ask_with(const char *method, const char *path, const nghttp2_nv *
 
 static int32_t ask(const char *method, const char *path)
 {
-	static const nghttp2_nv none;
+	static const struct field none;
 
 	return ask_with(method, path, &none, 0, 0);
 }
@@ -241,9 +250,10 @@ static void feed_raw(const void *p, size_t n)
 	converse();
 }
 
-static void feed_frame(uint8_t type, uint8_t flags, uint8_t stream, const void *p, uint8_t n)
+static void feed_frame(uint8_t type, uint8_t flags, uint32_t stream, const void *p, uint8_t n)
 {
-	const uint8_t head[FRAME_HEAD_BYTES] = { 0, 0, n, type, flags, 0, 0, 0, stream };
+	const uint8_t head[FRAME_HEAD_BYTES] = { 0, 0, n, type, flags, 0, (uint8_t)(stream >> 16),
+		(uint8_t)(stream >> 8), (uint8_t)stream };
 
 	fake_connection_feed(head, sizeof(head));
 	fake_connection_feed(p, n);
@@ -305,8 +315,10 @@ static void test_requests_are_answered_as_by_http1(void **state)
 
 static void test_a_body_is_collected(void **state)
 {
-	static const nghttp2_nv length[] = { FIELD("content-length", "5") };
-	static const nghttp2_nv none;
+	static const struct field length[] = {
+		{"content-length", "5"}
+	};
+	static const struct field none;
 	int32_t known = ask_with("PROPFIND", "/echo", length, 1, 5);
 	int32_t unknown = ask_with("PROPFIND", "/echo", &none, 0, 7);
 	int32_t large = ask_with("PROPFIND", "/echo", &none, 0, HTTP_BODY_BYTES + 1);
@@ -324,7 +336,7 @@ static void test_a_body_is_collected(void **state)
 /* Each may have a megabyte, and none comes to its end. */
 static void test_bodies_that_are_collected_are_bounded_together(void **state)
 {
-	static const nghttp2_nv none;
+	static const struct field none;
 	int32_t ids[6];
 	size_t n_refused = 0;
 
@@ -342,7 +354,10 @@ static void test_bodies_that_are_collected_are_bounded_together(void **state)
 
 static void test_cookies_come_in_pieces(void **state)
 {
-	static const nghttp2_nv cookies[] = { FIELD("cookie", "a=1"), FIELD("cookie", "b=2") };
+	static const struct field cookies[] = {
+		{"cookie",  "a=1"},
+                { "cookie", "b=2"}
+	};
 	int32_t id = ask_with("GET", "/hello", cookies, 2, 0);
 
 	(void)state;
@@ -352,8 +367,12 @@ static void test_cookies_come_in_pieces(void **state)
 
 static void test_the_host_is_said_once(void **state)
 {
-	static const nghttp2_nv same[] = { FIELD("host", "localhost") };
-	static const nghttp2_nv other[] = { FIELD("host", "elsewhere") };
+	static const struct field same[] = {
+		{"host", "localhost"}
+	};
+	static const struct field other[] = {
+		{"host", "elsewhere"}
+	};
 	int32_t fine = ask_with("GET", "/hello", same, 1, 0);
 	int32_t wrong = ask_with("GET", "/hello", other, 1, 0);
 
@@ -363,19 +382,34 @@ static void test_the_host_is_said_once(void **state)
 	assert_answer(wrong, 400, "there must be one Host field\n");
 }
 
+static void test_a_target_is_one_word(void **state)
+{
+	static const char *const targets[] = { "/hello world", "/hello HTTP/2", "hello",
+		"/hello\r\nx: y", "/\x7f", "" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(targets); i++) {
+		int32_t id = ask("GET", targets[i]);
+
+		converse();
+		assert_true(answer_of(id)->status == 400 || answer_of(id)->status == 404 ||
+			    answer_of(id)->error == NGHTTP2_PROTOCOL_ERROR);
+	}
+}
+
 static void test_heads_are_bounded(void **state)
 {
 	static char value[40000], path[6000];
-	nghttp2_nv fields[110];
+	struct field fields[110];
 	int32_t large, many, path_id;
 
 	(void)state;
 	memset(value, 'v', sizeof(value) - 1);
 	memset(path, '/', sizeof(path) - 1);
-	fields[0] = (nghttp2_nv)FIELD("x", value);
+	fields[0] = (struct field){ "x", value };
 	large = ask_with("GET", "/hello", fields, 1, 0);
 	for (size_t i = 0; i < ARRAY_LENGTH(fields); i++)
-		fields[i] = (nghttp2_nv)FIELD("x", "y");
+		fields[i] = (struct field){ "x", "y" };
 	many = ask_with("GET", "/hello", fields, ARRAY_LENGTH(fields), 0);
 	path_id = ask("GET", path);
 	converse();
@@ -386,7 +420,9 @@ static void test_heads_are_bounded(void **state)
 
 static void test_a_tunnel_stays_with_http1(void **state)
 {
-	static const nghttp2_nv cookie[] = { FIELD("x-sessioncookie", "1") };
+	static const struct field cookie[] = {
+		{"x-sessioncookie", "1"}
+	};
 	int32_t id = ask_with("GET", "/hello", cookie, 1, 0);
 
 	(void)state;
@@ -450,19 +486,52 @@ static void test_a_stream_that_takes_nothing_is_reset(void **state)
 	assert_true(fake_connection_is_open());
 }
 
+/* From now on the windows bound nothing. */
+static void widen(void)
+{
+	static const nghttp2_settings_entry wide = { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
+		1 << 24 };
+
+	(void)nghttp2_submit_settings(client, NGHTTP2_FLAG_NONE, &wide, 1);
+	(void)nghttp2_session_set_local_window_size(client, NGHTTP2_FLAG_NONE, 0, 1 << 24);
+	converse();
+}
+
+static void test_streams_are_served_in_turn(void **state)
+{
+	static const struct field urgent[] = {
+		{"priority", "u=0"}
+	};
+	static const struct field idle[] = {
+		{"priority", "u=7"}
+	};
+	int32_t first, second;
+
+	(void)state;
+	widen();
+	first = ask_with("GET", "/big", urgent, 1, 0);
+	second = ask_with("GET", "/big", idle, 1, 0);
+	while (carry() && answer_of(first)->bytes < HTTP2_BIG_BYTES / 2)
+		;
+	assert_true(answer_of(second)->bytes > HTTP2_BIG_BYTES / 4);
+}
+
 static void test_a_client_that_takes_nothing_is_gone(void **state)
 {
-	(void)state;
-	(void)ask("GET", "/big");
-	(void)nghttp2_session_set_local_window_size(client, NGHTTP2_FLAG_NONE, 0, 1 << 30);
-	converse();
-	for (int i = 0; i < 3; i++)
-		(void)ask("GET", "/big");
 	const uint8_t *p;
-	ssize_t n = nghttp2_session_mem_send(client, &p);
+	ssize_t n;
+
+	(void)state;
+	widen();
+	for (int i = 0; i < 4; i++)
+		(void)ask("GET", "/big");
+	n = nghttp2_session_mem_send(client, &p);
 	fake_connection_feed(p, (size_t)n); /* and its answer stays where it is */
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 100; i++) {
 		fake_clock_set(fake_clock() + SECOND_US);
+		if (i < 50)
+			assert_in_range(evbuffer_get_length(fake_connection_output()), 1, 96 << 10);
+	}
 	assert_false(fake_connection_is_open());
 }
 
@@ -487,9 +556,38 @@ static void test_there_is_a_limit_of_streams(void **state)
 
 /* --- uploads --- */
 
+/* The fake forgets the connections before; the server does not. */
+static void test_there_is_a_limit_of_all_streams(void **state)
+{
+	int32_t ids[100];
+
+	(void)state;
+	for (int n = 0; n < 2048; n++) {
+		if (n && n % 100 == 0) {
+			nghttp2_session_del(client);
+			http2_server_connect();
+			client_new();
+			converse();
+		}
+		ids[n % 100] = ask("GET", "/never");
+		converse();
+	}
+	assert_int_equal(http2_server_requests(), 2048);
+	assert_false(answer_of(ids[47])->is_closed);
+	ids[48] = ask("GET", "/hello");
+	converse();
+	assert_int_equal(answer_of(ids[48])->error, NGHTTP2_REFUSED_STREAM);
+	assert_true(refused("streams") == 1);
+	(void)nghttp2_submit_rst_stream(client, NGHTTP2_FLAG_NONE, ids[0], NGHTTP2_CANCEL);
+	converse();
+	ids[49] = ask("GET", "/hello");
+	converse();
+	assert_answer(ids[49], 200, "hello");
+}
+
 static void test_an_upload_goes_as_fast_as_it_is_taken(void **state)
 {
-	static const nghttp2_nv none;
+	static const struct field none;
 	int32_t slow = ask_with("PUT", "/put-slow", &none, 0, PUT_BYTES);
 	int32_t quick = ask_with("PUT", "/put", &none, 0, PUT_BYTES);
 
@@ -508,8 +606,12 @@ static void test_an_upload_goes_as_fast_as_it_is_taken(void **state)
 
 static void test_an_upload_may_be_refused_or_wait_to_be_asked(void **state)
 {
-	static const nghttp2_nv expect[] = { FIELD("expect", "100-continue") };
-	static const nghttp2_nv none, large[] = { FIELD("content-length", "99000000") };
+	static const struct field expect[] = {
+		{"expect", "100-continue"}
+	};
+	static const struct field none, large[] = {
+		{"content-length", "99000000"}
+	};
 	int32_t no = ask_with("PUT", "/put-no", &none, 0, PUT_BYTES);
 	int32_t yes = ask_with("PUT", "/put", expect, 1, 10);
 	int32_t too_large = ask_with("PUT", "/put", large, 1, 99000000);
@@ -531,7 +633,7 @@ static void test_an_upload_may_be_refused_or_wait_to_be_asked(void **state)
 
 static void test_an_upload_that_trickles_is_given_up(void **state)
 {
-	static const nghttp2_nv none;
+	static const struct field none;
 	int32_t id = ask_with("PUT", "/put", &none, 0, 1);
 
 	(void)state;
@@ -624,8 +726,30 @@ static void test_taking_back_requests_now_and_then_is_fine(void **state)
 		fake_clock_set(fake_clock() + SECOND_US / 10);
 		converse();
 	}
-	assert_true(fake_connection_is_open());
+	wait_s(20);
+	(void)ask("GET", "/abort");
+	converse();
+	int32_t id = ask("GET", "/hello");
+	converse();
+	assert_answer(id, 200, "hello");
 	assert_int_equal(goaway, -1);
+}
+
+/* Streams beyond the limit, of which the client does not say that it knows. */
+static void test_a_flood_of_requests_ends_it(void **state)
+{
+	static const char preface[] =
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0"; /* and a NUL */
+	static const char head[] = "\x82\x87\x04\x06/never\x01\x09localhost";
+
+	(void)state;
+	http2_server_connect();
+	fake_connection_feed(preface, sizeof(preface));
+	for (uint32_t n = 0; n < 20000 && fake_connection_is_open(); n++)
+		feed_frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM,
+			2 * n + 1, head, sizeof(head) - 1);
+	assert_false(fake_connection_is_open());
+	assert_true(refused("flood") == 1);
 }
 
 /* The peer takes nothing of what it asks for. */
@@ -690,13 +814,16 @@ int main(void)
 		TEST(test_bodies_that_are_collected_are_bounded_together),
 		TEST(test_cookies_come_in_pieces),
 		TEST(test_the_host_is_said_once),
+		TEST(test_a_target_is_one_word),
 		TEST(test_heads_are_bounded),
 		TEST(test_a_tunnel_stays_with_http1),
 		TEST(test_an_answer_that_is_broken_off_ends_its_stream),
 		TEST(test_a_stalled_stream_does_not_stop_the_others),
 		TEST(test_a_stream_that_takes_nothing_is_reset),
+		TEST(test_streams_are_served_in_turn),
 		TEST(test_a_client_that_takes_nothing_is_gone),
 		TEST(test_there_is_a_limit_of_streams),
+		TEST(test_there_is_a_limit_of_all_streams),
 		TEST(test_an_upload_goes_as_fast_as_it_is_taken),
 		TEST(test_an_upload_may_be_refused_or_wait_to_be_asked),
 		TEST(test_an_upload_that_trickles_is_given_up),
@@ -705,6 +832,7 @@ int main(void)
 		TEST(test_the_end_of_the_server_is_said),
 		TEST(test_taking_back_requests_quickly_ends_it),
 		TEST(test_taking_back_requests_now_and_then_is_fine),
+		TEST(test_a_flood_of_requests_ends_it),
 		TEST(test_floods_end_it),
 		TEST(test_a_head_without_end_ends_it),
 		TEST(test_what_is_not_http2_ends_it),

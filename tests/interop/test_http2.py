@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """HTTP/2 by TLS as curl, h2load, Chromium and the library h2 see it: the same answers, many at once, and what abuse comes to."""
+import base64
 import json
 import os
 import re
@@ -21,9 +22,9 @@ except ImportError:
     os.execv("/usr/bin/python3", ["/usr/bin/python3", *sys.argv])  # Debian's own has the library
 
 import llhls
-from daemon import HERE, Nvrd, finish, report, skip, wait_for
+from daemon import HERE, NVRD, Nvrd, finish, report, skip, wait_for
 
-USERS = "anna: {password: secret, role: admin}\neve: {password: secret, role: viewer}"
+USERS = "anna: {password: secret, role: admin}\neve: {password: secret, role: viewer}\nkim: {password: '%s', role: viewer}"
 CAMERAS = {"demo": {"source": '"test:"', "record": "continuous"}, "other": {"source": '"test:"', "record": "off"}}
 BASIC = ("authorization", "Basic YW5uYTpzZWNyZXQ=")
 CALM = 11  # ENHANCE_YOUR_CALM (RFC 9113 section 7)
@@ -84,6 +85,18 @@ def check_users(nvrd):
     report(curl(nvrd, "/live/", "--basic")[1] == "2 200", "basic")
     report(curl(nvrd, "/live/", user="anna:wrong")[1] == "2 401", "a wrong password")
     report(curl(nvrd, "/config/nvrd.yaml", user="eve:secret")[1] == "2 403", "a viewer is no admin")
+
+
+def check_scrypt(nvrd):
+    """Of a password whose check takes a worker's time, many at once."""
+    fields = {right: ("authorization", "Basic " + base64.b64encode(f"kim:{password}".encode()).decode()) for right, password in ((True, "secret"), (False, "wrong"))}
+    client = http2_client.Client(nvrd.https)
+    streams = [client.start("GET", "/live/", [fields[i != 7]]) for i in range(30)]
+    for stream in streams:
+        stream.done.wait(30)
+    report([s.status for s in streams] == [200] * 7 + [401] + [200] * 22, "requests that wait for one password's check are answered, each by its own",
+           [s.status for s in streams])
+    client.close()
 
 
 def check_changes(nvrd):
@@ -280,14 +293,15 @@ def check_page(nvrd):
 
 
 def main():
-    nvrd = Nvrd(CAMERAS, users=USERS, https=True, segment="10s", login=("anna", "secret"), start=False)
-    nvrd.start()
+    kept = subprocess.run([NVRD, "--hash-password", "kim", "--scrypt"], input="secret\n", capture_output=True, text=True, check=True).stdout.strip()
+    nvrd = Nvrd(CAMERAS, users=USERS % kept, https=True, segment="10s", login=("anna", "secret"))
     wait_for(lambda: nvrd.metric('nvrd_camera_state{camera="demo",state="playing"}') == 1, 20)
     wait_for(lambda: len(nvrd.files("demo")) > 1, 30, "a closed recording")
     recording = "/" + str(nvrd.files("demo")[0].relative_to(nvrd.store))
     wait_for(lambda: any(line.startswith("cache-control: private, max-age") for line in head_of(nvrd, recording, "--http2")), 10, "its row")
     check_same(nvrd, recording)
     check_users(nvrd)
+    check_scrypt(nvrd)
     check_changes(nvrd)
     check_load(nvrd)
     check_llhls(nvrd)
@@ -297,8 +311,7 @@ def main():
     check_abuse(nvrd)
     check_page(nvrd)
     client = http2_client.Client(nvrd.https, [BASIC])
-    endless = client.start("GET", "/live/demo/live.mp4")
-    wait_for(lambda: endless.body, 10)
+    client.start("GET", f"/live/demo/media.m3u8?_HLS_msn={next_part(client)}")  # is waited for; nothing is on its way
     report(nvrd.stop() == 0, "SIGTERM ends it", nvrd.log()[-1000:])
     client.ended.wait(10)
     report(client.goaway == 0, "and the clients are told so", client.goaway)
