@@ -70,7 +70,6 @@ struct http2_stream {
 	/* the answer */
 	struct evbuffer *output; /* the owner of the request bounds it, as that of a connection */
 	size_t low_water;
-	bool deferred;    /* nghttp2 waits for more of it */
 	bool is_complete; /* no more of it comes */
 	bool end_sent;
 	bool took;            /* nghttp2 has taken some of it: its owner is told */
@@ -105,9 +104,7 @@ static void http2_flush_later(struct http2 *h)
 /* There is more of the answer, or the end of it. */
 static void http2_resume(struct http2_stream *s)
 {
-	if (s->deferred)
-		(void)nghttp2_session_resume_data(s->http2->session, s->id);
-	s->deferred = false;
+	(void)nghttp2_session_resume_data(s->http2->session, s->id); /* if it waits */
 	http2_flush_later(s->http2);
 }
 
@@ -440,10 +437,8 @@ static ssize_t http2_on_read(nghttp2_session *session, int32_t id, uint8_t *buff
 	size_t n = evbuffer_get_length(s->output);
 
 	(void)session, (void)id, (void)buffer, (void)arg;
-	if (n == 0 && !s->is_complete) {
-		s->deferred = true;
-		return NGHTTP2_ERR_DEFERRED;
-	}
+	if (n == 0 && !s->is_complete)
+		return NGHTTP2_ERR_DEFERRED; /* until http2_resume() */
 	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
 	if (n <= most && s->is_complete)
 		*flags |= NGHTTP2_DATA_FLAG_EOF;

@@ -132,12 +132,13 @@ static void http_connection_on_drained(void *arg)
 {
 	struct http_connection *c = arg;
 
-	if (c->state == HTTP_SHARED)
+	if (c->state == HTTP_SHARED) {
 		http2_on_drained(c);
-	else if (!http_connection_has_drained(
-			 c)) /* the call is of before the last bytes were added */
 		return;
-	else if (c->state == HTTP_DRAINING)
+	}
+	if (!http_connection_has_drained(c)) /* the call is of before the last bytes were added */
+		return;
+	if (c->state == HTTP_DRAINING)
 		http_connection_drained(c);
 	else if (c->state == HTTP_ANSWERING && c->request->on_drained &&
 		 c->request->phase == HTTP_STARTED)
