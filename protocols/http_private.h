@@ -12,7 +12,7 @@
 #include "server/base/network.h"
 #include "server/base/reactor.h"
 
-/* What http_server.c (connections), http1.c, http2.c, http_request.c, http_route.c and http_answer.c share. */
+/* What http_server.c (connections), http_v1.c, http_v2.c, http_request.c, http_route.c and http_answer.c share. */
 
 enum {
 	HTTP_CONNECTIONS = 1024,
@@ -249,7 +249,7 @@ void http_connection_leave_body(struct http_connection *c);
 void http_connection_receive_body(struct http_connection *c);
 void http_connection_set_body_paused(struct http_connection *c, bool paused);
 
-/* --- http2.c --- */
+/* --- http_v2.c --- */
 
 /* For tls_offer(): HTTP/1.1, and HTTP/2 where nvrd was built with it. */
 const char *http2_protocols(void);

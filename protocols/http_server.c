@@ -1,6 +1,6 @@
 /*
  * The HTTP server's connections (RFC 9112 section 9): one state per connection, one request at a time, and
- * every wait with its end. Those of HTTP/2 are http2.c's but for their beginning and end.
+ * every wait with its end. Those of HTTP/2 are http_v2.c's but for their beginning and end.
  */
 #include "protocols/http_server.h"
 

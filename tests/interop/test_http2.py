@@ -22,10 +22,10 @@ except ImportError:
     os.execv("/usr/bin/python3", ["/usr/bin/python3", *sys.argv])  # Debian's own has the library
 
 import llhls
-from daemon import HERE, NVRD, Nvrd, finish, report, skip, wait_for
+import media
+from daemon import HERE, NVRD, Camera, Nvrd, finish, report, skip, wait_for
 
 USERS = "anna: {password: secret, role: admin}\neve: {password: secret, role: viewer}\nkim: {password: '%s', role: viewer}"
-CAMERAS = {"demo": {"source": '"test:"', "record": "continuous"}, "other": {"source": '"test:"', "record": "off"}}
 BASIC = ("authorization", "Basic YW5uYTpzZWNyZXQ=")
 CALM = 11  # ENHANCE_YOUR_CALM (RFC 9113 section 7)
 UPLOAD_BYTES = 5_000_000
@@ -294,7 +294,10 @@ def check_page(nvrd):
 
 def main():
     kept = subprocess.run([NVRD, "--hash-password", "kim", "--scrypt"], input="secret\n", capture_output=True, text=True, check=True).stdout.strip()
-    nvrd = Nvrd(CAMERAS, users=USERS % kept, https=True, segment="10s", login=("anna", "secret"))
+    # pictures that come as they should however busy the machine is
+    camera = Camera(f"main=file:{media.make('small', 120, size='640x360', bitrate='500k')}")
+    cameras = {"demo": {"source": f'"{camera.url("main")}"', "record": "continuous"}, "other": {"source": '"test:"', "record": "off"}}
+    nvrd = Nvrd(cameras, users=USERS % kept, https=True, segment="10s", login=("anna", "secret"))
     wait_for(lambda: nvrd.metric('nvrd_camera_state{camera="demo",state="playing"}') == 1, 20)
     wait_for(lambda: len(nvrd.files("demo")) > 1, 30, "a closed recording")
     recording = "/" + str(nvrd.files("demo")[0].relative_to(nvrd.store))
@@ -315,6 +318,7 @@ def main():
     report(nvrd.stop() == 0, "SIGTERM ends it", nvrd.log()[-1000:])
     client.ended.wait(10)
     report(client.goaway == 0, "and the clients are told so", client.goaway)
+    camera.stop()
     finish()
 
 
