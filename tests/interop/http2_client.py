@@ -1,4 +1,5 @@
 """One connection of HTTP/2 by the library h2, for many requests at once; streams may be left unread."""
+import contextlib
 import email.message
 import io
 import socket
@@ -32,7 +33,7 @@ class Client:
         self.protocol = self.socket.selected_alpn_protocol()
         self.address, self.fields = address, list(fields)
         self.connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-        self.streams, self.goaway, self.ended = {}, None, threading.Event()
+        self.streams, self.goaway, self.failure, self.ended = {}, None, None, threading.Event()
         self.changed = threading.Condition()  # also the lock of all above
         with self.changed:
             self.connection.initiate_connection()
@@ -54,8 +55,8 @@ class Client:
                         self.take(event)
                     self.flush()
                     self.changed.notify_all()
-        except (OSError, h2.exceptions.ProtocolError):
-            pass
+        except (OSError, h2.exceptions.ProtocolError) as error:
+            self.failure = error
         with self.changed:
             for stream in self.streams.values():
                 if not stream.done.is_set():
@@ -127,6 +128,9 @@ class Client:
             self.flush()
 
     def close(self):
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.ended.wait(10)  # a reader left behind would read from whatever gets this descriptor next
         self.socket.close()
 
 

@@ -317,7 +317,7 @@ def main():
     client.start("GET", f"/live/demo/media.m3u8?_HLS_msn={next_part(client)}")  # is waited for; nothing is on its way
     report(nvrd.stop() == 0, "SIGTERM ends it", nvrd.log()[-1000:])
     client.ended.wait(10)
-    report(client.goaway == 0, "and the clients are told so", client.goaway)
+    report(client.goaway == 0, "and the clients are told so", (client.goaway, client.failure))
     camera.stop()
     finish()
 
