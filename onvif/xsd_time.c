@@ -147,11 +147,12 @@ char *xsd_time_write(char ret[XSD_TIME_BYTES], int64_t utc_us)
 	time_t seconds = (time_t)((utc_us - us) / SECOND_US);
 	char fraction[FRACTION_DIGITS + 2];
 	struct tm tm;
+	size_t n;
 
 	(void)gmtime_r(&seconds, &tm);
 	write_fraction(fraction, us);
-	snprintf(ret, XSD_TIME_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d%sZ", tm.tm_year + TM_YEAR,
-		tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, fraction);
+	n = strftime(ret, XSD_TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+	(void)snprintf(ret + n, XSD_TIME_BYTES - n, "%sZ", fraction);
 	return ret;
 }
 
