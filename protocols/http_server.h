@@ -40,7 +40,7 @@ enum http_method {
 	HTTP_PATCH = 1 << 12,
 	HTTP_SEARCH = 1 << 13,
 	HTTP_POST = 1 << 14,
-	HTTP_PUBLIC = 1 << 15, /* no method: a route's that asks nobody for a password */
+	HTTP_PUBLIC = 1 << 15,      /* no method: a route's that asks nobody for a password */
 	HTTP_ASKS_ITSELF = 1 << 16, /* no method: in a route's, see http_asker() */
 };
 
