@@ -147,12 +147,13 @@ char *xsd_time_write(char ret[XSD_TIME_BYTES], int64_t utc_us)
 	time_t seconds = (time_t)((utc_us - us) / SECOND_US);
 	char fraction[FRACTION_DIGITS + 2];
 	struct tm tm;
-	size_t n;
+	int n;
 
 	(void)gmtime_r(&seconds, &tm);
 	write_fraction(fraction, us);
-	n = strftime(ret, XSD_TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)snprintf(ret + n, XSD_TIME_BYTES - n, "%sZ", fraction);
+	n = snprintf(ret, XSD_TIME_BYTES, "%04d", tm.tm_year + TM_YEAR);
+	n += (int)strftime(ret + n, XSD_TIME_BYTES - (size_t)n, "-%m-%dT%H:%M:%S", &tm);
+	(void)snprintf(ret + n, XSD_TIME_BYTES - (size_t)n, "%sZ", fraction);
 	return ret;
 }
 
