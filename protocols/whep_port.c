@@ -1,4 +1,4 @@
-/* One UDP socket for all sessions; each datagram leaves by the address that its peer speaks to. */
+/* One port for all sessions; each datagram leaves by the address that its peer speaks to. */
 #include "protocols/whep_port.h"
 
 #include <errno.h>
@@ -12,9 +12,11 @@
 
 #include <event2/event.h>
 
+#include "protocols/whep_stream.h"
 #include "server/base/address.h"
 #include "server/base/datagram.h"
 #include "server/base/listener.h"
+#include "server/base/log.h"
 #include "server/base/memory.h"
 #include "server/base/network.h"
 #include "server/base/reactor.h"
@@ -26,6 +28,8 @@ enum {
 	SOCKET_BYTES = 4 << 20,
 	CANDIDATES = 16,
 	CANDIDATE_BYTES = 128, /* a line of SDP */
+	TCP_PREFERENCE = 125,  /* RFC 6544 section 4.2: by UDP first */
+	PASSIVE_PREFERENCE = 4 << 13,
 	ADDRESS_BYTES = 64,
 	HOST_PREFERENCE = 126, /* RFC 8445 section 5.1.2.2 */
 	CONTROL_BYTES = CMSG_SPACE(sizeof(struct in6_pktinfo)),
@@ -34,7 +38,8 @@ enum {
 struct whep_port {
 	int fd;
 	struct event *read;
-	void (*on_datagram)(const struct whep_path *from, uint8_t *p, size_t n);
+	whep_port_datagram_fn *on_datagram;
+	struct whep_streams *streams; /* NULL: the port was not to be had by TCP */
 	struct sockaddr_storage bound;
 	char address[ADDRESS_BYTES];
 };
@@ -49,7 +54,8 @@ static uint8_t datagrams[BATCH][DATAGRAM_BYTES];
 
 bool whep_path_is_same(const struct whep_path *a, const struct whep_path *b)
 {
-	return a->peer_bytes == b->peer_bytes && memcmp(&a->peer, &b->peer, a->peer_bytes) == 0;
+	return a->stream == b->stream && a->peer_bytes == b->peer_bytes &&
+	       memcmp(&a->peer, &b->peer, a->peer_bytes) == 0;
 }
 
 /* --- which address of ours --- */
@@ -181,6 +187,8 @@ size_t whep_port_send(
 {
 	size_t sent = 0;
 
+	if (to->stream)
+		return whep_streams_send(port->streams, to->stream, packets, n);
 	while (sent < n) {
 		unsigned count = n - sent < BATCH ? (unsigned)(n - sent) : BATCH;
 		unsigned done = port_send_batch(port, to, packets + sent, count);
@@ -204,8 +212,8 @@ static void port_want_local(int fd, int family)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
 }
 
-struct whep_port *whep_port_new(const char *address, bool loopback_only,
-	void (*on_datagram)(const struct whep_path *from, uint8_t *p, size_t n))
+struct whep_port *whep_port_new(
+	const char *address, bool loopback_only, whep_port_datagram_fn *on_datagram)
 {
 	struct sockaddr_storage bound;
 	char host[ADDRESS_HOST_BYTES];
@@ -230,6 +238,9 @@ struct whep_port *whep_port_new(const char *address, bool loopback_only,
 		address_port((struct sockaddr *)&bound));
 	port->read = event_new(reactor_base(), fd, EV_READ | EV_PERSIST, port_on_read, port);
 	event_add(port->read, NULL);
+	port->streams = whep_streams_new(port->address, loopback_only, on_datagram);
+	if (!port->streams)
+		log_warn(NULL, "webrtc: %s: not by TCP: %s", port->address, strerror(errno));
 	return port;
 }
 
@@ -237,6 +248,7 @@ void whep_port_free(struct whep_port *port)
 {
 	if (!port)
 		return;
+	whep_streams_free(port->streams);
 	event_free(port->read);
 	close(port->fd);
 	free(port);
@@ -329,17 +341,21 @@ char *whep_port_candidates(
 	const struct whep_port *port, char *const *addresses, const struct sockaddr *reached)
 {
 	struct candidates all = { .n = 0 };
-	char *lines = xcalloc(CANDIDATES, CANDIDATE_BYTES), *at = lines;
+	char *lines = xcalloc(2 * CANDIDATES, CANDIDATE_BYTES), *at = lines;
 	char host[INET6_ADDRSTRLEN];
 
 	find_candidates(&all, port, addresses, reached);
-	for (size_t i = 0; i < all.n; i++) {
-		unsigned priority =
-			(unsigned)HOST_PREFERENCE << 24 | (unsigned)(UINT16_MAX - i) << 8 | 255;
+	for (size_t i = 0; i < (port->streams ? 2 : 1) * all.n; i++) {
+		bool tcp = i >= all.n;
+		size_t nth = tcp ? i - all.n : i;
+		unsigned local = (tcp ? PASSIVE_PREFERENCE | 0x1fff : UINT16_MAX) - (unsigned)nth;
+		unsigned type = tcp ? TCP_PREFERENCE : HOST_PREFERENCE;
 
-		at += snprintf(at, CANDIDATE_BYTES, "a=candidate:%zu 1 udp %u %s %u typ host\r\n",
-			i + 1, priority, network_address_write(&all.address[i], host),
-			address_port((const struct sockaddr *)&port->bound));
+		at += snprintf(at, CANDIDATE_BYTES, "a=candidate:%zu 1 %s %u %s %u typ host%s\r\n",
+			i + 1, tcp ? "tcp" : "udp", type << 24 | local << 8 | 255,
+			network_address_write(&all.address[nth], host),
+			address_port((const struct sockaddr *)&port->bound),
+			tcp ? " tcptype passive" : "");
 	}
 	return lines;
 }

@@ -313,7 +313,7 @@ const struct config_option config_options[] = {
 		.offset = IN_CONFIG(listen.webrtc),
 		.standard = "0.0.0.0:8189",
 		.applies = APPLIES_LISTENER,
-		.help = "Where browsers get live pictures by WebRTC: one UDP port for all of them.",
+		.help = "Where browsers get live pictures by WebRTC: one port for all of them, UDP and TCP.",
 	},
 	{
 		.key = "tls.certificate",

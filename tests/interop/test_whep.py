@@ -110,6 +110,8 @@ def check_chromium(nvrd, path, name, mode=""):
     report(second["time"] > first["time"], f"Chromium, {name}: currentTime rises", seen)
     report(second["lost"] == 0, f"Chromium, {name}: no packet is missing", seen)
     report(seen["deleted"] == 200 and seen["ended"] != "connected", f"Chromium, {name}: DELETE ends it", seen)
+    if mode == "tcp":
+        report(first["protocol"] == "tcp", f"Chromium, {name}: it goes by TCP", first)
     if mode == "sound":
         report(second["samples"] > first["samples"] and second["energy"] > 0, f"Chromium, {name}: the tone is heard", seen)
 
@@ -127,6 +129,26 @@ def check_aiortc(nvrd):
     before = ended(nvrd, "closed")
     peer(nvrd, "demo", 10, "leave")
     report(wait_for(lambda: ended(nvrd, "closed") == before + 1, 10), "who closes without DELETE is gone at once, by DTLS' farewell")
+
+
+def check_tcp(nvrd):
+    """Among strangers who hold on to every place there is."""
+    status, _, answer = post(nvrd, "demo", OFFER.encode())
+    port = int(re.search(r"a=candidate:\S+ 1 tcp \d+ 127.0.0.1 (\d+) typ host tcptype passive", answer)[1])
+    talker = socket.create_connection(("127.0.0.1", port), timeout=10)
+    talker.sendall(b"\0\x10GET / HTTP/1.1\r\n")
+    report(talker.recv(100) == b"", "who speaks something else by TCP is sent away", status)
+    ufrag, password = (re.search(rf"a=ice-{word}:(\S+)", answer)[1] for word in ("ufrag", "pwd"))
+    check = check_of_ice(ufrag, password)
+    talker = socket.create_connection(("127.0.0.1", port), timeout=10)
+    for byte in len(check).to_bytes(2, "big") + check:
+        talker.sendall(bytes([byte]))
+    said = talker.recv(2048)
+    report(said[2:4] == b"\1\1" and int.from_bytes(said[:2], "big") == len(said) - 2, "a check by TCP is answered, in pieces as it may come", said)
+    strangers = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(300)]
+    check_chromium(nvrd, "/live/demo/whep", "by TCP", "tcp")
+    for each in (talker, *strangers):
+        each.close()
 
 
 # --- garbage ---
@@ -248,6 +270,7 @@ def main():
         check_chromium(nvrd, "/live/opus/whep", "with Opus", "sound")
         check_chromium(nvrd, "/live/pcmu/whep", "with G.711", "sound")
         check_chromium(nvrd, "/live/high/whep", "High profile")
+        check_tcp(nvrd)
     else:
         skip("whep in Chromium", "chromium or node is not installed")
     # at the very beginning of a group of pictures nobody can know it yet

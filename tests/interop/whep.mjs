@@ -1,5 +1,5 @@
 // Plays WHEP in Chromium and tells as JSON what came: node whep.mjs ORIGIN PATH [MODE]
-// MODE: "sound" waits for sound, too.
+// MODE: "sound" waits for sound, too; "tcp" leaves the candidates by UDP out of the answer.
 import { launch } from "./chromium.mjs";
 
 const [given, path, mode] = process.argv.slice(2);
@@ -12,7 +12,7 @@ const page = await browser.newPage({ httpCredentials: credentials.username ? cre
 await page.goto(new URL("live/", url).href);
 
 /* Makes the session. The page's own script is not used. */
-const begun = await page.evaluate(async (resource) => {
+const begun = await page.evaluate(async ([resource, byTcp]) => {
 	const begin = performance.now();
 	const peer = new RTCPeerConnection();
 	const video = document.body.appendChild(document.createElement("video"));
@@ -28,15 +28,17 @@ const begun = await page.evaluate(async (resource) => {
 	const text = await answer.text();
 	window.whep.location = answer.headers.get("Location");
 	if (answer.status === 201)
-		await peer.setRemoteDescription({ type: "answer", sdp: text });
+		await peer.setRemoteDescription({ type: "answer", sdp: byTcp ? text.replace(/a=candidate:\S+ 1 udp .*\r\n/g, "") : text });
 	return { status: answer.status, location: window.whep.location, etag: answer.headers.get("ETag"), text };
-}, path);
+}, [path, mode === "tcp"]);
 
 const look = () => page.evaluate(async () => {
 	const { peer, video, begin, first } = window.whep;
 	const seen = { state: peer.connectionState, width: video.videoWidth, time: video.currentTime, start: first && (first - begin) / 1000,
 		frames: 0, samples: 0, keyframes: 0, plis: 0, nacks: 0, lost: 0, delay: null };
 	for (const report of (await peer.getStats()).values()) {
+		if (report.type === "remote-candidate")
+			seen.protocol = report.protocol;
 		if (report.type !== "inbound-rtp")
 			continue;
 		if (report.kind === "audio")
