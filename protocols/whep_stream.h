@@ -23,4 +23,4 @@ struct whep_streams *whep_streams_new(
 void whep_streams_free(struct whep_streams *streams); /* not from on_datagram; NULL is fine */
 /* As whep_port_send(), over that connection; what is for one that has gone is lost. */
 size_t whep_streams_send(
-	struct whep_streams *streams, uint64_t stream, const struct iovec *packets, size_t n);
+	struct whep_streams *streams, uint64_t id, const struct iovec *packets, size_t n);
