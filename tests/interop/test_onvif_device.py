@@ -21,6 +21,7 @@ from scripted_camera import On, ScriptedCamera, rtp
 USERS = """anna: {password: "secret", role: admin}
 olga: {password: "open sesame", role: operator}
 vic: {password: "view", role: viewer, cameras: [yard]}
+pat: {password: "porch", role: viewer, cameras: [porch]}
 hal: {password: "$nvrd$1$8ecb4a2a2bd0a3d4c3e5ff3a8d6c9f11$0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0", role: admin}"""
 PASSWORDS = {"anna": "secret", "olga": "open sesame", "vic": "view"}
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="nvrd-onvif-"))
@@ -35,18 +36,19 @@ class Motion:
     """What the camera says next in its metadata, and when it has said it."""
 
     def __init__(self):
-        self.next, self.said, self.at, self.sequence = None, threading.Event(), 0, 0
+        self.value, self.said, self.at, self.sequence, self.told = None, threading.Event(), 0, 0, {}
 
     def tell(self, value):
         self.said.clear()
-        self.next = value
+        self.value, self.told = value, {}
         self.said.wait(20)
         return self.at
 
     def on_frame(self, session, n, unit, packets):
-        if self.next is not None and 1 in session.tracks:
-            packets = [On(session.tracks[1].channel, rtp(MOTION.format(self.next).encode(), self.sequence, n * 9000, 77, True, 107)), *packets]
-            self.next, self.at = None, time.monotonic()
+        if self.value and 1 in session.tracks and not self.told.get(session):  # the substream's session hears of it, too
+            packets = [On(session.tracks[1].channel, rtp(MOTION.format(self.value).encode(), self.sequence, n * 9000, 77, True, 107)), *packets]
+            self.told[session] = True
+            self.at = time.monotonic()
             self.sequence += 1
             self.said.set()
         return packets
@@ -333,6 +335,21 @@ def check_messages():
     report(not missing, "each operation's answer was among them", missing)
 
 
+def check_another_nvrd(nvrd, motion):
+    """Its camera is the one that its user may see."""
+    other = Nvrd({"far": {"source": f'"onvif://pat:porch@{nvrd.http}"', "record": "events", "pre_event": "2s", "post_event": "2s"}})
+    fragments = 'nvrd_recorder_fragments_total{camera="far"}'
+    report(wait_for(lambda: other.metric('nvrd_camera_events_up{camera="far"}') == 1 and other.metric('nvrd_camera_frames_total{camera="far",kind="video"}') > 20, 30),
+           "another nvrd takes this one for its camera", other.log()[-2000:])
+    report(other.metric(fragments) == 0, "it waits for an event")
+    motion.tell("true")
+    report(wait_for(lambda: other.metric('nvrd_events_total{camera="far",kind="motion"}') >= 1, 10), "it hears of motion", other.log()[-2000:])
+    report(wait_for(lambda: other.metric(fragments) > 2, 20), "and records it", other.log()[-2000:])
+    motion.tell("false")
+    report(wait_for(lambda: other.metric('nvrd_recorder_segments_total{camera="far"}') == 1, 20), "until it is over", other.log()[-2000:])
+    report(other.stop() == 0, "it stops, too")
+
+
 def main():
     motion = Motion()
     camera = ScriptedCamera(on_frame=motion.on_frame, sdp=lambda usual: usual + "m=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\na=control:trackID=1\r\n")
@@ -345,6 +362,7 @@ def main():
     check_zeep(nvrd)
     check_npm(nvrd, motion)
     check_events(nvrd, motion)
+    check_another_nvrd(nvrd, motion)
     check_hostile(nvrd)
     check_messages()
     report(nvrd.stop() == 0, "it stops")
