@@ -1,19 +1,13 @@
 // Plays a live stream in Chromium until its sound is heard, and tells as JSON what came: node sound.mjs PAGE PATH
 // A playlist by hls.js, live.mp4 by Media Source Extensions.
-import { createRequire } from "node:module";
+import { fileOf, launch } from "./chromium.mjs";
 
-const require = createRequire(import.meta.url); // finds them in NODE_PATH
-const { chromium } = require("playwright-core");
 const [url, path] = process.argv.slice(2);
 
-const browser = await chromium.launch({
-	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"],
-});
+const browser = await launch();
 const page = await browser.newPage({ bypassCSP: true });
 await page.goto(`${url}live/`); // a page of the same server that plays nothing itself
-await page.addScriptTag({ path: require.resolve("hls.js/dist/hls.min.js") });
+await page.addScriptTag({ path: fileOf("hls.js/dist/hls.min.js") });
 const seen = await page.evaluate(async (source) => {
 	const video = document.body.appendChild(document.createElement("video"));
 	const errors = [];
