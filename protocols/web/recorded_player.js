@@ -19,6 +19,8 @@ const DAY_S = 86400;
 const FRAME_S = 0.04; // how long a picture lasts at most, as far as is known
 const STEP_MS = 200;
 const STEP_LIMIT_S = 10;
+const TOLD_MS = 600; // so long a step waits until it is known which picture is shown
+const TOLD_LOOK_MS = 20;
 
 /* What of a recording's codecs a browser plays in MP4 (sound that it does not is hidden in playlists); "" when there is no picture. */
 function playableType(codecs) {
@@ -37,6 +39,8 @@ export class RecordedPlayer {
 	#speed = 1;
 	#wantsToPlay = false;
 	#frame = { at: 0, length: FRAME_S }; // the picture that is shown
+	#isTold = true; // by the browser, which picture that is
+	#steps = Promise.resolve(); // one after the other
 	#stepTimer = 0;
 
 	/* tell(state, detail): "loading", "playing", "unplayable" with the codecs, "end", "failed". */
@@ -73,10 +77,20 @@ export class RecordedPlayer {
 
 	/* One picture on (1) or back (-1). */
 	step(direction) {
-		const { at, length } = this.#frame; // which may be told a little after it is shown
-
 		this.pause();
-		this.#stepTo(direction > 0 ? Math.max(at + 1.5 * length, this.#video.currentTime + length) : at - 0.5 * length, at);
+		this.#steps = this.#steps.then(() => this.#step(direction));
+	}
+
+	async #step(direction) {
+		for (let left = TOLD_MS; !this.#isTold && left > 0; left -= TOLD_LOOK_MS)
+			await sleep(TOLD_LOOK_MS);
+		const { at, length } = this.#frame;
+		this.#stepTo(direction > 0 ? at + 1.5 * length : at - 0.5 * length, at);
+	}
+
+	#show(time) {
+		this.#isTold = false;
+		this.#video.currentTime = time;
 	}
 
 	/* Where the picture is still the same, since they last longer than was thought, a little further on. */
@@ -86,7 +100,7 @@ export class RecordedPlayer {
 			this.seek(this.#origin + to * 1000);
 			return;
 		}
-		this.#video.currentTime = to;
+		this.#show(to);
 		this.#watchStep(to, from);
 	}
 
@@ -107,7 +121,7 @@ export class RecordedPlayer {
 
 		clearTimeout(this.#stepTimer);
 		if (this.#session && this.#goal === null && this.#isBuffered(time)) {
-			this.#video.currentTime = time;
+			this.#show(time);
 			return;
 		}
 		this.#goal = instant;
@@ -154,6 +168,7 @@ export class RecordedPlayer {
 			if (length > 0.005 && length < this.#frame.length) // pictures that were left out make it longer
 				this.#frame.length = length;
 			this.#frame.at = mediaTime;
+			this.#isTold = !this.#video.seeking;
 			this.#video.requestVideoFrameCallback(look);
 		};
 		this.#video.requestVideoFrameCallback?.(look);
@@ -232,7 +247,7 @@ export class RecordedPlayer {
 		const start = this.#video.buffered.start(0), end = this.#video.buffered.end(this.#video.buffered.length - 1);
 		if (time > end)
 			return;
-		this.#video.currentTime = Math.max(time, start);
+		this.#show(Math.max(time, start));
 		this.#goal = null;
 		this.#tell("playing");
 		if (this.#wantsToPlay)
