@@ -250,14 +250,6 @@ bool media2_get_profiles(struct onvif_call *call)
 	return true;
 }
 
-static bool find_profile(const struct onvif_call *call, struct media_profile *profile)
-{
-	char token[ONVIF_TOKEN_BYTES];
-
-	return onvif_call_text(call, "ProfileToken", token, sizeof(token)) &&
-	       media_profile_find(call, token, profile);
-}
-
 /* --- streams --- */
 
 bool media2_get_stream_uri(struct onvif_call *call)
@@ -274,7 +266,7 @@ bool media2_get_stream_uri(struct onvif_call *call)
 	struct media_profile profile;
 	char protocol[32];
 
-	if (!find_profile(call, &profile))
+	if (!media_profile_asked(call, &profile))
 		return onvif_call_refuse(call, ONVIF_FAULT_NO_PROFILE);
 	(void)onvif_call_text(call, "Protocol", protocol, sizeof(protocol));
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
@@ -290,7 +282,7 @@ bool media2_get_snapshot_uri(struct onvif_call *call)
 {
 	struct media_profile profile;
 
-	if (!find_profile(call, &profile))
+	if (!media_profile_asked(call, &profile))
 		return onvif_call_refuse(call, ONVIF_FAULT_NO_PROFILE);
 	media_write_snapshot_uri(call, call->answer, TR2, &profile);
 	return true;
@@ -301,5 +293,6 @@ bool media2_set_synchronization_point(struct onvif_call *call)
 {
 	struct media_profile profile;
 
-	return find_profile(call, &profile) || onvif_call_refuse(call, ONVIF_FAULT_NO_PROFILE);
+	return media_profile_asked(call, &profile) ||
+	       onvif_call_refuse(call, ONVIF_FAULT_NO_PROFILE);
 }

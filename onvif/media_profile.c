@@ -121,6 +121,14 @@ bool media_profile_find(
 	return false;
 }
 
+bool media_profile_asked(const struct onvif_call *call, struct media_profile *profile)
+{
+	char token[ONVIF_TOKEN_BYTES];
+
+	return onvif_call_text(call, "ProfileToken", token, sizeof(token)) &&
+	       media_profile_find(call, token, profile);
+}
+
 /* --- names --- */
 
 /* How Media and Media2 (RFC 4855's registry) call codecs. */

@@ -26,6 +26,8 @@ struct media_profile {
 bool media_profile_next(const struct onvif_call *call, struct media_profile *profile);
 bool media_profile_find(
 	const struct onvif_call *call, const char *token, struct media_profile *profile);
+/* The one that the request names in ProfileToken. */
+bool media_profile_asked(const struct onvif_call *call, struct media_profile *profile);
 /* The next main one, which stands for its camera. */
 bool media_profile_next_camera(const struct onvif_call *call, struct media_profile *profile);
 /* Of a camera's own name. */

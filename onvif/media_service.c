@@ -242,19 +242,11 @@ bool media_get_profiles(struct onvif_call *call)
 	return true;
 }
 
-static bool find_profile(const struct onvif_call *call, struct media_profile *profile)
-{
-	char token[ONVIF_TOKEN_BYTES];
-
-	return onvif_call_text(call, "ProfileToken", token, sizeof(token)) &&
-	       media_profile_find(call, token, profile);
-}
-
 bool media_get_profile(struct onvif_call *call)
 {
 	struct media_profile profile;
 
-	if (!find_profile(call, &profile))
+	if (!media_profile_asked(call, &profile))
 		return onvif_call_refuse(call, ONVIF_FAULT_NO_PROFILE);
 	write_profile(call->answer, "Profile", &profile);
 	return true;
@@ -319,7 +311,7 @@ bool media_get_stream_uri(struct onvif_call *call)
 	struct media_profile profile;
 	xmlNode *uri;
 
-	if (!find_profile(call, &profile))
+	if (!media_profile_asked(call, &profile))
 		return onvif_call_refuse(call, ONVIF_FAULT_NO_PROFILE);
 	uri = soap_add(call->answer, TRT, "MediaUri");
 	if (!media_write_stream_uri(call, uri, TT, &profile, find_transport(call)))
@@ -333,7 +325,7 @@ bool media_get_snapshot_uri(struct onvif_call *call)
 	struct media_profile profile;
 	xmlNode *uri;
 
-	if (!find_profile(call, &profile))
+	if (!media_profile_asked(call, &profile))
 		return onvif_call_refuse(call, ONVIF_FAULT_NO_PROFILE);
 	uri = soap_add(call->answer, TRT, "MediaUri");
 	media_write_snapshot_uri(call, uri, TT, &profile);
@@ -346,5 +338,6 @@ bool media_set_synchronization_point(struct onvif_call *call)
 {
 	struct media_profile profile;
 
-	return find_profile(call, &profile) || onvif_call_refuse(call, ONVIF_FAULT_NO_PROFILE);
+	return media_profile_asked(call, &profile) ||
+	       onvif_call_refuse(call, ONVIF_FAULT_NO_PROFILE);
 }

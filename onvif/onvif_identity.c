@@ -1,3 +1,4 @@
+/* Who this device is, made of the machine and the store: see onvif_identity.h. Read once, before the reactor runs. */
 #include "onvif/onvif_identity.h"
 
 #include <stdio.h>
