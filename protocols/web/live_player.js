@@ -324,7 +324,6 @@ export class LivePlayer {
 			this.#attempt = new AbortController();
 			const attempt = AbortSignal.any([signal, this.#attempt.signal]);
 			if (this.#up) {
-				await sleep(0, attempt); // those that are being stopped have stopped
 				await this.#play(attempt);
 			} else {
 				this.#tell({ way: null, state: "offline", text: "" });
@@ -348,12 +347,12 @@ export class LivePlayer {
 			this.#tell({ way: this.#way, state: "connecting", text: "" });
 			const frozen = new AbortController();
 			const all = AbortSignal.any([signal, frozen.signal]);
-			endless += ENDLESS.has(this.#way);
+			if (ENDLESS.has(this.#way)) {
+				endless++;
+				all.addEventListener("abort", () => endless--, { once: true });
+			}
 			await Promise.race([WAYS[this.#way](this, `live/${this.#camera.name}/${this.#sub}`, all), this.#watch(all)])
-				.finally(() => {
-					frozen.abort();
-					endless -= ENDLESS.has(this.#way);
-				});
+				.finally(() => frozen.abort());
 		} catch (error) {
 			if (!signal.aborted)
 				this.#onFailure(error);

@@ -69,23 +69,24 @@ function parseInstant(name) {
 	return parts ? Date.parse(`${parts[1]}-${parts[2]}-${parts[3]}T${parts[4]}:${parts[5]}:${parts[6]}Z`) : null;
 }
 
-async function makeView([kind, camera, instant]) {
+/* What makes the view, once the one before it has gone. */
+async function prepareView([kind, camera, instant]) {
 	const named = server.cameras.find(({ name }) => name === camera);
 
 	if (kind === "system")
-		return new SystemView(server);
+		return () => new SystemView(server);
 	if (kind === "recordings") {
 		const recorded = await listRecorded().catch(() => []);
 		const names = [...new Set([...server.cameras.map(({ name }) => name), ...recorded])].sort();
 		const wanted = names.includes(camera) ? camera : load("camera", names[0]);
 		const chosen = names.includes(wanted) ? wanted : names[0];
 		save("camera", chosen);
-		return chosen ? new RecordedView(chosen, names, parseInstant(instant)) : new GridView(server);
+		return () => chosen ? new RecordedView(chosen, names, parseInstant(instant)) : new GridView(server);
 	}
-	return named ? new StageView(server, named) : new GridView(server);
+	return () => named ? new StageView(server, named) : new GridView(server);
 }
 
-let shown = 0; // counts, so that of two views that are being made the later one is shown
+let shown = 0; // counts, so that of two views that are being prepared the later one is shown
 
 async function show() {
 	if (loginForm)
@@ -93,14 +94,12 @@ async function show() {
 	const parts = location.hash.slice(1).split("/").map(decodeURIComponent);
 	const kind = parts[0] in tabs ? parts[0] : "live";
 	const number = ++shown;
-	const next = await makeView([kind, ...parts.slice(1)]);
+	const make = await prepareView([kind, ...parts.slice(1)]);
 
-	if (number !== shown) {
-		next.close();
+	if (number !== shown)
 		return;
-	}
 	view?.close();
-	view = next;
+	view = make();
 	for (const link of Object.values(tabs))
 		link.removeAttribute("aria-current");
 	tabs[kind].setAttribute("aria-current", "page");
