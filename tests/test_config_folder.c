@@ -104,6 +104,9 @@ static void secrets_alone_are_sealed(void **state)
                  "cameras:\n  a: {source: 'rtsp://h/x', substream: <cameras.*.substream=rtsp://u:p@h/y>}\n  b: {source: <cameras.*.source=http://h/z?token=1>}\n  c: {source: 'test:'}\n  d: {source: !file s}\n"                                               },
 		{ "nvrd.yaml",
                  "cameras: {a: {source: av:/srv/x.mp4}, b: {source: 'av:rtmp://h/k'}}",										   "cameras: {a: {source: av:/srv/x.mp4}, b: {source: <cameras.*.source=av:rtmp://h/k>}}"},
+ /* libyaml takes a comment right behind quotes */
+		{ "nvrd.yaml",      "users: {b: {password: \"p\"# c\n}}\n",
+                 "users: {b: {password: <users.*.password=p> # c\n}}\n"																							 },
  /* a password that looks like an address */
 		{ "nvrd.yaml",      "users: {b: {password: 'rtsp:x'}}",
                  "users: {b: {password: <users.*.password=rtsp:x>}}"																							    },

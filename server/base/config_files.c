@@ -304,6 +304,7 @@ struct config *config_load(const char *file, char **errors)
 struct sealing {
 	const struct vault *vault;
 	const char *text;
+	size_t text_bytes;
 	size_t at; /* so much of it is in `out` */
 	char *out;
 	size_t bytes, size;
@@ -364,6 +365,8 @@ static void seal_node(struct sealing *s, const struct config_node *node)
 		sealing_add(s, tag, strlen(tag));
 		sealing_add(s, value, strlen(value));
 		s->at = node->end;
+		if (s->at < s->text_bytes)
+			sealing_add(s, " ", s->text[s->at] == '#'); /* right behind quotes */
 		free(value);
 	}
 	TAILQ_FOREACH (child, &node->children, entry)
@@ -373,7 +376,7 @@ static void seal_node(struct sealing *s, const struct config_node *node)
 char *config_seal(const struct vault *vault, const char *name, const char *text, size_t n,
 	size_t *ret_bytes, char **errors)
 {
-	struct sealing s = { .vault = vault, .text = text };
+	struct sealing s = { .vault = vault, .text = text, .text_bytes = n };
 	struct config_errors found = { .file = name }, ignored = { .file = name };
 	struct config_node *root = config_node_parse(text, n, &found);
 	struct config_loading l = {
