@@ -71,7 +71,7 @@ def check_faults(rtsp, folder):
     sims = {name: simulated(rtsp, **faults) for name, faults in FAULTS.items()}
     nvrd = Nvrd({name: source(sim, record="off") for name, sim in sims.items()}, extra="log: {level: debug}")
     for name, sim in sims.items():
-        report(wait_for(lambda: frames(nvrd, name) > 0 and heard(nvrd, name), 30), f"{name}: it is pulled and heard", (sim.operations()[-12:], [line for line in nvrd.log().splitlines() if f"camera {name}" in line][-12:]))
+        report(wait_for(lambda: frames(nvrd, name) > 0 and heard(nvrd, name), 90), f"{name}: it is pulled and heard", (sim.operations()[-12:], [line for line in nvrd.log().splitlines() if f"camera {name}" in line][-12:]))
         wait_for(lambda: "PullMessages" in sim.operations(), 10)
         sim.event()
     for name in sims:
