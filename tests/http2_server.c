@@ -1,7 +1,6 @@
 /* An HTTP server without sockets, for what speaks HTTP/2 to it. */
 #include "tests/http2_server.h"
 
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +8,10 @@
 #include <event2/buffer.h>
 
 #include "protocols/http_server.h"
-#include "server/base/listener.h"
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
 #include "tests/fake_connection.h"
+#include "tests/fake_listener.h"
 
 enum {
 	PIECE_BYTES = 64 << 10,
@@ -24,34 +23,6 @@ enum {
 static struct http_server *server;
 static int requests;
 static size_t most_unsent, most_received;
-
-/* --- what stands in for a listening socket --- */
-
-struct listener {
-	void (*on_accept)(void *arg, int fd, const struct sockaddr *peer, int peer_bytes);
-	void *arg;
-};
-static struct listener listener;
-
-struct listener *listener_new(const char *address, bool loopback_only,
-	void (*on_accept)(void *arg, int fd, const struct sockaddr *peer, int peer_bytes),
-	void *arg)
-{
-	(void)address, (void)loopback_only;
-	listener = (struct listener){ on_accept, arg };
-	return &listener;
-}
-
-void listener_free(struct listener *l)
-{
-	(void)l;
-}
-
-const char *listener_address(const struct listener *l)
-{
-	(void)l;
-	return "192.0.2.2:443";
-}
 
 /* --- handlers --- */
 
@@ -248,9 +219,7 @@ void http2_server_stop(void)
 
 void http2_server_connect(void)
 {
-	static const struct sockaddr_in peer = { .sin_family = AF_INET };
-
-	listener.on_accept(listener.arg, -1, (const struct sockaddr *)&peer, sizeof(peer));
+	fake_listener_accept();
 	fake_connection_accept();
 }
 

@@ -18,12 +18,12 @@
 #include "server/base/config.h"
 #include "server/base/connection.h"
 #include "server/base/datagram.h"
-#include "server/base/listener.h"
 #include "server/base/log.h"
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
 #include "server/media/stream.h"
 #include "tests/fake_connection.h"
+#include "tests/fake_listener.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
@@ -51,32 +51,6 @@ static char id[ID_BYTES + 1];
 static int64_t pictures;
 
 /* --- what stands in for sockets --- */
-
-struct listener {
-	void (*on_accept)(void *arg, int fd, const struct sockaddr *peer, int peer_bytes);
-	void *arg;
-};
-static struct listener listener;
-
-struct listener *listener_new(const char *address, bool loopback_only,
-	void (*on_accept)(void *arg, int fd, const struct sockaddr *peer, int peer_bytes),
-	void *arg)
-{
-	(void)address, (void)loopback_only;
-	listener = (struct listener){ on_accept, arg };
-	return &listener;
-}
-
-void listener_free(struct listener *l)
-{
-	(void)l;
-}
-
-const char *listener_address(const struct listener *l)
-{
-	(void)l;
-	return "192.0.2.2:554";
-}
 
 struct datagram_pair {
 	size_t sent;
@@ -327,13 +301,6 @@ static void wait_a_little(int64_t us)
 	check_output();
 }
 
-static void connect_client(void)
-{
-	static const struct sockaddr_in peer = { .sin_family = AF_INET };
-
-	listener.on_accept(listener.arg, -1, (const struct sockaddr *)&peer, sizeof(peer));
-}
-
 static void send_datagram(enum datagram_kind kind, const uint8_t *p, size_t n)
 {
 	const struct sockaddr *peer = connection_peer_address(NULL); /* all have the same */
@@ -360,7 +327,7 @@ static size_t run_step(const uint8_t *p, size_t n)
 		feed(p + 3, bytes);
 		return 3 + bytes;
 	case STEP_CONNECT:
-		connect_client();
+		fake_listener_accept();
 		return 1;
 	case STEP_PICTURE:
 		camera_send();
@@ -433,7 +400,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	gate = stream_new("gate");
 	gate_begin();
 	camera_listen(false);
-	connect_client();
+	fake_listener_accept();
 	while (n > 0) {
 		size_t used = run_step(p, n);
 
