@@ -7,12 +7,11 @@
 
 #include <event2/buffer.h>
 
-#include "protocols/digest.h"
+#include "protocols/digest_client.h"
 #include "protocols/http_chunked.h"
 #include "protocols/http_date.h"
 #include "protocols/message.h"
 #include "protocols/uri.h"
-#include "server/base/auth.h"
 #include "server/base/connection.h"
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
@@ -22,7 +21,6 @@ enum {
 	HEAD_US = 15000000, /* some cameras need seconds for a picture */
 	REDIRECTS_MOST = 3,
 	INPUT_BYTES = 512 << 10,
-	CNONCE_BYTES = 17,
 };
 
 enum http_client_state {
@@ -53,11 +51,7 @@ struct http_client {
 	size_t body_bytes;
 	int64_t patience_us; /* until the head of the answer */
 
-	/* credentials */
-	struct digest_challenge challenge;
-	char cnonce[CNONCE_BYTES];
-	unsigned nonce_count;
-	bool challenged; /* this request is repeated with a challenge of its own */
+	struct digest_client credentials;
 
 	/* the body of the answer */
 	bool chunked, until_close, keep;
@@ -97,19 +91,13 @@ static void client_send(struct http_client *client)
 {
 	struct evbuffer *out = connection_output(client->connection);
 	const char *method = client->body ? "POST" : "GET";
-	char credentials[4 * DIGEST_VALUE_BYTES + URI_PATH_BYTES];
 
 	client->seen = 0;
 	client->retry_after_us = 0;
 	evbuffer_add_printf(out,
 		"%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: nvrd/%s\r\nAccept: */*\r\n", method,
 		client->uri.path, client->peer, NVRD_VERSION);
-	if (client->challenge.scheme != DIGEST_NONE && client->uri.has_user &&
-		digest_write_credentials(credentials, sizeof(credentials), &client->challenge,
-			client->uri.user, client->uri.password, method, client->uri.path,
-			++client->nonce_count, client->cnonce) == 0)
-		evbuffer_add_printf(out, "Authorization: %s\r\n", credentials);
-	explicit_bzero(credentials, sizeof(credentials));
+	digest_client_authorize(&client->credentials, out, &client->uri, method, client->uri.path);
 	if (client->body)
 		evbuffer_add_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n",
 			client->type, client->body_bytes);
@@ -149,7 +137,7 @@ static void client_ask(struct http_client *client)
 		client->uri = client->asked;
 	}
 	client->redirects = 0;
-	client->challenged = false;
+	digest_client_begin(&client->credentials);
 	if (client->connection)
 		client_send(client);
 	else
@@ -200,31 +188,6 @@ static void client_end_by_status(struct http_client *client, int status)
 	snprintf(detail, sizeof(detail), "status %d", status);
 	client->keep = false;
 	client_end(client, end, detail);
-}
-
-/* Takes the strongest challenge of a 401, once for each request. */
-static bool client_take_challenge(struct http_client *client, const struct message *answer)
-{
-	const struct message_field *field = NULL;
-	struct digest_challenge best = { .scheme = DIGEST_NONE }, one;
-	const char *why;
-
-	while ((field = message_find_next(answer, "WWW-Authenticate", field))) {
-		size_t at = 0;
-
-		while (digest_parse_challenge(&one, field->value.p, field->value.n, &at, &why) >
-			0) {
-			if (digest_strength(&one) > digest_strength(&best))
-				best = one;
-		}
-	}
-	if (best.scheme == DIGEST_NONE || !client->uri.has_user || client->challenged)
-		return false;
-	client->challenged = true;
-	client->challenge = best;
-	client->nonce_count = 0;
-	auth_random_hex(client->cnonce, CNONCE_BYTES / 2);
-	return true;
 }
 
 /* Follows Location; user and password go along only to the same host, and never out of TLS. */
@@ -307,7 +270,8 @@ static void client_on_head(struct http_client *client, const struct message *ans
 	}
 	/* bodies of refusals are not waited for: the connection is made anew */
 	client->keep = false;
-	if ((answer->status == 401 && client_take_challenge(client, answer)) ||
+	if ((answer->status == 401 &&
+		    digest_client_take(&client->credentials, answer, &client->uri)) ||
 		(answer->status >= 301 && answer->status <= 308 &&
 			client_take_redirect(client, answer)))
 		client_ask_again(client);

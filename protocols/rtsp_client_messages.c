@@ -9,15 +9,7 @@
 void rtsp_client_add_authorization(
 	struct rtsp_client *client, struct evbuffer *out, const char *method, const char *target)
 {
-	char credentials[4 * DIGEST_VALUE_BYTES + URI_PATH_BYTES];
-
-	if (client->challenge.scheme == DIGEST_NONE || !client->uri.has_user)
-		return;
-	if (digest_write_credentials(credentials, sizeof(credentials), &client->challenge,
-		    client->uri.user, client->uri.password, method, target, ++client->nonce_count,
-		    client->cnonce) == 0)
-		evbuffer_add_printf(out, "Authorization: %s\r\n", credentials);
-	explicit_bzero(credentials, sizeof(credentials));
+	digest_client_authorize(&client->credentials, out, &client->uri, method, target);
 }
 
 void rtsp_client_write(struct rtsp_client *client, struct evbuffer *text)
@@ -61,28 +53,4 @@ void rtsp_client_send_ok(struct rtsp_client *client, const struct message *reque
 	evbuffer_add_printf(out, "\r\n");
 	rtsp_client_write(client, out);
 	evbuffer_free(out);
-}
-
-bool rtsp_client_take_challenge(struct rtsp_client *client, const struct message *answer)
-{
-	const struct message_field *field = NULL;
-	struct digest_challenge best = { .scheme = DIGEST_NONE }, one;
-
-	while ((field = message_find_next(answer, "WWW-Authenticate", field))) {
-		const char *why;
-		size_t at = 0;
-
-		while (digest_parse_challenge(&one, field->value.p, field->value.n, &at, &why) >
-			0) {
-			if (digest_strength(&one) > digest_strength(&best))
-				best = one;
-		}
-	}
-	if (best.scheme == DIGEST_NONE || !client->uri.has_user || client->challenged)
-		return false;
-	client->challenged = true;
-	client->challenge = best;
-	client->nonce_count = 0;
-	auth_random_hex(client->cnonce, RTSP_CNONCE_BYTES / 2);
-	return true;
 }

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "protocols/digest.h"
+#include "protocols/digest_client.h"
 #include "protocols/message.h"
 #include "protocols/rtp_receiver.h"
 #include "protocols/rtsp_client.h"
@@ -18,7 +18,6 @@
 enum {
 	RTSP_TARGET_BYTES = URI_PATH_BYTES + URI_HOST_BYTES + 32,
 	RTSP_COOKIE_BYTES = 24,
-	RTSP_CNONCE_BYTES = 17,
 	RTSP_BODY_BYTES = 256 << 10,
 	RTSP_WAKEUP_BYTES = 256 << 10, /* taken at once; then the other cameras have their turn */
 	RTSP_SILENCE_TCP_US = 10000000,
@@ -76,10 +75,7 @@ struct rtsp_client {
 
 	/* requests */
 	unsigned cseq, redirects;
-	struct digest_challenge challenge;
-	unsigned nonce_count;
-	char cnonce[RTSP_CNONCE_BYTES]; /* of ours, for as long as the camera's nonce */
-	bool challenged;         /* the request under way is repeated with a challenge of its own */
+	struct digest_client credentials;
 	bool switched_signature; /* another URI was signed in this attempt */
 	bool plain_play;         /* the camera does not like a Range in PLAY */
 	enum rtsp_keepalive keepalive;
@@ -153,11 +149,6 @@ void rtsp_client_send_ok(struct rtsp_client *client, const struct message *reque
 /* Adds the Authorization field for a request, or nothing where nothing was asked for. */
 void rtsp_client_add_authorization(
 	struct rtsp_client *client, struct evbuffer *out, const char *method, const char *target);
-/*
- * Takes the challenges of a 401. Returns whether the request is to be sent again with credentials:
- * once with each challenge that came for it, never twice.
- */
-bool rtsp_client_take_challenge(struct rtsp_client *client, const struct message *answer);
 
 /* --- rtsp_client_ports.c: how the packets of a track travel --- */
 

@@ -73,7 +73,7 @@ void rtsp_client_send_keepalive(struct rtsp_client *client)
 		client->keepalive = RTSP_KEEPALIVE_OPTIONS;
 	client->keepalive_unanswered = true;
 	client->keepalive_us = reactor_monotonic_us();
-	client->challenged = false;
+	digest_client_begin(&client->credentials);
 	rtsp_client_send(client,
 		client->keepalive == RTSP_KEEPALIVE_GET_PARAMETER ? "GET_PARAMETER" : "OPTIONS",
 		client->aggregate, "");
@@ -103,7 +103,7 @@ void rtsp_client_enter(struct rtsp_client *client, enum rtsp_client_state state)
 	log_debug(&client->log, "-> %s", steps[state].name);
 	client->state = state;
 	client->log.doing = steps[state].name;
-	client->challenged = false;
+	digest_client_begin(&client->credentials);
 	reactor_timer_stop(client->step_timer);
 	if (state != RTSP_CONNECTING && state != RTSP_PLAYING && state != RTSP_ENDED)
 		reactor_timer_start(client->step_timer, STEP_US);
@@ -245,7 +245,8 @@ static bool client_try_again(struct rtsp_client *client, const struct message *a
 {
 	const struct rtsp_step *step = &steps[client->state];
 
-	if (answer->status == 401 && rtsp_client_take_challenge(client, answer)) {
+	if (answer->status == 401 &&
+		digest_client_take(&client->credentials, answer, &client->uri)) {
 		if (step->send)
 			step->send(client);
 		else
@@ -281,7 +282,7 @@ void rtsp_client_on_answer(
 		client_end_by_status(client, answer);
 		return;
 	}
-	if (client->challenge.scheme != DIGEST_NONE && answer->status < 300)
+	if (client->credentials.challenge.scheme != DIGEST_NONE && answer->status < 300)
 		client->memory->logged_in = true;
 	step->on_answer(client, answer, body);
 }
@@ -331,7 +332,7 @@ static void client_redirect(struct rtsp_client *client, const struct message *an
 	}
 	client->uri = uri;
 	client->scheme = rtsp_scheme_find(&uri);
-	client->challenge = (struct digest_challenge){ .scheme = DIGEST_NONE };
+	client->credentials = (struct digest_client){ 0 };
 	explicit_bzero(&uri, sizeof(uri));
 	connection_abandon(&client->connection);
 	rtsp_client_connect(client);
