@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/media/bits.h"
+#include "server/media/vui.h"
 
 /*
  * Sequence parameter sets (ITU-T H.264 sections 7.3.2.1.1 and E.1), the store of the sets in force,
@@ -128,45 +129,6 @@ static int h264_parse_size(struct bits *b, struct h264_sps *sps, struct h264_lay
 		(chroma == 1 ? 2 : 1) * (layout->frame_mbs_only ? 1 : 2));
 }
 
-static void h264_parse_aspect(struct bits *b, struct h264_sps *sps)
-{
-	/* table E-1 */
-	static const uint8_t ratios[][2] = {
-		{1,    1 },
-                { 1,   1 },
-                { 12,  11},
-                { 10,  11},
-                { 16,  11},
-                { 40,  33},
-                { 24,  11},
-		{ 20,  11},
-                { 32,  11},
-                { 80,  33},
-                { 18,  11},
-                { 15,  11},
-                { 64,  33},
-                { 160, 99},
-		{ 4,   3 },
-                { 3,   2 },
-                { 2,   1 }
-	};
-	uint32_t index = bits_read(b, 8);
-	uint32_t width = 1;
-	uint32_t height = 1;
-
-	if (index == 255) {
-		width = bits_read(b, 16);
-		height = bits_read(b, 16);
-	} else if (index < ARRAY_LENGTH(ratios)) {
-		width = ratios[index][0];
-		height = ratios[index][1];
-	}
-	if (width && height) {
-		sps->aspect_width = width;
-		sps->aspect_height = height;
-	}
-}
-
 static void h264_skip_hrd(struct bits *b)
 {
 	uint32_t count = bits_ue(b);
@@ -211,19 +173,7 @@ static void h264_parse_vui(struct bits *b, struct h264_sps *sps)
 {
 	uint32_t nal_hrd, vcl_hrd;
 
-	if (bits_read(b, 1))
-		h264_parse_aspect(b, sps);
-	if (bits_read(b, 1))
-		bits_skip(b, 1); /* overscan_appropriate_flag */
-	if (bits_read(b, 1)) {
-		bits_skip(b, 4);
-		if (bits_read(b, 1))
-			bits_skip(b, 24);
-	}
-	if (bits_read(b, 1)) { /* chroma_loc_info */
-		(void)bits_ue(b);
-		(void)bits_ue(b);
-	}
+	vui_read_display(b, &sps->aspect_width, &sps->aspect_height);
 	if (bits_read(b, 1))
 		h264_parse_timing(b, sps);
 	nal_hrd = bits_read(b, 1);
