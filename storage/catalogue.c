@@ -704,20 +704,52 @@ static int catalogue_upgrade(struct catalogue *catalogue, int64_t version)
 	return result;
 }
 
-int catalogue_open_database(struct catalogue *catalogue, bool alone)
+/* A file that nobody changes, as SQLite's URI. */
+static char *unchanging_uri(const char *file)
 {
-	int result = sqlite3_open_v2(catalogue->file, &catalogue->db,
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+	char *uri = xmalloc(3 * strlen(file) + 32), *end = stpcpy(uri, "file:");
+
+	for (; *file; file++) {
+		if (strchr("%?#", *file))
+			end += snprintf(end, 4, "%%%02X", (unsigned)*file);
+		else
+			*end++ = *file;
+	}
+	stpcpy(end, "?immutable=1");
+	return uri;
+}
+
+static int catalogue_open_file(struct catalogue *catalogue, enum catalogue_access access)
+{
+	char *uri;
+	int result;
+
+	if (access != CATALOGUE_UNCHANGING)
+		return sqlite3_open_v2(catalogue->file, &catalogue->db,
+			SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+	uri = unchanging_uri(catalogue->file);
+	result = sqlite3_open_v2(uri, &catalogue->db,
+		SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+	free(uri);
+	return result;
+}
+
+int catalogue_open_database(struct catalogue *catalogue, enum catalogue_access access)
+{
+	static const char *const pragmas[] = {
+		[CATALOGUE_SHARED] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
+		[CATALOGUE_ALONE] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
+				    "PRAGMA synchronous = NORMAL",
+		[CATALOGUE_UNCHANGING] = "",
+	};
+	int result = catalogue_open_file(catalogue, access);
 	int64_t version;
 
+	catalogue->access = access;
 	if (result != SQLITE_OK)
 		return result;
 	sqlite3_busy_timeout(catalogue->db, CATALOGUE_BUSY_MS);
-	if (alone)
-		(void)sqlite3_exec(
-			catalogue->db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL);
-	result = sqlite3_exec(catalogue->db,
-		"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", NULL, NULL, NULL);
+	result = sqlite3_exec(catalogue->db, pragmas[access], NULL, NULL, NULL);
 	if (result != SQLITE_OK)
 		return result;
 	catalogue->failure = SQLITE_OK;
@@ -834,9 +866,9 @@ struct catalogue *catalogue_open_without_segments(const char *file, char **why)
 		catalogue_set_aside(catalogue);
 		(void)catalogue_connect(catalogue);
 	}
-	if (!catalogue || catalogue->db)
+	if (!catalogue || (catalogue->db && catalogue->access != CATALOGUE_UNCHANGING))
 		return catalogue;
-	*why = xstrdup("cannot be opened");
+	*why = xstrdup(catalogue->db ? "cannot be written" : "cannot be opened");
 	catalogue_close(catalogue);
 	return NULL;
 }

@@ -78,6 +78,12 @@ struct catalogue_job {
 	uint64_t bytes;                        /* finish */
 };
 
+enum catalogue_access {
+	CATALOGUE_SHARED,
+	CATALOGUE_ALONE,     /* without shared memory, since there is no room for that */
+	CATALOGUE_UNCHANGING /* it cannot be written, and is read as it is */
+};
+
 struct catalogue {
 	struct worker *worker;
 	struct log_name log;
@@ -106,9 +112,9 @@ struct catalogue {
 	unsigned opened_store;            /* of which `db` is */
 	unsigned known_store;             /* of which the owner was told; 0: of none */
 	bool in_a_hurry;                  /* what takes long is left to the worker: SQLITE_SCHEMA */
-	bool alone; /* opened without shared memory, since there was no room for that */
-	int64_t opened_us, damaged_us; /* monotonic: last tried; last set aside; 0: never */
-	int64_t last_id;               /* of the rows; ids are not used again */
+	enum catalogue_access access;     /* how it was opened */
+	int64_t opened_us, damaged_us;    /* monotonic: last tried; last set aside; 0: never */
+	int64_t last_id;                  /* of the rows; ids are not used again */
 	LIST_HEAD(, open_segment) open;
 	STAILQ_HEAD(, catalogue_job) waiting;
 	size_t waiting_jobs, waiting_bytes;
@@ -145,8 +151,8 @@ int catalogue_mark_events(struct catalogue *catalogue, int64_t id);
 /* What happened in its time moves with a row that is dated anew. */
 int catalogue_redate_events(struct catalogue *catalogue, int64_t id, int64_t later_us);
 
-/* Opens the database and makes its tables; alone: without shared memory. An SQLite result code. */
-int catalogue_open_database(struct catalogue *catalogue, bool alone);
+/* Opens the database, and makes its tables where it can be written. An SQLite result code. */
+int catalogue_open_database(struct catalogue *catalogue, enum catalogue_access access);
 void catalogue_close_database(struct catalogue *catalogue);
 /* Gives a damaged database another name, and closes it. */
 void catalogue_set_aside(struct catalogue *catalogue);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
@@ -78,17 +79,31 @@ static int catalogue_begin(struct catalogue *catalogue)
 	return 0;
 }
 
-/* Where there is no room for the shared memory of several processes, it does without: then none but this one can read. */
+static bool is_read_only(const char *file)
+{
+	struct statvfs st;
+
+	return statvfs(file, &st) == 0 && st.f_flag & ST_RDONLY;
+}
+
+/*
+ * Where there is no room for the shared memory of several processes, it does without: then none but this one can read. What cannot be
+ * written at all is read as it is.
+ */
 static int open_somehow(struct catalogue *catalogue)
 {
-	int result = catalogue_open_database(catalogue, false);
+	int result = catalogue_open_database(catalogue, CATALOGUE_SHARED);
 
-	catalogue->alone = false;
-	if (result == SQLITE_OK || is_damage(result) || !may_pass(result))
-		return result;
-	catalogue_close_database(catalogue);
-	catalogue->alone = true;
-	return catalogue_open_database(catalogue, true);
+	for (enum catalogue_access access = CATALOGUE_ALONE; access <= CATALOGUE_UNCHANGING;
+		access++) {
+		if (result == SQLITE_OK || is_damage(result) || !may_pass(result))
+			break;
+		if (access == CATALOGUE_UNCHANGING && !is_read_only(catalogue->file))
+			break;
+		catalogue_close_database(catalogue);
+		result = catalogue_open_database(catalogue, access);
+	}
+	return result;
 }
 
 static void catalogue_disconnect(struct catalogue *catalogue)
@@ -307,8 +322,8 @@ void catalogue_settle(struct catalogue *catalogue)
 	catalogue_follow(catalogue);
 	if (catalogue->db && reactor_monotonic_us() >= catalogue->retry_us)
 		settle_all(catalogue);
-	catalogue->unsettled = !catalogue->db || catalogue->alone || find_unlisted(catalogue) ||
-			       catalogue->waiting_jobs;
+	catalogue->unsettled = !catalogue->db || catalogue->access != CATALOGUE_SHARED ||
+			       find_unlisted(catalogue) || catalogue->waiting_jobs;
 	metric_set(metric_get(METRIC_CATALOGUE_WAITING), (double)catalogue->waiting_jobs);
 }
 
@@ -323,7 +338,7 @@ static void tick_run(struct worker_job *worker_job)
 {
 	struct catalogue *catalogue = CONTAINER_OF(worker_job, struct tick_job, job)->catalogue;
 
-	if (catalogue->db && catalogue->alone) { /* perhaps there is room by now */
+	if (catalogue->db && catalogue->access != CATALOGUE_SHARED) { /* perhaps it can, by now */
 		catalogue_close_database(catalogue);
 		catalogue->opened_us = 0;
 	}

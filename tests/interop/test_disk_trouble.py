@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import pathlib
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -240,13 +241,17 @@ def check_readonly():
             return
         store = place.place / "store"
         nvrd = Nvrd(TEST, store=store, segment="2s")
-        report(records(nvrd), "it records", nvrd.log()[-800:])
-        nvrd.stop()
-        subprocess.run(["mount", "-o", "remount,ro", place.place], check=True)
-        nvrd.start()
-        report(nvrd.process.poll() is None and lives(nvrd), "nvrd starts, live works", nvrd.log()[-800:])
-        report("Read-only file system; nothing is recorded" in nvrd.log() and state(nvrd) == "failing", "log and metric say it", nvrd.log()[-800:])
-        subprocess.run(["mount", "-o", "remount,rw", place.place], check=True)
+        for number, how in ((signal.SIGTERM, "ends"), (signal.SIGKILL, "is killed")):
+            report(records(nvrd, 20) and wait_for(lambda: len(closed_files(store)) > 1, 20), "it records", nvrd.log()[-800:])
+            nvrd.stop(number)
+            known = closed_files(store)
+            subprocess.run(["mount", "-o", "remount,ro", place.place], check=True)
+            before = len(nvrd.log())
+            nvrd.start()
+            report(nvrd.process.poll() is None and lives(nvrd), f"when it {how}, and nothing can be written, it starts, live works", nvrd.log()[before:])
+            report("Read-only file system; nothing is recorded" in nvrd.log()[before:] and state(nvrd) == "failing", "log and metric say it", nvrd.log()[before:])
+            report(all(len(nvrd.get(f"/{path}")) == size for path, size in known.items()), "what was recorded can be had", (known, nvrd.log()[before:]))
+            subprocess.run(["mount", "-o", "remount,rw", place.place], check=True)
         report(records(nvrd), "when it can be written nvrd records", nvrd.log()[-2000:])
         report(wait_for(lambda: agrees(store), 30), "and lists what it recorded", nvrd.log()[-2000:])
         report(state(nvrd) == "ready", "the metric says it")
