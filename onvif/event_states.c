@@ -92,12 +92,12 @@ static struct state *state_set(
 
 /* --- notices --- */
 
-static bool has_motion(const char *camera)
+bool event_states_is_on(enum event_topic topic, const char *camera)
 {
 	const struct state *state;
 
 	LIST_FOREACH (state, &states.list, entry) {
-		if (state->told.topic == TOPIC_CELL_MOTION && state->told.value &&
+		if (state->told.topic == topic && state->told.value &&
 			!strcmp(state->told.camera, camera))
 			return true;
 	}
@@ -111,7 +111,8 @@ static void notice_set(enum event_topic topic, const char *camera, const char *r
 	if (state)
 		state->is_of_notices = true;
 	if (topic == TOPIC_CELL_MOTION)
-		(void)state_set(TOPIC_MOTION_ALARM, camera, "", has_motion(camera));
+		(void)state_set(TOPIC_MOTION_ALARM, camera, "",
+			event_states_is_on(TOPIC_CELL_MOTION, camera));
 }
 
 /* What has no length is told as something that begins and ends, where its topic has a state. */
@@ -144,7 +145,8 @@ static void look_at_camera(const struct config_camera *camera)
 
 	(void)state_set(TOPIC_SIGNAL_LOSS, camera->name, "", !stream || !stream_is_up(stream));
 	(void)state_set(TOPIC_JOB_STATE, camera->name, "", recording_is_active(camera));
-	(void)state_set(TOPIC_MOTION_ALARM, camera->name, "", has_motion(camera->name));
+	(void)state_set(TOPIC_MOTION_ALARM, camera->name, "",
+		event_states_is_on(TOPIC_CELL_MOTION, camera->name));
 }
 
 /* What no camera has any more, and what nobody has said the end of. */

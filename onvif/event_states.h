@@ -14,6 +14,8 @@ void event_states_start(event_states_fn *tell);
 void event_states_stop(void); /* fine when not started */
 /* Whether somebody wants to know: then all states are up to date now, and followed. */
 void event_states_want(bool is_wanted);
+/* Whether it is so at a camera, of whichever rule. */
+bool event_states_is_on(enum event_topic topic, const char *camera);
 /* Tells of each state as it is, as EVENT_OPERATION_INITIALIZED. */
 typedef void event_states_each_fn(void *arg, const struct event_told *told);
 void event_states_each(event_states_each_fn *tell, void *arg);

@@ -94,10 +94,11 @@ static const char *value_of(enum value value, const struct event_told *told)
 	return "";
 }
 
-void event_topic_write(xmlNode *holder, const struct event_told *told)
+void event_topic_text(const struct event_told *told, struct event_text *ret)
 {
 	const struct topic_row *row = &rows[told->topic];
-	struct event_text text = {
+
+	*ret = (struct event_text){
 		.topic = row->path,
 		.utc_us = told->utc_us,
 		.operation = told->operation,
@@ -105,9 +106,8 @@ void event_topic_write(xmlNode *holder, const struct event_told *told)
 	};
 
 	for (size_t i = 0; i < EVENT_WRITER_ITEMS && row->source[i].name; i++)
-		text.source[i] = (struct event_item){ row->source[i].name,
+		ret->source[i] = (struct event_item){ row->source[i].name,
 			value_of(row->source[i].value, told) };
-	event_write(holder, &text);
 }
 
 /* --- the set of topics --- */

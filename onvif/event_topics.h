@@ -39,7 +39,7 @@ bool event_topic_is_property(enum event_topic topic);
 /* That of a kind of event; TOPICS: none. */
 enum event_topic event_topic_of(enum event_kind kind);
 
-/* Into an element of the type wsnt:NotificationMessageHolderType. */
-void event_topic_write(xmlNode *holder, const struct event_told *told);
+/* As a message; it points into what is told. */
+void event_topic_text(const struct event_told *told, struct event_text *ret);
 /* wstop:TopicSet, as a child. */
 void event_topic_write_set(xmlNode *parent);

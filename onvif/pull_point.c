@@ -145,11 +145,12 @@ static void point_answer(struct pull_point *point, struct onvif_call *call, size
 	soap_add_time(call->answer, TEV, "TerminationTime", pull_point_ends_us(point));
 	while (most && point->n) {
 		const struct event_told *told = &STAILQ_FIRST(&point->queue)->told;
+		struct event_text text;
 
 		if (point_may_tell(call->user, told)) { /* he may see less than when it was kept */
-			event_topic_write(
-				soap_add(call->answer, SOAP_WSNT_SPACE, "NotificationMessage"),
-				told);
+			event_topic_text(told, &text);
+			event_write(soap_add(call->answer, SOAP_WSNT_SPACE, "NotificationMessage"),
+				&text);
 			most--;
 		}
 		point_drop_first(point);

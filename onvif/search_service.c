@@ -1,20 +1,13 @@
 #include "onvif/search_service.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #include <event2/event.h>
 
-#include "onvif/event_writer.h"
-#include "onvif/recording_filter.h"
-#include "onvif/recording_history.h"
-#include "onvif/recording_lookup.h"
-#include "onvif/recording_service.h"
-#include "onvif/search_information.h"
-#include "onvif/topic_filter.h"
+#include "onvif/history.h"
+#include "onvif/search_private.h"
 #include "server/base/memory.h"
 #include "server/base/reactor.h"
 
@@ -45,15 +38,12 @@ struct search {
 	LIST_ENTRY(search) entry;
 	char token[SEARCH_TOKEN_BYTES];
 	char *owner; /* user's name, or NULL */
-	bool is_events, is_done;
-	int64_t keep_us, expires_us;         /* monotonic */
-	char filter[RECORDING_FILTER_BYTES]; /* of recordings; "": all */
-	size_t most;                         /* results */
-	struct recording_lookup *lookup;
-	struct recording_history *history;
-	const struct recording_found *recordings;
-	const struct history_event *events;
-	size_t n, at; /* results, and those that were told */
+	const struct search_kind *kind;
+	void *arg; /* the kind's, owned */
+	bool is_done;
+	int64_t keep_us, expires_us; /* monotonic */
+	size_t most;                 /* results */
+	size_t n, at;                /* results, and those that were told */
 	/* the one that waits for it to be done */
 	struct onvif_call *waiter;
 	struct event *wait_timer;
@@ -71,8 +61,7 @@ static void search_free(struct search *search)
 	n_searches--;
 	if (search->waiter)
 		search->waiter->later = NULL;
-	recording_lookup_free(search->lookup);
-	recording_history_free(search->history);
+	search->kind->free(search->arg);
 	reactor_timer_free(&search->wait_timer);
 	free(search->owner);
 	free(search);
@@ -145,15 +134,21 @@ static int64_t clamp(int64_t value, int64_t least, int64_t most)
 	return value < least ? least : value > most ? most : value;
 }
 
-static struct search *search_new(const struct onvif_call *call, bool is_events)
+struct search *search_new(const struct onvif_call *call, const struct search_kind *kind, void *arg)
 {
-	struct search *search = xcalloc(1, sizeof(*search));
 	const xmlNode *body = call->in.body;
 	int64_t most = HISTORY_MOST, keep_us = KEEP_LEAST_US;
+	struct search *search;
 
+	if (n_searches == SEARCHES_MOST) {
+		kind->free(arg);
+		return NULL;
+	}
+	search = xcalloc(1, sizeof(*search));
 	(void)soap_integer(soap_child(body, TSE, "MaxMatches"), &most);
 	(void)soap_duration(soap_child(body, TSE, "KeepAliveTime"), &keep_us);
-	search->is_events = is_events;
+	search->kind = kind;
+	search->arg = arg;
 	search->most = (size_t)(most > 0 ? clamp(most, 1, HISTORY_MOST) : HISTORY_MOST);
 	search->keep_us = clamp(keep_us, KEEP_LEAST_US, KEEP_MOST_US);
 	search->owner = call->user ? xstrdup(call->user->name) : NULL;
@@ -189,231 +184,28 @@ static struct search *search_find(const struct onvif_call *call)
 	return NULL;
 }
 
-static bool search_begin(struct onvif_call *call, const struct search *search)
+bool search_begin(struct onvif_call *call, const struct search *search)
 {
 	soap_add_text(call->answer, TSE, "SearchToken", search->token);
 	return true;
 }
 
-/* --- what is searched --- */
-
-static bool list_has(const xmlNode *first, const char *text)
+size_t search_most(const struct search *search)
 {
-	char token[ONVIF_TOKEN_BYTES];
-
-	for (; first; first = soap_next(first)) {
-		if (soap_text(first, token, sizeof(token)) && !strcmp(token, text))
-			return true;
-	}
-	return false;
+	return search->most;
 }
 
-/* Of IncludedSources, each of which has a Token. */
-static bool sources_have(const xmlNode *first, const char *camera)
+void search_done(struct search *search, size_t n)
 {
-	for (; first; first = soap_next(first)) {
-		if (list_has(soap_child(first, TT, "Token"), camera))
-			return true;
-	}
-	return false;
-}
-
-/* The names of the cameras that the scope has, which the caller frees; the names are the configuration's. */
-static const char **scope_cameras(
-	const struct onvif_call *call, const xmlNode *scope, size_t *ret_n)
-{
-	const xmlNode *sources = soap_child(scope, TT, "IncludedSources");
-	const xmlNode *recordings = soap_child(scope, TT, "IncludedRecordings");
-	const struct config_camera *camera = NULL;
-	const char **names = NULL;
-	size_t n = 0;
-
-	while ((camera = onvif_camera_next(call, camera))) {
-		if ((sources && !sources_have(sources, camera->name)) ||
-			(recordings && !list_has(recordings, camera->name)))
-			continue;
-		names = xrealloc(names, (n + 1) * sizeof(*names));
-		names[n++] = camera->name;
-	}
-	*ret_n = n;
-	return names;
-}
-
-static bool read_scope_filter(const xmlNode *scope, char ret[RECORDING_FILTER_BYTES])
-{
-	const xmlNode *filter = soap_child(scope, TT, "RecordingInformationFilter");
-
-	ret[0] = '\0';
-	return !filter || (soap_text(filter, ret, RECORDING_FILTER_BYTES) &&
-				  (!ret[0] || recording_filter_is_valid(ret)));
-}
-
-/* --- FindRecordings --- */
-
-static void search_on_recordings(void *arg, int error, const struct recording_found *rows, size_t n)
-{
-	struct search *search = arg;
-
 	search->is_done = true;
-	search->recordings = rows;
-	search->n = error ? 0 : n;
+	search->n = n;
 	search_wake(search);
-}
-
-bool search_find_recordings(struct onvif_call *call)
-{
-	const xmlNode *scope = soap_child(call->in.body, TSE, "Scope");
-	char filter[RECORDING_FILTER_BYTES];
-	struct search *search;
-	const char **names;
-	size_t n;
-
-	if (!scope)
-		return onvif_call_refuse(call, ONVIF_FAULT_MISSING);
-	if (!read_scope_filter(scope, filter))
-		return onvif_call_refuse(call, ONVIF_FAULT_BAD_FILTER);
-	if (n_searches == SEARCHES_MOST)
-		return onvif_call_refuse(call, ONVIF_FAULT_TOO_MANY);
-	search = search_new(call, false);
-	memcpy(search->filter, filter, sizeof(filter));
-	names = scope_cameras(call, scope, &n);
-	search->lookup = recording_lookup_new(onvif_setup()->catalogue, names, n,
-		RECORDING_LOOKUP_NEWEST, search_on_recordings, search);
-	free(names);
-	return search_begin(call, search);
-}
-
-/* Without footage there is no recording to be searched. */
-static bool recording_is_meant(const struct search *search, const struct onvif_call *call,
-	const struct recording_found *found)
-{
-	struct soap_writer scratch;
-	bool is_meant;
-
-	if (!found->last)
-		return false;
-	if (!search->filter[0])
-		return true;
-	soap_writer_init(&scratch);
-	is_meant = recording_filter_has(search->filter,
-		search_write_information(call, scratch.body, TT, "RecordingInformation", found));
-	soap_writer_fini(&scratch);
-	return is_meant;
-}
-
-static bool write_recording_result(
-	struct search *search, const struct onvif_call *call, xmlNode *list)
-{
-	const struct recording_found *found = &search->recordings[search->at++];
-
-	if (!recording_is_meant(search, call, found))
-		return false;
-	search_write_information(call, list, TT, "RecordingInformation", found);
-	return true;
-}
-
-/* --- FindEvents --- */
-
-static void search_on_events(void *arg, int error, const struct history_event *events, size_t n)
-{
-	struct search *search = arg;
-
-	search->is_done = true;
-	search->events = events;
-	search->n = error ? 0 : n;
-	search_wake(search);
-}
-
-/* The topic expressions of a filter; false: there is something else in it, or it is not understood. */
-static bool read_topics(const xmlNode *filter, char ret[TOPIC_FILTER_BYTES])
-{
-	const xmlNode *topics = soap_child(filter, SOAP_WSNT_SPACE, "TopicExpression");
-
-	ret[0] = '\0';
-	if (soap_child(filter, SOAP_WSNT_SPACE, "MessageContent"))
-		return false;
-	return !topics || (soap_text(topics, ret, TOPIC_FILTER_BYTES) &&
-				  topic_filter_is_valid(ret) && !soap_next(topics));
-}
-
-bool search_find_events(struct onvif_call *call)
-{
-	const xmlNode *body = call->in.body, *scope = soap_child(body, TSE, "Scope");
-	struct history_order order = { .to_us = reactor_now_us() };
-	char filter[RECORDING_FILTER_BYTES], topics[TOPIC_FILTER_BYTES];
-	struct search *search;
-	const char **names;
-
-	if (!scope || !soap_time(soap_child(body, TSE, "StartPoint"), &order.from_us))
-		return onvif_call_refuse(call, ONVIF_FAULT_MISSING);
-	if (!read_scope_filter(scope, filter) || filter[0] ||
-		!read_topics(soap_child(body, TSE, "SearchFilter"), topics))
-		return onvif_call_refuse(call, ONVIF_FAULT_BAD_FILTER);
-	if (n_searches == SEARCHES_MOST)
-		return onvif_call_refuse(call, ONVIF_FAULT_TOO_MANY);
-	(void)soap_time(soap_child(body, TSE, "EndPoint"), &order.to_us);
-	(void)soap_bool(soap_child(body, TSE, "IncludeStartState"), &order.with_start);
-	if (order.to_us < order.from_us) {
-		int64_t from_us = order.from_us;
-
-		order.newest_first = true;
-		order.from_us = order.to_us;
-		order.to_us = from_us;
-	}
-	order.wants_recording = topic_filter_has(topics, HISTORY_RECORDING_TOPIC);
-	order.wants_tracks = topic_filter_has(topics, HISTORY_TRACK_TOPIC);
-	search = search_new(call, true);
-	order.most = search->most;
-	names = scope_cameras(call, scope, &order.n_names);
-	order.names = names;
-	search->history =
-		recording_history_new(onvif_setup()->catalogue, &order, search_on_events, search);
-	free(names);
-	return search_begin(call, search);
-}
-
-static void write_history_event(
-	xmlNode *holder, const char *camera, const struct history_event *event)
-{
-	bool is_track = event->kind != HISTORY_RECORDING;
-	struct event_text text = {
-		.topic = is_track ? HISTORY_TRACK_TOPIC : HISTORY_RECORDING_TOPIC,
-		.utc_us = event->at_us,
-		.operation = event->is_start_state ? EVENT_OPERATION_INITIALIZED
-						   : EVENT_OPERATION_CHANGED,
-		.source = { { "RecordingToken", camera } },
-		.data = { { is_track ? "IsDataPresent" : "IsRecording",
-			event->has_data ? "true" : "false" } },
-	};
-
-	if (is_track)
-		text.source[1] = (struct event_item){ "Track",
-			event->kind == HISTORY_AUDIO ? RECORDING_AUDIO : RECORDING_VIDEO };
-	event_write(holder, &text);
-}
-
-static bool write_event_result(struct search *search, const struct onvif_call *call, xmlNode *list)
-{
-	const struct history_event *event = &search->events[search->at++];
-	const char *camera = recording_history_name(search->history, event->camera);
-	xmlNode *node = soap_add(list, TT, "Result");
-
-	(void)call;
-	soap_add_text(node, TT, "RecordingToken", camera);
-	soap_add_text(node, TT, "TrackToken",
-		event->kind == HISTORY_AUDIO ? RECORDING_AUDIO : RECORDING_VIDEO);
-	soap_add_time(node, TT, "Time", event->at_us);
-	write_history_event(soap_add(node, TT, "Event"), camera, event);
-	soap_add_bool(node, TT, "StartStateEvent", event->is_start_state);
-	return true;
 }
 
 /* --- results --- */
 
 static void search_answer(struct search *search, struct onvif_call *call)
 {
-	bool (*write)(struct search *, const struct onvif_call *, xmlNode *) =
-		search->is_events ? write_event_result : write_recording_result;
 	xmlNode *list = soap_add(call->answer, TSE, "ResultList"), *state;
 	int64_t most = RESULTS_MOST, n = 0;
 
@@ -422,7 +214,7 @@ static void search_answer(struct search *search, struct onvif_call *call)
 	most = clamp(most, 1, RESULTS_MOST);
 	state = soap_add_text(list, TT, "SearchState", "Searching");
 	while (search->is_done && search->at < search->n && n < most && search->most) {
-		if (write(search, call, list)) {
+		if (search->kind->write(search->arg, call, list, search->at++)) {
 			n++;
 			search->most--;
 		}
@@ -432,12 +224,12 @@ static void search_answer(struct search *search, struct onvif_call *call)
 }
 
 /* Waits for a search that is not done, if nobody else does. */
-static bool search_get_results(struct onvif_call *call, bool is_events)
+static bool search_get_results(struct onvif_call *call, const struct search_kind *kind)
 {
 	struct search *search = search_find(call);
 	int64_t wait_us = WAIT_MOST_US;
 
-	if (!search || search->is_events != is_events)
+	if (!search || search->kind != kind)
 		return onvif_call_refuse(call, ONVIF_FAULT_NO_SEARCH);
 	(void)soap_duration(soap_child(call->in.body, TSE, "WaitTime"), &wait_us);
 	if (search->is_done || search->waiter || wait_us <= 0) {
@@ -453,12 +245,12 @@ static bool search_get_results(struct onvif_call *call, bool is_events)
 
 bool search_get_recordings(struct onvif_call *call)
 {
-	return search_get_results(call, false);
+	return search_get_results(call, &search_recordings_kind);
 }
 
 bool search_get_events(struct onvif_call *call)
 {
-	return search_get_results(call, true);
+	return search_get_results(call, &search_events_kind);
 }
 
 bool search_get_state(struct onvif_call *call)
@@ -487,130 +279,4 @@ bool search_end(struct onvif_call *call)
 	if (waiter)
 		onvif_call_finish(waiter);
 	return true;
-}
-
-/* --- what is looked up for one answer --- */
-
-struct question {
-	struct onvif_call *call;
-	struct recording_lookup *lookup;
-	bool (*answer)(struct onvif_call *call, const struct recording_found *rows, size_t n);
-};
-
-static void question_on_gone(void *later)
-{
-	struct question *question = later;
-
-	recording_lookup_free(question->lookup);
-	free(question);
-}
-
-static void question_on_rows(void *arg, int error, const struct recording_found *rows, size_t n)
-{
-	struct question *question = arg;
-
-	if (error)
-		(void)onvif_call_refuse(question->call, ONVIF_FAULT_BUSY);
-	else
-		(void)question->answer(question->call, rows, n);
-	onvif_call_finish(question->call);
-}
-
-static bool question_ask(struct onvif_call *call, const char *const *names, size_t n, int64_t at_us,
-	bool (*answer)(struct onvif_call *call, const struct recording_found *rows, size_t n))
-{
-	struct question *question = xcalloc(1, sizeof(*question));
-
-	question->call = call;
-	question->answer = answer;
-	call->later = question;
-	call->on_gone = question_on_gone;
-	question->lookup = recording_lookup_new(
-		onvif_setup()->catalogue, names, n, at_us, question_on_rows, question);
-	return false;
-}
-
-static bool answer_summary(struct onvif_call *call, const struct recording_found *rows, size_t n)
-{
-	xmlNode *summary = soap_add(call->answer, TSE, "Summary");
-	int64_t from_us = INT64_MAX, until_us = 0, now_us = reactor_now_us();
-	int64_t count = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		if (!rows[i].last)
-			continue;
-		count++;
-		if (rows[i].first_us < from_us)
-			from_us = rows[i].first_us;
-		if (rows[i].last->end_us > until_us)
-			until_us = rows[i].last->end_us;
-	}
-	soap_add_time(summary, TT, "DataFrom", count ? from_us : now_us);
-	soap_add_time(summary, TT, "DataUntil", count ? until_us : now_us);
-	soap_add_integer(summary, TT, "NumberRecordings", count);
-	return true;
-}
-
-bool search_get_summary(struct onvif_call *call)
-{
-	const char **names;
-	bool is_answered;
-	size_t n;
-
-	names = scope_cameras(call, NULL, &n);
-	is_answered = question_ask(call, names, n, RECORDING_LOOKUP_NEWEST, answer_summary);
-	free(names);
-	return is_answered;
-}
-
-static bool answer_information(
-	struct onvif_call *call, const struct recording_found *rows, size_t n)
-{
-	(void)n;
-	search_write_information(call, call->answer, TSE, "RecordingInformation", rows);
-	return true;
-}
-
-bool search_get_information(struct onvif_call *call)
-{
-	const struct config_camera *camera;
-	char token[ONVIF_TOKEN_BYTES];
-	const char *name;
-
-	if (!onvif_call_text(call, "RecordingToken", token, sizeof(token)))
-		return onvif_call_refuse(call, ONVIF_FAULT_NO_RECORDING);
-	camera = onvif_camera_find(call, token);
-	if (!camera)
-		return onvif_call_refuse(call, ONVIF_FAULT_NO_RECORDING);
-	name = camera->name;
-	return question_ask(call, &name, 1, RECORDING_LOOKUP_NEWEST, answer_information);
-}
-
-static bool answer_attributes(struct onvif_call *call, const struct recording_found *rows, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (rows[i].last)
-			search_write_attributes(call->answer, &rows[i]);
-	}
-	return true;
-}
-
-bool search_get_media_attributes(struct onvif_call *call)
-{
-	const xmlNode *tokens = soap_child(call->in.body, TSE, "RecordingTokens");
-	const char **names;
-	bool is_answered;
-	int64_t at_us;
-	size_t n = 0, all;
-
-	if (!soap_time(soap_child(call->in.body, TSE, "Time"), &at_us))
-		return onvif_call_refuse(call, ONVIF_FAULT_MISSING);
-	names = scope_cameras(call, NULL, &all);
-	for (size_t i = 0; i < all; i++) {
-		if (!tokens || list_has(tokens, names[i]))
-			names[n++] = names[i];
-	}
-	is_answered = question_ask(call, names, n, at_us, answer_attributes);
-	free(names);
-	return is_answered;
 }

@@ -185,6 +185,21 @@ void catalogue_adopt(struct catalogue *catalogue, const struct catalogue_segment
 /* The file is gone: so is its row. */
 void catalogue_forget(struct catalogue *catalogue, int64_t id);
 
+/* What happened at a camera, as catalogue_add_event() was told: one row for a kind that began then. */
+struct catalogue_event {
+	int64_t start_us, end_us; /* the end as it was last told: seconds ago of what lasts */
+	enum event_kind kind;
+};
+typedef void catalogue_events_fn(
+	void *arg, int error, const struct catalogue_event *events, size_t n);
+/*
+ * The events of a camera that overlap [from_us, to_us], by start and kind, at most `limit` behind `after` when not NULL (for
+ * paging). What began more than a week before is not looked at.
+ */
+struct catalogue_query *catalogue_events(struct catalogue *catalogue, const char *camera,
+	int64_t from_us, int64_t to_us, const struct catalogue_event *after, size_t limit,
+	catalogue_events_fn *done, void *arg) MUST_CHECK;
+
 /* Names: cameras that have recordings (camera NULL), or the days ("2026-11-20") of one camera. */
 typedef void catalogue_names_fn(void *arg, int error, const char *const *names, size_t n);
 struct catalogue_query *catalogue_names(struct catalogue *catalogue, const char *camera,

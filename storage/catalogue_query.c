@@ -10,6 +10,9 @@
 /* No segment lasts longer. */
 #define LONGEST_US (INT64_C(2) * 86400 * 1000000)
 
+/* Nor is an event told of that does. */
+#define LONGEST_EVENT_US (INT64_C(7) * 86400 * 1000000)
+
 #define ROW \
 	"SELECT id, camera, stream, path, start_us, end_us, bytes, codecs, width, height, state, boot_us, volume, events FROM segments "
 
@@ -21,8 +24,9 @@ struct catalogue_query {
 	struct catalogue *catalogue;
 	bool cancelled; /* reactor */
 	void *arg;
-	catalogue_segments_fn *on_segments; /* which of the three is set says what is asked for */
+	catalogue_segments_fn *on_segments; /* which of the four is set says what is asked for */
 	catalogue_names_fn *on_names;
+	catalogue_events_fn *on_events;
 	catalogue_index_fn *on_index;
 
 	/* worker: the question ... */
@@ -37,6 +41,7 @@ struct catalogue_query {
 	int error;
 	struct catalogue_segment **segments; /* there is room for `size` */
 	char **names;
+	struct catalogue_event *events;
 	size_t n, size;
 	struct fragment_index index;
 };
@@ -141,6 +146,18 @@ static void query_add_name(struct catalogue_query *query, sqlite3_stmt *statemen
 	query->names[query->n++] = xstrdup((const char *)sqlite3_column_text(statement, 0));
 }
 
+static void query_add_event(struct catalogue_query *query, sqlite3_stmt *statement)
+{
+	if (query->n == query->size) {
+		query->size = query->size ? 2 * query->size : 8;
+		query->events = xrealloc(query->events, query->size * sizeof(*query->events));
+	}
+	query->events[query->n++] =
+		(struct catalogue_event){ .start_us = sqlite3_column_int64(statement, 0),
+			.kind = (enum event_kind)sqlite3_column_int(statement, 1),
+			.end_us = sqlite3_column_int64(statement, 2) };
+}
+
 static void query_read_index(struct catalogue_query *query, sqlite3_stmt *statement)
 {
 	const struct open_segment *open = catalogue_find_open(query->catalogue, query->numbers[0]);
@@ -174,6 +191,8 @@ static void query_run(struct worker_job *job)
 			query_add_segment(query, statement);
 		else if (query->on_names)
 			query_add_name(query, statement);
+		else if (query->on_events)
+			query_add_event(query, statement);
 		else
 			query_read_index(query, statement);
 	}
@@ -195,6 +214,7 @@ static void query_free(struct catalogue_query *query)
 	}
 	free(query->segments);
 	free(query->names);
+	free(query->events);
 	free(query->index.fragments);
 	free(query->texts[0]);
 	free(query->texts[1]);
@@ -223,6 +243,8 @@ static void query_done(struct worker_job *job)
 	else if (query->on_names)
 		query->on_names(
 			query->arg, query->error, (const char *const *)query->names, query->n);
+	else if (query->on_events)
+		query->on_events(query->arg, query->error, query->events, query->n);
 	else
 		query->on_index(query->arg, query->error, query->index.fragments, query->index.n);
 	query_free(query);
@@ -427,5 +449,24 @@ struct catalogue_query *catalogue_index(
 
 	query->on_index = done;
 	query->numbers[0] = id;
+	return query_post(query);
+}
+
+struct catalogue_query *catalogue_events(struct catalogue *catalogue, const char *camera,
+	int64_t from_us, int64_t to_us, const struct catalogue_event *after, size_t limit,
+	catalogue_events_fn *done, void *arg)
+{
+	struct catalogue_query *query = query_new(catalogue,
+		"SELECT start_us, kind, end_us, ?2 FROM events WHERE camera = ?1 AND end_us >= ?3"
+		" AND start_us <= ?4 AND (start_us, kind) > (?5, ?6) ORDER BY start_us, kind",
+		arg);
+
+	query->on_events = done;
+	query->texts[0] = xstrdup(camera);
+	query->numbers[0] = from_us;
+	query->numbers[1] = to_us;
+	query->numbers[2] = after ? after->start_us : from_us - LONGEST_EVENT_US;
+	query->numbers[3] = after ? (int64_t)after->kind : -1;
+	query->limit = limit;
 	return query_post(query);
 }

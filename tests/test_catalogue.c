@@ -281,6 +281,68 @@ static void test_recordings_say_what_happened_in_their_time(void **state)
 	assert_int_equal(events_of(before), 0);
 }
 
+struct events {
+	bool done;
+	size_t n;
+	struct catalogue_event rows[8];
+};
+
+static void on_events(void *arg, int error, const struct catalogue_event *rows, size_t n)
+{
+	struct events *events = arg;
+
+	assert_int_equal(error, 0);
+	events->done = true;
+	events->n = n;
+	for (size_t i = 0; i < n; i++)
+		events->rows[i] = rows[i];
+}
+
+/* Of "told", between so many seconds after the start. */
+static struct events list_events(
+	int64_t from, int64_t to, const struct catalogue_event *after, size_t limit)
+{
+	struct events events = { 0 };
+
+	assert_non_null(catalogue_events(catalogue, "told", SYNTHETIC_START_US + from * 1000000,
+		SYNTHETIC_START_US + to * 1000000, after, limit, on_events, &events));
+	reactor_wait(&events.done);
+	return events;
+}
+
+static void test_what_happened_is_found_by_time(void **state)
+{
+	static const struct {
+		enum event_kind kind;
+		int64_t start, end;
+	} rows[] = {
+		{EVENT_INPUT,   20, 30 },
+		{ EVENT_MOTION, 20, 25 },
+		{ EVENT_MOTION, 0,  100},
+		{ EVENT_LINE,   40, 40 },
+	};
+	struct events events;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+		catalogue_add_event(catalogue, "told", rows[i].kind,
+			SYNTHETIC_START_US + rows[i].start * 1000000,
+			SYNTHETIC_START_US + rows[i].end * 1000000);
+	events = list_events(0, 200, NULL, 3);
+	assert_int_equal(events.n, 3);
+	assert_int_equal(events.rows[0].end_us, SYNTHETIC_START_US + 100 * 1000000);
+	assert_int_equal(events.rows[1].kind, EVENT_MOTION);
+	assert_int_equal(events.rows[2].kind, EVENT_INPUT);
+	events = list_events(0, 200, &events.rows[1], 3);
+	assert_int_equal(events.n, 2);
+	assert_int_equal(events.rows[0].kind, EVENT_INPUT);
+	assert_int_equal(events.rows[1].kind, EVENT_LINE);
+	/* both instants are meant, and what has begun before */
+	assert_int_equal(list_events(30, 40, NULL, 8).n, 3);
+	assert_int_equal(list_events(31, 39, NULL, 8).n, 1);
+	assert_int_equal(list_events(101, 200, NULL, 8).n, 0);
+}
+
 static void test_a_database_of_version_1_is_brought_up_to_date(void **state)
 {
 	sqlite3 *db;
@@ -550,6 +612,7 @@ int main(void)
 		cmocka_unit_test(test_a_file_without_bytes_is_forgotten),
 		cmocka_unit_test(test_a_segment_gets_its_true_time),
 		cmocka_unit_test(test_recordings_say_what_happened_in_their_time),
+		cmocka_unit_test(test_what_happened_is_found_by_time),
 		cmocka_unit_test(test_a_database_of_version_1_is_brought_up_to_date),
 		cmocka_unit_test(test_nobody_waits_for_a_database_of_before),
 		cmocka_unit_test(test_changes_wait_while_the_disk_takes_nothing),
