@@ -248,6 +248,7 @@ bool search_find_events(struct onvif_call *call)
 	struct history_order order = { .to_us = reactor_now_us() };
 	char filter[RECORDING_FILTER_BYTES];
 	struct event_search *events;
+	struct search *search;
 	const char **names;
 	size_t n;
 
@@ -258,15 +259,16 @@ bool search_find_events(struct onvif_call *call)
 		return onvif_call_refuse(call, ONVIF_FAULT_BAD_FILTER);
 	events = xcalloc(1, sizeof(*events));
 	events->timer = reactor_timer_new(events_on_timer, events);
-	events->search = search_new(call, &search_events_kind, events);
-	if (!events->search)
+	search = search_new(call, &search_events_kind, events);
+	if (!search)
 		return onvif_call_refuse(call, ONVIF_FAULT_TOO_MANY);
+	events->search = search;
 	read_times(body, &order);
-	order.most = search_most(events->search);
+	order.most = search_most(search);
 	names = search_scope_cameras(call, scope, &n);
 	history_init(&events->history, &order, names, n);
 	free(names);
 	find_wants(events);
 	begin_camera(events);
-	return search_begin(call, events->search);
+	return search_begin(call, search);
 }

@@ -70,6 +70,7 @@ bool search_find_recordings(struct onvif_call *call)
 	const xmlNode *scope = soap_child(call->in.body, TSE, "Scope");
 	char filter[RECORDING_FILTER_BYTES];
 	struct recording_search *recordings;
+	struct search *search;
 	const char **names;
 	size_t n;
 
@@ -78,13 +79,14 @@ bool search_find_recordings(struct onvif_call *call)
 	if (!search_scope_filter(scope, filter))
 		return onvif_call_refuse(call, ONVIF_FAULT_BAD_FILTER);
 	recordings = xcalloc(1, sizeof(*recordings));
-	recordings->search = search_new(call, &search_recordings_kind, recordings);
-	if (!recordings->search)
+	search = search_new(call, &search_recordings_kind, recordings);
+	if (!search)
 		return onvif_call_refuse(call, ONVIF_FAULT_TOO_MANY);
+	recordings->search = search;
 	memcpy(recordings->filter, filter, sizeof(filter));
 	names = search_scope_cameras(call, scope, &n);
 	recordings->lookup = recording_lookup_new(onvif_setup()->catalogue, names, n,
 		RECORDING_LOOKUP_NEWEST, recordings_on_rows, recordings);
 	free(names);
-	return search_begin(call, recordings->search);
+	return search_begin(call, search);
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A typed client of Debian's python3-zeep, from ONVIF's WSDLs alone: FindRecordings -> results -> GetReplayUri. Prints one JSON object.
+"""A typed client of Debian's python3-zeep, from ONVIF's WSDLs alone: FindRecordings -> results -> GetReplayUri, and FindEvents. Prints one JSON object.
 
     onvif_zeep.py KIT ADDRESS USER PASSWORD
 """
@@ -43,8 +43,14 @@ def main():
     search.EndSearch(SearchToken=token)
     found = results.RecordingInformation[-1]
     uri = replay.GetReplayUri(StreamSetup={"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}, RecordingToken=found.RecordingToken)
-    print(json.dumps({"services": services, "state": results.SearchState, "recordings": [r.RecordingToken for r in results.RecordingInformation], "uri": uri,
-                      "earliest": found.EarliestRecording.timestamp(), "latest": found.LatestRecording.timestamp(), "tracks": [t.TrackType for t in found.Track]}))
+    start = datetime.datetime.now(datetime.timezone.utc)
+    token = search.FindEvents(StartPoint=start, EndPoint=start - datetime.timedelta(hours=1), Scope={"IncludedRecordings": [found.RecordingToken]}, SearchFilter={}, IncludeStartState=False,
+                              KeepAliveTime=datetime.timedelta(seconds=60))
+    events = search.GetEventSearchResults(SearchToken=token, WaitTime=datetime.timedelta(seconds=5))
+    search.EndSearch(SearchToken=token)
+    print(json.dumps({"services": services, "states": [results.SearchState, events.SearchState], "recordings": [r.RecordingToken for r in results.RecordingInformation], "uri": uri,
+                      "earliest": found.EarliestRecording.timestamp(), "latest": found.LatestRecording.timestamp(),
+                      "events": [[e.RecordingToken, e.TrackToken, e.Time.timestamp()] for e in events.Result], "tracks": [t.TrackType for t in found.Track]}))
 
 
 main()

@@ -26,27 +26,28 @@ hal: {password: "$nvrd$1$8ecb4a2a2bd0a3d4c3e5ff3a8d6c9f11$0f1e2d3c4b5a69788796a5
 PASSWORDS = {"anna": "secret", "olga": "open sesame", "vic": "view"}
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="nvrd-onvif-"))
 
-MOTION = ("<tt:MetadataStream xmlns:tt='http://www.onvif.org/ver10/schema' xmlns:wsnt='http://docs.oasis-open.org/wsn/b-2'><tt:Event><wsnt:NotificationMessage>"
-          "<wsnt:Topic>tns1:RuleEngine/CellMotionDetector/Motion</wsnt:Topic><wsnt:Message><tt:Message UtcTime='2001-01-01T00:00:00Z' PropertyOperation='Changed'>"
-          "<tt:Source><tt:SimpleItem Name='Rule' Value='R1'/></tt:Source><tt:Data><tt:SimpleItem Name='IsMotion' Value='{}'/></tt:Data>"
+HAPPENED = ("<tt:MetadataStream xmlns:tt='http://www.onvif.org/ver10/schema' xmlns:wsnt='http://docs.oasis-open.org/wsn/b-2'><tt:Event><wsnt:NotificationMessage>"
+          "<wsnt:Topic>tns1:{}</wsnt:Topic><wsnt:Message><tt:Message UtcTime='2001-01-01T00:00:00Z' PropertyOperation='Changed'>"
+          "<tt:Source><tt:SimpleItem Name='Rule' Value='R1'/></tt:Source><tt:Data><tt:SimpleItem Name='State' Value='{}'/></tt:Data>"
           "</tt:Message></wsnt:Message></wsnt:NotificationMessage></tt:Event></tt:MetadataStream>")
+MOTION = "RuleEngine/CellMotionDetector/Motion"
 
 
 class Motion:
     """What the camera says next in its metadata, and when it has said it."""
 
     def __init__(self):
-        self.value, self.said, self.at, self.sequence, self.told = None, threading.Event(), 0, 0, {}
+        self.value, self.topic, self.said, self.at, self.sequence, self.told = None, MOTION, threading.Event(), 0, 0, {}
 
-    def tell(self, value):
+    def tell(self, value, topic=MOTION):
         self.said.clear()
-        self.value, self.told = value, {}
+        self.value, self.topic, self.told = value, topic, {}
         self.said.wait(20)
         return self.at
 
     def on_frame(self, session, n, unit, packets):
         if self.value and 1 in session.tracks and not self.told.get(session):  # the substream's session hears of it, too
-            packets = [On(session.tracks[1].channel, rtp(MOTION.format(self.value).encode(), self.sequence, n * 9000, 77, True, 107)), *packets]
+            packets = [On(session.tracks[1].channel, rtp(HAPPENED.format(self.topic, self.value).encode(), self.sequence, n * 9000, 77, True, 107)), *packets]
             self.told[session] = True
             self.at = time.monotonic()
             self.sequence += 1
@@ -192,19 +193,28 @@ def check_hostile(nvrd):
 
 # --- searching ---
 
-def find_events(client, start, finish_at=None, topics="", with_start=False):
-    expression = f"<wsnt:TopicExpression Dialect='http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet'>{topics}</wsnt:TopicExpression>" if topics else ""
-    answer = client.call("tse:FindEvents", f"<tse:StartPoint>{start}</tse:StartPoint>{f'<tse:EndPoint>{finish_at}</tse:EndPoint>' if finish_at else ''}<tse:Scope><tt:IncludedRecordings>yard"
-                         f"</tt:IncludedRecordings></tse:Scope><tse:SearchFilter>{expression}</tse:SearchFilter><tse:IncludeStartState>{str(with_start).lower()}</tse:IncludeStartState>"
+TOPICS = "<wsnt:TopicExpression Dialect='http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet'>{}</wsnt:TopicExpression>"
+
+
+def find_results(client, start, finish_at=None, topics="", with_start=False, camera="yard", matches=None):
+    """(track, topic, value, whether it is how it was where that begins, instant) of each."""
+    answer = client.call("tse:FindEvents", f"<tse:StartPoint>{start}</tse:StartPoint>{f'<tse:EndPoint>{finish_at}</tse:EndPoint>' if finish_at else ''}<tse:Scope><tt:IncludedRecordings>{camera}"
+                         f"</tt:IncludedRecordings></tse:Scope><tse:SearchFilter>{TOPICS.format(topics) if topics else ''}</tse:SearchFilter>"
+                         f"<tse:IncludeStartState>{str(with_start).lower()}</tse:IncludeStartState>{f'<tse:MaxMatches>{matches}</tse:MaxMatches>' if matches else ''}"
                          "<tse:KeepAliveTime>PT10S</tse:KeepAliveTime>")
     search, found = answer.one("SearchToken"), []
     for _ in range(100):
         answer = client.call("tse:GetEventSearchResults", f"<tse:SearchToken>{search}</tse:SearchToken><tse:MaxResults>2</tse:MaxResults><tse:WaitTime>PT5S</tse:WaitTime>")
-        found += list(zip(answer.all("TrackToken"), answer.all("Topic"), re.findall(r'Name="Is\w+" Value="(\w+)"', answer.text), answer.all("StartStateEvent")))
+        times = [datetime.datetime.fromisoformat(t.replace("Z", "+00:00")).timestamp() for t in answer.all("Time")]
+        found += list(zip(answer.all("TrackToken"), answer.all("Topic"), re.findall(r'<tt:Data>.*?Value="(\w+)"', answer.text, re.DOTALL), answer.all("StartStateEvent"), times))
         if answer.one("SearchState") == "Completed":
             break
     ended = client.call("tse:EndSearch", f"<tse:SearchToken>{search}</tse:SearchToken>").status
     return found if ended == 200 else None
+
+
+def find_events(*words, **more):
+    return [result[:4] for result in find_results(*words, **more)]
 
 
 def check_search(nvrd):
@@ -224,6 +234,47 @@ def check_search(nvrd):
     report(bad.fault == "InvalidFilterFault", "a filter that is none is refused")
 
 
+# What the camera says, and what is found of it: the table of docs/ONVIF.md.
+HAPPENS = {
+    MOTION: (MOTION, "VideoSource/MotionAlarm"),
+    "RuleEngine/TamperDetector/Tamper": ("VideoSource/GlobalSceneChange/ImagingService",),
+    "Device/Trigger/DigitalInput": ("Device/Trigger/DigitalInput",),
+    "RuleEngine/PeopleDetector/People": ("RuleEngine/MyRuleDetector/PeopleDetect",),
+    "RuleEngine/MyRuleDetector/VehicleDetect": ("RuleEngine/MyRuleDetector/VehicleDetect",),
+}
+
+
+def this_instant():
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def check_happened(nvrd, motion):
+    """What the camera tells is found later, with its times."""
+    client = Soap(nvrd.http, "anna", "secret", FOLDER)
+    events = "tns1:RuleEngine//.|tns1:VideoSource//.|tns1:Device//."
+    started, told, steps = this_instant(), [], []
+
+    def found(topics=events, **more):
+        return find_results(client, started, topics=topics, camera="porch", **more)
+
+    for said, topics in HAPPENS.items():
+        for value in ("true", "false"):
+            before = time.time()
+            motion.tell(value, said)
+            steps.append(wait_for(lambda: len(found()) == len(told) + len(topics), 20))
+            told += [("tns1:" + topic, value, before, time.time()) for topic in topics]
+    results = found()
+    report([result[1:3] for result in results] == [event[:2] for event in told], f"FindEvents finds the begins and ends of {len(HAPPENS)} kinds of events, in the order of time", results)
+    report(all(steps), "what is under way has begun, and no end")
+    wrong = [(result, event) for result, event in zip(results, told) if not event[2] - 0.001 <= result[4] <= event[3]]
+    report(not wrong and len(results) == len(told), "each between the camera's telling and our finding it", wrong)
+    report(find_results(client, this_instant(), started, events, camera="porch") == sorted(results, key=lambda result: -result[4]), "backward, too")
+    report(found(matches=3) == results[:3] and find_results(client, this_instant(), started, events, camera="porch", matches=3) == results[-3:][::-1], "and no more than are wanted")
+    report(found("tns1:VideoSource/MotionAlarm", with_start=True) == [("video", "tns1:VideoSource/MotionAlarm", "false", "true", found(with_start=True)[0][4]), *results[1:4:2]], "by topic")
+    motion.tell("7", "RuleEngine/LineDetector/Crossed")
+    report(wait_for(lambda: [r[1] for r in found("tns1:RuleEngine/LineDetector/Crossed")] == ["tns1:RuleEngine/LineDetector/Crossed"], 20), "a line that is crossed has no end", found())
+
+
 def check_zeep(nvrd):
     if not KIT:
         skip("zeep", "NVRD_ONVIF does not name the folder with ONVIF's WSDLs")
@@ -234,7 +285,8 @@ def check_zeep(nvrd):
         skip("zeep", "python3-zeep is not installed")
         return
     found = json.loads(done.stdout) if done.returncode == 0 else {}
-    report(found.get("recordings") == ["porch", "yard"] and found["state"] == "Completed" and found["tracks"] == ["Video", "Audio"], "zeep finds the recordings", done.stderr[-2000:] or found)
+    report(found.get("recordings") == ["porch", "yard"] and found["states"] == ["Completed"] * 2 and found["tracks"] == ["Video", "Audio"], "zeep finds the recordings", done.stderr[-2000:] or found)
+    report(found.get("events") == [["yard", track, found.get("earliest")] for track in ("video", "video", "audio")], "and FindEvents what has happened", found.get("events"))
     if not report(found.get("uri") == f"rtsp://{nvrd.rtsp}/recordings/yard", "and where to replay one", found.get("uri")):
         return
     login = {"Authorization": "Basic " + base64.b64encode(b"anna:secret").decode()}
@@ -362,6 +414,7 @@ def main():
     check_zeep(nvrd)
     check_npm(nvrd, motion)
     check_events(nvrd, motion)
+    check_happened(nvrd, motion)
     check_another_nvrd(nvrd, motion)
     check_hostile(nvrd)
     check_messages()
