@@ -1,11 +1,8 @@
 #include "onvif/event_service.h"
 
-#include <string.h>
-
 #include "onvif/event_topics.h"
 #include "onvif/onvif_service.h"
 #include "onvif/pull_point.h"
-#include "onvif/topic_filter.h"
 #include "server/base/reactor.h"
 
 #define TEV SOAP_EVENTS_SPACE
@@ -57,30 +54,17 @@ static bool read_life(const xmlNode *node, int64_t *life_us)
 	return true;
 }
 
-/* Each element of a filter is one more that has to be met; several expressions are put together where that is all there is. */
-static bool read_topics(const xmlNode *filter, char ret[TOPIC_FILTER_BYTES])
-{
-	const xmlNode *topics = soap_child(filter, WSNT, "TopicExpression");
-
-	ret[0] = '\0';
-	if (soap_child(filter, WSNT, "MessageContent") ||
-		soap_child(filter, WSNT, "ProducerProperties") || (topics && soap_next(topics)))
-		return false;
-	return !topics ||
-	       (soap_text(topics, ret, TOPIC_FILTER_BYTES) && topic_filter_is_valid(ret));
-}
-
 bool event_create_pull_point(struct onvif_call *call)
 {
 	const xmlNode *life = soap_child(call->in.body, TEV, "InitialTerminationTime");
-	char topics[TOPIC_FILTER_BYTES];
 	int64_t life_us = PULL_POINT_LIFE_US;
+	struct event_filter filter;
 	struct pull_point *point;
 
-	if (!read_topics(soap_child(call->in.body, TEV, "Filter"), topics))
+	if (!event_filter_read(&filter, soap_child(call->in.body, TEV, "Filter")))
 		return onvif_call_refuse(call, ONVIF_FAULT_BAD_FILTER);
 	(void)read_life(life, &life_us);
-	point = pull_point_new(call->user, topics, life_us);
+	point = pull_point_new(call->user, &filter, life_us);
 	if (!point)
 		return onvif_call_refuse(call, ONVIF_FAULT_TOO_MANY);
 	soap_add_format(soap_add(call->answer, TEV, "SubscriptionReference"), SOAP_WSA_SPACE,

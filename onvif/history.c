@@ -95,7 +95,7 @@ static bool is_wanted(const struct history *history, const struct history_event 
 		is_behind_cut(history, event->at_us))
 		return false;
 	history_text(history, event, &told, &text);
-	return topic_filter_has(history->order.topics, text.topic);
+	return event_filter_has(&history->order.filter, &text);
 }
 
 void history_add(struct history *history, const struct history_event *event)

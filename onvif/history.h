@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "onvif/event_filter.h"
 #include "onvif/event_topics.h"
 #include "onvif/onvif_call.h"
-#include "onvif/topic_filter.h"
 
 /*
  * What changed at cameras, and when: a list in the order of time that keeps the first of what is added to it (ONVIF Recording Search
@@ -34,7 +34,7 @@ struct history_order {
 	int64_t from_us, to_us; /* both are meant */
 	bool newest_first;
 	bool with_start; /* how things are where it begins */
-	char topics[TOPIC_FILTER_BYTES];
+	struct event_filter filter;
 	size_t most; /* events, at least 1, HISTORY_MOST at most */
 };
 enum {

@@ -29,7 +29,7 @@ struct pull_point {
 	LIST_ENTRY(pull_point) entry;
 	char path[sizeof(PATH) + ID_DIGITS];
 	struct auth_user *user; /* owned copy, or NULL */
-	char topics[TOPIC_FILTER_BYTES];
+	struct event_filter filter;
 	STAILQ_HEAD(, waiting_event) queue;
 	size_t n;
 	int64_t life_us, ends_us; /* of the monotonic clock */
@@ -114,9 +114,10 @@ static void point_add(void *arg, const struct event_told *told)
 {
 	struct pull_point *point = arg;
 	struct waiting_event *event;
+	struct event_text text;
 
-	if (!point_may_tell(point->user, told) ||
-		!topic_filter_has(point->topics, event_topic_path(told->topic)))
+	event_topic_text(told, &text);
+	if (!point_may_tell(point->user, told) || !event_filter_has(&point->filter, &text))
 		return;
 	if (point->n == PULL_POINT_QUEUE) {
 		point_drop_first(point);
@@ -214,7 +215,8 @@ static void point_on_life_timer(evutil_socket_t fd, short what, void *arg)
 	pull_point_free(arg);
 }
 
-struct pull_point *pull_point_new(const struct auth_user *user, const char *topics, int64_t life_us)
+struct pull_point *pull_point_new(
+	const struct auth_user *user, const struct event_filter *filter, int64_t life_us)
 {
 	struct pull_point *point;
 	char id[ID_DIGITS + 1];
@@ -224,7 +226,7 @@ struct pull_point *pull_point_new(const struct auth_user *user, const char *topi
 	point = xcalloc(1, sizeof(*point));
 	auth_random_hex(id, ID_DIGITS / 2);
 	snprintf(point->path, sizeof(point->path), PATH "%s", id);
-	snprintf(point->topics, sizeof(point->topics), "%s", topics);
+	point->filter = *filter;
 	point->user = auth_user_copy(user);
 	STAILQ_INIT(&point->queue);
 	point->life_timer = reactor_timer_new(point_on_life_timer, point);

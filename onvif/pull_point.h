@@ -1,7 +1,7 @@
 #pragma once
 
+#include "onvif/event_filter.h"
 #include "onvif/onvif_call.h"
-#include "onvif/topic_filter.h"
 
 /*
  * Subscriptions that are pulled (ONVIF Core Specification, "Real-time Pull-Point Notification Interface"): what happens is kept for whoever has
@@ -18,8 +18,8 @@ void pull_points_start(void);
 void pull_points_stop(void); /* fine when not started */
 
 /* NULL: there are too many. How everything is is its first messages. */
-struct pull_point *pull_point_new(
-	const struct auth_user *user, const char *topics, int64_t life_us) MUST_CHECK;
+struct pull_point *pull_point_new(const struct auth_user *user, const struct event_filter *filter,
+	int64_t life_us) MUST_CHECK;
 /* The caller's own: by the request's path, or by its wsa:To. NULL: none. */
 struct pull_point *pull_point_find(const struct onvif_call *call);
 void pull_point_free(struct pull_point *point);

@@ -203,18 +203,6 @@ static void events_free(void *arg)
 
 /* --- the operation --- */
 
-/* The topic expressions of a filter; false: there is something else in it, or it is not understood. */
-static bool read_topics(const xmlNode *filter, char ret[TOPIC_FILTER_BYTES])
-{
-	const xmlNode *topics = soap_child(filter, SOAP_WSNT_SPACE, "TopicExpression");
-
-	ret[0] = '\0';
-	if (soap_child(filter, SOAP_WSNT_SPACE, "MessageContent"))
-		return false;
-	return !topics || (soap_text(topics, ret, TOPIC_FILTER_BYTES) &&
-				  topic_filter_is_valid(ret) && !soap_next(topics));
-}
-
 static void read_times(const xmlNode *body, struct history_order *order)
 {
 	(void)soap_time(soap_child(body, TSE, "EndPoint"), &order->to_us);
@@ -231,7 +219,7 @@ static void read_times(const xmlNode *body, struct history_order *order)
 /* What the filter leaves over of the two tables. */
 static void find_wants(struct event_search *events)
 {
-	const char *topics = events->history.order.topics;
+	const char *topics = events->history.order.filter.topics;
 
 	events->wants_recordings = topic_filter_has(topics, HISTORY_RECORDING_TOPIC) ||
 				   topic_filter_has(topics, HISTORY_TRACK_TOPIC);
@@ -255,7 +243,7 @@ bool search_find_events(struct onvif_call *call)
 	if (!scope || !soap_time(soap_child(body, TSE, "StartPoint"), &order.from_us))
 		return onvif_call_refuse(call, ONVIF_FAULT_MISSING);
 	if (!search_scope_filter(scope, filter) || filter[0] ||
-		!read_topics(soap_child(body, TSE, "SearchFilter"), order.topics))
+		!event_filter_read(&order.filter, soap_child(body, TSE, "SearchFilter")))
 		return onvif_call_refuse(call, ONVIF_FAULT_BAD_FILTER);
 	events = xcalloc(1, sizeof(*events));
 	events->timer = reactor_timer_new(events_on_timer, events);

@@ -20,9 +20,12 @@ static struct event_history happened;
 static void begin(bool newest_first, const char *topics, size_t most)
 {
 	static const char *const names[] = { "porch", "yard" };
-	struct history_order order = { 100 * SECOND, 200 * SECOND, newest_first, true, "", most };
+	struct history_order order = {
+		100 * SECOND, 200 * SECOND, newest_first, true, {"", ""},
+                        most
+	};
 
-	snprintf(order.topics, sizeof(order.topics), "%s", topics);
+	snprintf(order.filter.topics, sizeof(order.filter.topics), "%s", topics);
 	history_init(&history, &order, names, 2);
 	happened = (struct event_history){ 0 };
 }

@@ -196,10 +196,13 @@ def check_hostile(nvrd):
 TOPICS = "<wsnt:TopicExpression Dialect='http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet'>{}</wsnt:TopicExpression>"
 
 
-def find_results(client, start, finish_at=None, topics="", with_start=False, camera="yard", matches=None):
+CONTENT = "<wsnt:MessageContent Dialect='http://www.onvif.org/ver10/tev/messageContentFilter/ItemFilter'>{}</wsnt:MessageContent>"
+
+
+def find_results(client, start, finish_at=None, topics="", with_start=False, camera="yard", matches=None, content=""):
     """(track, topic, value, whether it is how it was where that begins, instant) of each."""
     answer = client.call("tse:FindEvents", f"<tse:StartPoint>{start}</tse:StartPoint>{f'<tse:EndPoint>{finish_at}</tse:EndPoint>' if finish_at else ''}<tse:Scope><tt:IncludedRecordings>{camera}"
-                         f"</tt:IncludedRecordings></tse:Scope><tse:SearchFilter>{TOPICS.format(topics) if topics else ''}</tse:SearchFilter>"
+                         f"</tt:IncludedRecordings></tse:Scope><tse:SearchFilter>{TOPICS.format(topics) if topics else ''}{CONTENT.format(content) if content else ''}</tse:SearchFilter>"
                          f"<tse:IncludeStartState>{str(with_start).lower()}</tse:IncludeStartState>{f'<tse:MaxMatches>{matches}</tse:MaxMatches>' if matches else ''}"
                          "<tse:KeepAliveTime>PT10S</tse:KeepAliveTime>")
     search, found = answer.one("SearchToken"), []
@@ -271,6 +274,8 @@ def check_happened(nvrd, motion):
     report(find_results(client, this_instant(), started, events, camera="porch") == sorted(results, key=lambda result: -result[4]), "backward, too")
     report(found(matches=3) == results[:3] and find_results(client, this_instant(), started, events, camera="porch", matches=3) == results[-3:][::-1], "and no more than are wanted")
     report(found("tns1:VideoSource/MotionAlarm", with_start=True) == [("video", "tns1:VideoSource/MotionAlarm", "false", "true", found(with_start=True)[0][4]), *results[1:4:2]], "by topic")
+    filtered = found("", content='boolean(//tt:SimpleItem[@Name="State" and @Value="true"]) and not(boolean(//tt:SimpleItem[@Name="Source" and @Value="yard"]))')
+    report(filtered == [result for result in results if result[2] == "true" and result[1] not in ("tns1:" + MOTION, "tns1:Device/Trigger/DigitalInput")], "and by content", filtered)
     motion.tell("7", "RuleEngine/LineDetector/Crossed")
     report(wait_for(lambda: [r[1] for r in found("tns1:RuleEngine/LineDetector/Crossed")] == ["tns1:RuleEngine/LineDetector/Crossed"], 20), "a line that is crossed has no end", found())
 
@@ -371,8 +376,22 @@ def check_events(nvrd, motion):
     states = pull(0)
     report({"tns1:RecordingConfig/JobState", "tns1:Device/HardwareFailure/StorageFailure", "tns1:VideoSource/MotionAlarm"} <= set(states.all("Topic"))
            and 'Name="RecordingJobToken" Value="porch"' in states.text and 'Name="State" Value="Active"' in states.text, "without a filter all is told, recording jobs and the store, too", states.text)
-    bad = client.call("tev:CreatePullPointSubscription", "<tev:Filter><wsnt:TopicExpression Dialect='x'>a b</wsnt:TopicExpression></tev:Filter>")
-    report(bad.fault == "InvalidFilterFault", "a filter that is none is refused")
+    answer = client.call("tev:CreatePullPointSubscription", "<tev:Filter>" + CONTENT.format('boolean(//tt:SimpleItem[@Value="porch"]) and boolean(//tt:SimpleItem[@Name="IsMotion" and @Value="true"])') + "</tev:Filter>")
+    path = "/" + answer.one("Address").split("/", 3)[3]
+    before = pull(0).all("Topic")
+    motion.tell("true")
+    motion.tell("false")
+    motion.tell("true")
+    heard = [pull(20)]
+    if len(heard[0].all("Topic")) == 1:
+        heard.append(pull(20))
+    told = [(topic, value) for answer in heard for topic, value in zip(answer.all("Topic"), re.findall(r'Name="IsMotion" Value="(\w+)"', answer.text))]
+    report(not before and told == [("tns1:" + MOTION, "true")] * 2, "a filter by content is met by what is told", (before, told))
+    motion.tell("false")
+    client.call("wsnt:Unsubscribe", path=path)
+    for filters in ("<wsnt:TopicExpression Dialect='x'>a b</wsnt:TopicExpression>", CONTENT.format("count(//tt:SimpleItem) > 1"), CONTENT.format("")):
+        bad = client.call("tev:CreatePullPointSubscription", f"<tev:Filter>{filters}</tev:Filter>")
+        report(bad.fault == "InvalidFilterFault", f"a filter that is none is refused: {filters[-40:]}")
 
 
 def check_messages():
