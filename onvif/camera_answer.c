@@ -75,13 +75,15 @@ int camera_answer_time(struct camera_time *ret, const struct soap_message *answe
 {
 	const xmlNode *time = find_child(answer->body, "SystemDateAndTime");
 	int64_t utc_us, local_us;
+	bool is_summer = false;
 
 	*why = "it does not say what time it has";
 	if (!read_date_time(find_child(time, "UTCDateTime"), &utc_us))
 		return -EBADMSG;
 	if (!read_date_time(find_child(time, "LocalDateTime"), &local_us))
 		local_us = utc_us;
-	*ret = (struct camera_time){ utc_us, local_us };
+	(void)soap_bool(find_child(time, "DaylightSavings"), &is_summer);
+	*ret = (struct camera_time){ utc_us, local_us, is_summer };
 	return 0;
 }
 

@@ -19,9 +19,10 @@ enum {
 	CAMERA_PROFILES = 64 /* of a camera; what is more is not seen */
 };
 
-/* A camera's clock: what it calls UTC, and what local time. */
+/* A camera's clock: what it calls UTC, and what local time; whether that knows of summer. */
 struct camera_time {
 	int64_t utc_us, local_us;
+	bool is_summer;
 };
 /* Of GetSystemDateAndTime; local_us is utc_us when it is unsaid. */
 int camera_answer_time(

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include <event2/buffer.h>
 #include <event2/util.h>
@@ -41,6 +42,7 @@ static const struct login {
 };
 
 struct camera_caller {
+	LIST_ENTRY(camera_caller) entry;
 	struct http_client *http;
 	struct tls_client tls;
 	struct uri uri; /* secret */
@@ -61,6 +63,8 @@ struct camera_caller {
 	bool too_large;
 	struct reactor_dead dead;
 };
+
+static LIST_HEAD(, camera_caller) callers = LIST_HEAD_INITIALIZER(callers);
 
 /* --- who asks --- */
 
@@ -287,6 +291,7 @@ struct camera_caller *camera_caller_new(const char *url, const struct config_cam
 	struct camera_caller *caller = xcalloc(1, sizeof(*caller));
 	const char *rest = strstr(url, "://");
 
+	LIST_INSERT_HEAD(&callers, caller, entry);
 	*why = "the URL makes no sense";
 	caller->http_url = xasprintf(
 		"http%s%s", strncasecmp(url, "onvif+https:", 12) ? "" : "s", rest ? rest : "");
@@ -310,6 +315,7 @@ static void caller_fini(void *object)
 {
 	struct camera_caller *caller = object;
 
+	LIST_REMOVE(caller, entry);
 	soap_writer_fini(&caller->writer);
 	memory_free_secret(caller->http_url);
 	explicit_bzero(&caller->uri, sizeof(caller->uri));
@@ -341,10 +347,18 @@ void camera_caller_write_address(
 	explicit_bzero(&uri, sizeof(uri));
 }
 
+/* For all who ask this camera: its clock may have been set since they looked at it. */
 void camera_caller_set_clock(struct camera_caller *caller, int64_t utc_us, int64_t local_us)
 {
-	caller->utc_us = utc_us;
-	caller->local_us = local_us;
+	struct camera_caller *other;
+
+	LIST_FOREACH (other, &callers, entry) {
+		if (other->uri.port == caller->uri.port &&
+			!strcmp(other->uri.host, caller->uri.host)) {
+			other->utc_us = utc_us;
+			other->local_us = local_us;
+		}
+	}
 }
 
 int64_t camera_caller_now_us(const struct camera_caller *caller)

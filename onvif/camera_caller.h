@@ -34,7 +34,7 @@ const char *camera_caller_device_path(const struct camera_caller *caller);
 void camera_caller_write_address(
 	const struct camera_caller *caller, const char *path, char *ret, size_t size);
 
-/* What the camera calls UTC is so much ahead of our clock, and what it calls local time. */
+/* What the camera calls UTC is so much ahead of our clock, and what it calls local time. All callers of the camera know it then. */
 void camera_caller_set_clock(struct camera_caller *caller, int64_t utc_us, int64_t local_us);
 /* What time the camera has, since 1970. */
 int64_t camera_caller_now_us(const struct camera_caller *caller);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "onvif/camera_clock.h"
 #include "onvif/camera_subscription.h"
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
@@ -15,6 +16,7 @@ struct hear {
 	const struct log_name *log;
 	struct log_repeated again;
 	struct camera_subscription *subscription; /* NULL between attempts */
+	struct camera_clock *clock;               /* NULL: it is not set */
 	struct patience patience;
 	enum source_end last_end;
 	struct event *timer; /* to the next attempt, or to on_stopped */
@@ -38,6 +40,7 @@ static void hear_on_up(void *arg)
 	hear->again = (struct log_repeated){ 0 };
 	metric_set(hear->up, 1);
 	patience_reset(&hear->patience);
+	camera_clock_look(hear->clock);
 }
 
 static void hear_count_failure(const struct hear *hear, enum source_end end)
@@ -54,6 +57,7 @@ static void hear_on_again(void *arg, enum source_end end, const char *detail)
 	hear_count_failure(hear, end);
 	log_write_repeated(&hear->again, LOG_INFO, hear->log, "events: %s%s%s; subscribing anew",
 		source_end_words(end), detail ? ": " : "", detail ? detail : "");
+	camera_clock_look(hear->clock);
 }
 
 static void hear_on_end(void *arg, enum source_end end, const char *detail)
@@ -78,6 +82,7 @@ static void hear_on_end(void *arg, enum source_end end, const char *detail)
 static void hear_free(struct hear *hear)
 {
 	camera_subscription_free(hear->subscription);
+	camera_clock_free(hear->clock);
 	reactor_timer_free(&hear->timer);
 	config_camera_free(hear->config);
 	hear->on_stopped(hear->on_stopped_arg);
@@ -123,6 +128,8 @@ struct hear *hear_new(const struct config_camera *config, const struct log_name 
 	patience_reset(&hear->patience);
 	hear->timer = reactor_timer_new(hear_on_timer, hear);
 	reactor_timer_start(hear->timer, 0);
+	if (config->set_clock)
+		hear->clock = camera_clock_new(hear_url(hear->config), hear->config, log);
 	return hear;
 }
 

@@ -5,7 +5,8 @@
 #include "server/base/log.h"
 
 /*
- * Hears what happens at a camera by ONVIF: one subscription at a time, made again when it ends, after waits as those of a pull.
+ * Hears what happens at a camera by ONVIF: one subscription at a time, made again when it ends, after waits as those of a pull. Sets its clock, too, where that
+ * is wanted.
  */
 struct hear;
 

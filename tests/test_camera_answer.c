@@ -48,17 +48,18 @@ static void test_q121_both_clocks_are_read(void **state)
 	const char *why;
 
 	(void)state;
-	take(CLOCK("<UTCDateTime>" TIME("10", "42", "7") DATE(
-		"2026", "10", "25") "</UTCDateTime><LocalDateTime>" DATE("2026", "10", "25")
-			TIME("12", "42", "7") "</LocalDateTime>"));
+	take(CLOCK("<UTCDateTime>" TIME("10", "42", "7") DATE("2026", "10",
+		"25") "</UTCDateTime><LocalDateTime>" DATE("2026", "10", "25") TIME("12", "42",
+		"7") "</LocalDateTime><DaylightSavings>true</DaylightSavings>"));
 	assert_int_equal(camera_answer_time(&time, &message, &why), 0);
 	/* date -u -d '2026-10-25 10:42:07' +%s */
 	assert_int_equal(time.utc_us, INT64_C(1792924927) * 1000000);
 	assert_int_equal(time.local_us - time.utc_us, INT64_C(7200) * 1000000);
+	assert_true(time.is_summer);
 
 	take(CLOCK("<UTCDateTime>" TIME("0", "0", "0") DATE("1970", "1", "1") "</UTCDateTime>"));
 	assert_int_equal(camera_answer_time(&time, &message, &why), 0);
-	assert_true(time.utc_us == 0 && time.local_us == 0);
+	assert_true(time.utc_us == 0 && time.local_us == 0 && !time.is_summer);
 }
 
 static void a_clock_that_makes_no_sense_is_none(void **state)

@@ -93,6 +93,7 @@ struct config_camera {
 	bool loop;             /* av: files begin again at their end */
 	char *substream;       /* secret as source; NULL: none */
 	char *onvif;           /* secret as source: who tells of events; NULL: the source */
+	bool set_clock;        /* the camera's, by ONVIF */
 	bool substream_always; /* pulled even while nobody needs it */
 	bool tls_verify;       /* check the camera's certificate */
 	char *tls_fingerprint; /* "sha256:<hex>" of the certificate that is right, or NULL */

@@ -715,6 +715,16 @@ const struct config_option config_options[] = {
 			"onvif://user:password@host. A source of that kind says it itself.",
 	},
 	{
+		.key = "cameras.*.set_clock",
+		.type = OPTION_BOOL,
+		.offset = IN_CAMERA(set_clock),
+		.standard = "no",
+		.applies = APPLIES_CAMERA,
+		.help = "Set the clock of a camera that speaks ONVIF by ours where it is more than two seconds off: when it "
+			"connects, and daily. The user at the camera has to be an administrator there, and our clock has to "
+			"be set itself (by NTP).",
+	},
+	{
 		.key = "cameras.*.substream_always",
 		.type = OPTION_BOOL,
 		.offset = IN_CAMERA(substream_always),

@@ -63,7 +63,7 @@ class OnvifCamera:
     prefixes: "usual" or "odd"; chunked; old_addressing: addresses in WS-Addressing of 2004; renew: "duration",
     "absolute", "addressing" (with such headers only), "plain" (without), "no"; parameters: a subscription is told by
     reference parameters, as Axis does; lifetime: seconds of a subscription, or None: as asked; at_once: PullMessages never
-    waits; deaf: PullMessages is not answered; refuses: subscriptions are.
+    waits; deaf: PullMessages is not answered; refuses: subscriptions are; sets: "clock": it can be set, "nothing": that is said to have been done, or None: its user may not.
     """
 
     def __init__(self, rtsp, user="", password="", port=0, address="127.0.0.1"):
@@ -74,7 +74,7 @@ class OnvifCamera:
         self.clock, self.local_as_utc = 0, 0
         self.services, self.addresses, self.prefixes = "all", "absolute", "usual"
         self.chunked = self.old_addressing = self.at_once = self.deaf = self.refuses = self.parameters = False
-        self.renew, self.lifetime = "duration", None
+        self.renew, self.lifetime, self.sets = "duration", None, "clock"
         self.subscriptions, self.next_subscription = {}, 1
         self.states = {}  # what lasts, and what did
         self.asked, self.messages, self.nonces = [], [], set()
@@ -322,6 +322,15 @@ class OnvifCamera:
         return ("<tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime><tt:DateTimeType>Manual</tt:DateTimeType><tt:DaylightSavings>false</tt:DaylightSavings>"
                 f"<tt:UTCDateTime>{date(self.now() + self.local_as_utc)}</tt:UTCDateTime><tt:LocalDateTime>{date(self.now())}</tt:LocalDateTime>"
                 "</tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>")
+
+    def on_SetSystemDateAndTime(self, request, *_):
+        if not self.sets:
+            raise Refusal(400, "NotAuthorized")
+        number = lambda name: int(request.findtext(".//{%s}%s" % (NAMESPACES["tt"], name)))
+        at = datetime.datetime(*map(number, ("Year", "Month", "Day", "Hour", "Minute", "Second")), tzinfo=datetime.timezone.utc)
+        if self.sets == "clock":
+            self.clock = at.timestamp() - time.time()
+        return "<tds:SetSystemDateAndTimeResponse/>"
 
     def service_paths(self):
         paths = {"tds": "/onvif/device_service", "tev": "/onvif/events"}

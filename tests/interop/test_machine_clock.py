@@ -1,43 +1,19 @@
 #!/usr/bin/env python3
 """A machine whose clock is wrong, is set by NTP, and steps: recordings get their true times, no frame is lost."""
-import atexit
 import datetime
-import mmap
 import os
 import pathlib
 import re
-import shutil
 import signal
 import sqlite3
-import struct
 import subprocess
-import tempfile
 import time
 
 import media
-from daemon import HERE, Camera, Nvrd, finish, report, wait_for
+from daemon import Camera, Nvrd, finish, report, wait_for
+from machine_clock import MachineClock
 
 HOUR = 3600 * 1000000
-folder = pathlib.Path(tempfile.mkdtemp(prefix="nvrd-test-clock-"))
-atexit.register(shutil.rmtree, folder, ignore_errors=True)
-
-
-class MachineClock:
-    """The clock that nvrd sees: by how much it is wrong, and whether anybody has set it."""
-
-    def __init__(self):
-        self.shim = folder / "clock.so"
-        subprocess.run(["cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", self.shim, HERE.parent / "faults" / "clock.c", "-ldl"], check=True)
-        self.file = folder / "clock"
-        self.file.write_bytes(bytes(16))
-        with open(self.file, "r+b") as stream:
-            self.memory = mmap.mmap(stream.fileno(), 16)
-        self.environment = {"LD_PRELOAD": str(self.shim), "NVRD_TEST_CLOCK": str(self.file), "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
-
-    def say(self, wrong_us, is_set):
-        self.memory[:] = struct.pack("<qq", wrong_us, is_set)
-
-
 def rows(nvrd):
     with sqlite3.connect(f"file:{nvrd.store}/nvrd.db?mode=ro", uri=True) as database:
         return database.execute("select path, start_us, end_us, boot_us from segments where state = 1 order by start_us").fetchall()

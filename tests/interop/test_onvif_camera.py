@@ -8,6 +8,7 @@ import tempfile
 
 import media
 from daemon import Camera, Nvrd, finish, report, skip, wait_for
+from machine_clock import MachineClock
 from onvif_camera import OnvifCamera
 from scripted_camera import On, ScriptedCamera, rtp
 
@@ -239,6 +240,47 @@ def check_metadata(rtsp):
     report(nvrd.stop() == 0, "nvrd ends well")
 
 
+# --- their clocks ---
+
+def check_clock(rtsp, folder):
+    """Cameras are told the time where they have another one, and we have the right one."""
+    clock = MachineClock()
+    behind, ahead = simulated(rtsp, clock=-3600, login="token"), simulated(rtsp, clock=86400)
+    right, alone, guarded, stubborn = simulated(rtsp), simulated(rtsp, clock=5), simulated(rtsp, clock=-60, sets=None), simulated(rtsp, clock=60, sets="nothing")
+    simple = {"substream_always": "no", "record": "off"}
+    cameras = {name: source(camera, set_clock="yes", **simple) for name, camera in (("behind", behind), ("ahead", ahead), ("right", right), ("guarded", guarded), ("stubborn", stubborn))}
+    cameras["alone"] = source(alone, **simple)
+    nvrd = Nvrd(cameras, environment=clock.environment, extra="log: {level: debug}")
+    says = lambda name, words: wait_for(lambda: re.search(f"camera {name}: its clock {words}", nvrd.log()), 30)
+    for name, camera in (("behind", behind), ("ahead", ahead)):
+        report(says(name, r"is \d+\.\d s \w+ and is not set: nobody has set ours"), f"{name}: a clock that nobody has set is no clock to set others by", nvrd.log()[-2000:])
+        report("SetSystemDateAndTime" not in camera.operations(), f"{name}: it is left as it is")
+    clock.say(0, True)
+    wait_for(lambda: nvrd.metric("nvrd_clock_set") == 1, 30)
+    for camera in (behind, ahead, guarded, stubborn):
+        camera.reboot()
+    for name, camera, words in (("behind", behind, r"was 3(600|599)\.\d s behind and is set"), ("ahead", ahead, r"was 8(6400|6399)\.\d s ahead and is set")):
+        report(says(name, words) and abs(camera.clock) < 2, f"{name}: when it connects it is told the time", (camera.clock, nvrd.log()[-2000:]))
+        before = events(nvrd, name)
+        report(wait_for(lambda: heard(nvrd, name) and not camera.event(value="true") and events(nvrd, name) > before, 30), f"{name}: and goes on telling", nvrd.log()[-2000:])
+    report(says("stubborn", r"is \d+\.\d s ahead and is not set: it was told the time, and has another one"), "stubborn: what it did not do is told", nvrd.log()[-2000:])
+    nvrd.stop()
+    nvrd = Nvrd(cameras, environment=clock.environment, extra="log: {level: debug}")
+    says = lambda name, words: wait_for(lambda: re.search(f"camera {name}: its clock {words}", nvrd.log()), 30)
+    report(says("guarded", r"is \d+\.\d s behind and is not set: .*SetSystemDateAndTime NotAuthorized"), "guarded: that the user may not is told", nvrd.log()[-2000:])
+    told, asked = (guarded.operations().count(operation) for operation in ("SetSystemDateAndTime", "GetSystemDateAndTime"))
+    guarded.reboot()
+    report(wait_for(lambda: guarded.listeners() and guarded.operations().count("GetSystemDateAndTime") > asked, 40), "guarded: it is looked at when it comes back", guarded.operations()[-20:])
+    report(guarded.operations().count("SetSystemDateAndTime") == told and nvrd.log().count("camera guarded: its clock is") == 1, "guarded: but not told soon again, which is said once", nvrd.log()[-2000:])
+    report(not {"SetSystemDateAndTime"} & {*right.operations(), *alone.operations()} and alone.clock == 5, "what is right, and what is not to be set, is left as it is")
+    for name, camera in (("behind", behind), ("guarded", guarded)):
+        (folder / f"clock-{name}").mkdir()
+        problems = camera.problems(folder / f"clock-{name}")
+        if problems is not None:
+            report(problems == "", f"{name}: what it is asked is valid", problems)
+    report(nvrd.stop() == 0, "nvrd ends well")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         big = media.make("onvif-main", 60, size="1280x720", bitrate="800k")
@@ -251,6 +293,7 @@ def main():
         check_hold(rtsp)
         check_beside(rtsp)
         check_metadata(rtsp)
+        check_clock(rtsp, pathlib.Path(folder))
     finish()
 
 
