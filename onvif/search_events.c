@@ -71,12 +71,14 @@ static void forget_page(struct event_search *events)
 
 static void begin_camera(struct event_search *events)
 {
-	if (events->camera == events->history.n_names)
-		reactor_timer_start(events->timer, 0);
-	else if (events->wants_recordings)
+	bool is_there = events->camera < events->history.n_names;
+
+	if (is_there && events->wants_recordings)
 		ask_recordings(events);
-	else
+	else if (is_there && events->wants_topics)
 		ask_events(events);
+	else
+		reactor_timer_start(events->timer, 0);
 }
 
 /* --- events --- */
