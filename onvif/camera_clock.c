@@ -15,11 +15,16 @@
 #define TDS SOAP_DEVICE_SPACE
 #define TT SOAP_SCHEMA_SPACE
 #define SECOND_US INT64_C(1000000)
-#define OFF_US (2 * SECOND_US) /* cameras tell whole seconds */
+#define OFF_US (2 * SECOND_US)
+#define WHOLE_US (SECOND_US / 2) /* cameras tell whole seconds: half a one less, usually */
 #define FIRST_US (60 * SECOND_US)
 #define AGAIN_US (86400 * SECOND_US)
 #define REFUSED_US \
 	(3600 * SECOND_US) /* it is not asked to be set more often: some lock users out */
+
+enum {
+	TELLINGS = 3 /* before it is given up: what was told may have been long on its way */
+};
 
 struct camera_clock {
 	const char *url;
@@ -27,10 +32,11 @@ struct camera_clock {
 	const struct log_name *log;
 	struct event *timer;          /* to the next look */
 	struct camera_caller *caller; /* while it looks */
+	int64_t asked_us;             /* what time it has */
 	int64_t off_us;               /* ahead of us, as it was found */
-	bool was_told;                /* the time; what it has now is the outcome */
+	unsigned told;                /* so often, in this look */
 	const char *complaint; /* the last one, static; NULL: none since it had the right time */
-	int64_t refused_us;    /* monotonic, when it would not be told; 0: never */
+	int64_t refused_us;    /* monotonic, when it was given up; 0: never */
 };
 
 static void clock_ask_time(struct camera_clock *clock);
@@ -52,6 +58,13 @@ static void clock_complain(struct camera_clock *clock, const char *why, const ch
 	clock->complaint = why;
 }
 
+static void clock_give_up(struct camera_clock *clock, const char *why, const char *detail)
+{
+	clock_complain(clock, why, detail);
+	clock->refused_us = reactor_monotonic_us();
+	clock_end(clock, AGAIN_US);
+}
+
 /* --- setting it --- */
 
 static void clock_on_told(void *arg, const struct camera_reply *reply)
@@ -59,12 +72,10 @@ static void clock_on_told(void *arg, const struct camera_reply *reply)
 	struct camera_clock *clock = arg;
 
 	if (reply->end == SOURCE_STOPPED) {
-		clock->was_told = true;
+		clock->told++;
 		clock_ask_time(clock);
 	} else {
-		clock_complain(clock, source_end_words(reply->end), reply->detail);
-		clock->refused_us = reactor_monotonic_us();
-		clock_end(clock, AGAIN_US);
+		clock_give_up(clock, source_end_words(reply->end), reply->detail);
 	}
 }
 
@@ -109,20 +120,21 @@ static bool clock_may_tell(const struct camera_clock *clock)
 
 static void clock_on_known(struct camera_clock *clock, const struct camera_time *time)
 {
-	int64_t now_us = reactor_now_us(), off_us = time->utc_us - now_us;
-	bool is_right = llabs(off_us) <= OFF_US;
+	int64_t now_us = reactor_now_us(), took_us = now_us - clock->asked_us;
+	int64_t off_us = time->utc_us + WHOLE_US - (now_us - took_us / 2);
+	bool is_right = llabs(off_us) <= OFF_US + took_us / 2;
 
-	camera_caller_set_clock(clock->caller, off_us, time->local_us - now_us);
-	if (clock->was_told && is_right)
+	camera_caller_set_clock(clock->caller, time->utc_us - now_us, time->local_us - now_us);
+	if (clock->told && is_right)
 		log_info(clock->log, "its clock was %.1f s %s and is set",
 			(double)llabs(clock->off_us) / 1e6, clock->off_us > 0 ? "ahead" : "behind");
-	clock->off_us = off_us;
+	if (!clock->told || clock->told == TELLINGS)
+		clock->off_us = off_us;
 	if (is_right) {
 		clock->complaint = NULL;
 		clock_end(clock, AGAIN_US);
-	} else if (clock->was_told) {
-		clock_complain(clock, "it was told the time, and has another one", NULL);
-		clock_end(clock, AGAIN_US);
+	} else if (clock->told == TELLINGS) {
+		clock_give_up(clock, "it was told the time, and has another one", NULL);
 	} else if (!wall_clock_is_set()) {
 		clock_complain(clock, "nobody has set ours", NULL);
 		clock_end(clock, FIRST_US);
@@ -154,6 +166,7 @@ static void clock_ask_time(struct camera_clock *clock)
 
 	soap_writer_init(&writer);
 	soap_add(writer.body, TDS, "GetSystemDateAndTime");
+	clock->asked_us = reactor_now_us();
 	camera_caller_ask(clock->caller, &question, &writer, clock_on_time, clock);
 }
 
@@ -164,7 +177,7 @@ void camera_clock_look(struct camera_clock *clock)
 	if (!clock || clock->caller)
 		return;
 	clock->caller = camera_caller_new(clock->url, clock->config, clock->log, &why);
-	clock->was_told = false;
+	clock->told = 0;
 	if (clock->caller)
 		clock_ask_time(clock);
 }

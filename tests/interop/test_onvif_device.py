@@ -264,7 +264,7 @@ def check_happened(nvrd, motion):
         for value in ("true", "false"):
             before = time.time()
             motion.tell(value, said)
-            steps.append(wait_for(lambda: len(found()) == len(told) + len(topics), 20))
+            steps.append(wait_for(lambda: len(found()) == len(told) + len(topics), 30))
             told += [("tns1:" + topic, value, before, time.time()) for topic in topics]
     results = found()
     report([result[1:3] for result in results] == [event[:2] for event in told], f"FindEvents finds the begins and ends of {len(HAPPENS)} kinds of events, in the order of time", results)
@@ -277,7 +277,7 @@ def check_happened(nvrd, motion):
     filtered = found("", content='boolean(//tt:SimpleItem[@Name="State" and @Value="true"]) and not(boolean(//tt:SimpleItem[@Name="Source" and @Value="yard"]))')
     report(filtered == [result for result in results if result[2] == "true" and result[1] not in ("tns1:" + MOTION, "tns1:Device/Trigger/DigitalInput")], "and by content", filtered)
     motion.tell("7", "RuleEngine/LineDetector/Crossed")
-    report(wait_for(lambda: [r[1] for r in found("tns1:RuleEngine/LineDetector/Crossed")] == ["tns1:RuleEngine/LineDetector/Crossed"], 20), "a line that is crossed has no end", found())
+    report(wait_for(lambda: [r[1] for r in found("tns1:RuleEngine/LineDetector/Crossed")] == ["tns1:RuleEngine/LineDetector/Crossed"], 30), "a line that is crossed has no end", found())
 
 
 def check_zeep(nvrd):
