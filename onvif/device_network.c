@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "onvif/device_service.h"
+#include "protocols/http_server.h"
 #include "server/base/address.h"
 
 #define TDS SOAP_DEVICE_SPACE
@@ -59,25 +60,33 @@ static void write_addresses(
 	}
 }
 
-static void write_info(xmlNode *interface, const struct ifaddrs *a)
+/* A camera that is a device has another hardware address than the machine. */
+static void write_info(const struct onvif_call *call, xmlNode *interface, const struct ifaddrs *a)
 {
+	char uuid[ONVIF_UUID_BYTES], own[ONVIF_HARDWARE_BYTES];
 	xmlNode *info = soap_add(interface, TT, "Info");
 	struct sockaddr_ll link;
 
 	memcpy(&link, a->ifa_addr, sizeof(link));
 	const unsigned char *mac = link.sll_addr;
 	soap_add_text(info, TT, "Name", a->ifa_name);
+	if (call->camera) {
+		soap_add_text(info, TT, "HwAddress",
+			onvif_hardware_address(own, onvif_call_uuid(call, uuid)));
+		return;
+	}
 	soap_add_format(info, TT, "HwAddress", "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
 		mac[2], mac[3], mac[4], mac[5]);
 }
 
-static void write_interface(xmlNode *answer, const struct ifaddrs *all, const struct ifaddrs *a)
+static void write_interface(
+	const struct onvif_call *call, const struct ifaddrs *all, const struct ifaddrs *a)
 {
-	xmlNode *interface = soap_add(answer, TDS, "NetworkInterfaces"), *config;
+	xmlNode *interface = soap_add(call->answer, TDS, "NetworkInterfaces"), *config;
 
 	soap_set(interface, "token", a->ifa_name);
 	soap_add_bool(interface, TT, "Enabled", (a->ifa_flags & IFF_UP) != 0);
-	write_info(interface, a);
+	write_info(call, interface, a);
 	config = soap_add(interface, TT, "IPv4");
 	soap_add_bool(config, TT, "Enabled", true);
 	config = soap_add(config, TT, "Config");
@@ -103,7 +112,7 @@ bool device_get_interfaces(struct onvif_call *call)
 			if (!a->ifa_addr || a->ifa_addr->sa_family != AF_PACKET ||
 				(a->ifa_flags & IFF_LOOPBACK) != loopback)
 				continue;
-			write_interface(call->answer, all, a);
+			write_interface(call, all, a);
 			n++;
 		}
 	}
@@ -128,8 +137,12 @@ bool device_get_protocols(struct onvif_call *call)
 {
 	const struct onvif_setup *setup = onvif_setup();
 
-	write_protocol(call->answer, "HTTP", setup->config->listen.http);
-	write_protocol(call->answer, "HTTPS", setup->config->listen.https);
+	if (call->camera) {
+		write_protocol(call->answer, "HTTP", http_server_address_of(call->http));
+	} else {
+		write_protocol(call->answer, "HTTP", setup->config->listen.http);
+		write_protocol(call->answer, "HTTPS", setup->config->listen.https);
+	}
 	write_protocol(call->answer, "RTSP", setup->rtsp);
 	return true;
 }

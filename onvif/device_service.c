@@ -21,6 +21,11 @@
 #define VERSION_MAJOR 21
 #define VERSION_MINOR 12
 
+static bool is_discoverable(void)
+{
+	return onvif_setup()->config->onvif.discoverable;
+}
+
 /* --- services and what they can --- */
 
 static void write_device_capabilities(xmlNode *parent)
@@ -37,6 +42,9 @@ static void write_device_capabilities(xmlNode *parent)
 	soap_set_bool(node, "HttpDigest", true);
 	soap_set(node, "HashingAlgorithms", "MD5,SHA-256");
 	node = soap_add(capabilities, TDS, "System");
+	soap_set_bool(node, "DiscoveryResolve", is_discoverable());
+	soap_set_bool(node, "DiscoveryBye", is_discoverable());
+	soap_set_bool(node, "RemoteDiscovery", false);
 	soap_set_bool(node, "NetworkConfigNotSupported", true);
 	soap_set_bool(node, "UserConfigNotSupported", true);
 	soap_set(node, "HardwareType", "NetworkVideoRecorder");
@@ -102,8 +110,8 @@ static void write_old_device(xmlNode *node)
 {
 	xmlNode *system = soap_add(node, TT, "System");
 
-	soap_add_bool(system, TT, "DiscoveryResolve", false);
-	soap_add_bool(system, TT, "DiscoveryBye", false);
+	soap_add_bool(system, TT, "DiscoveryResolve", is_discoverable());
+	soap_add_bool(system, TT, "DiscoveryBye", is_discoverable());
 	soap_add_bool(system, TT, "RemoteDiscovery", false);
 	soap_add_bool(system, TT, "SystemBackup", false);
 	soap_add_bool(system, TT, "SystemLogging", false);
@@ -205,43 +213,43 @@ bool device_get_capabilities(struct onvif_call *call)
 
 bool device_get_information(struct onvif_call *call)
 {
-	const char *uuid = onvif_setup()->uuid;
+	char uuid[ONVIF_UUID_BYTES];
 
 	soap_add_text(call->answer, TDS, "Manufacturer", NAME);
 	soap_add_text(call->answer, TDS, "Model", NAME);
 	soap_add_text(call->answer, TDS, "FirmwareVersion", NVRD_VERSION);
-	soap_add_text(call->answer, TDS, "SerialNumber", uuid);
+	soap_add_text(call->answer, TDS, "SerialNumber", onvif_call_uuid(call, uuid));
 	soap_add_text(call->answer, TDS, "HardwareId", NAME);
 	return true;
 }
 
 bool device_get_endpoint(struct onvif_call *call)
 {
-	soap_add_format(call->answer, TDS, "GUID", "urn:uuid:%s", onvif_setup()->uuid);
+	char uuid[ONVIF_UUID_BYTES];
+
+	soap_add_format(call->answer, TDS, "GUID", "urn:uuid:%s", onvif_call_uuid(call, uuid));
 	return true;
 }
 
 bool device_get_scopes(struct onvif_call *call)
 {
-	static const char *const scopes[] = { "onvif://www.onvif.org/Profile/Streaming",
-		"onvif://www.onvif.org/Profile/G", "onvif://www.onvif.org/Profile/T",
-		"onvif://www.onvif.org/type/video_encoder",
-		"onvif://www.onvif.org/type/NetworkVideoRecorder",
-		"onvif://www.onvif.org/hardware/" NAME, "onvif://www.onvif.org/name/" NAME,
-		"onvif://www.onvif.org/location/unknown" };
+	char *scopes = onvif_write_scopes(onvif_setup()->config, call->camera), *rest = scopes;
+	const char *scope;
 
-	for (size_t i = 0; i < ARRAY_LENGTH(scopes); i++) {
+	while ((scope = strsep(&rest, " "))) {
 		xmlNode *node = soap_add(call->answer, TDS, "Scopes");
 
 		soap_add_text(node, TT, "ScopeDef", "Fixed");
-		soap_add_text(node, TT, "ScopeItem", scopes[i]);
+		soap_add_text(node, TT, "ScopeItem", scope);
 	}
+	free(scopes);
 	return true;
 }
 
 bool device_get_discovery_mode(struct onvif_call *call)
 {
-	soap_add_text(call->answer, TDS, "DiscoveryMode", "NonDiscoverable");
+	soap_add_text(call->answer, TDS, "DiscoveryMode",
+		is_discoverable() ? "Discoverable" : "NonDiscoverable");
 	return true;
 }
 

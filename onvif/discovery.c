@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "onvif/discovery_message.h"
+#include "onvif/discovery_private.h"
 #include "server/base/auth.h"
 #include "server/base/log.h"
 #include "server/base/memory.h"
@@ -42,9 +42,9 @@ TAILQ_HEAD(devices, device);
 struct network_ear {
 	TAILQ_ENTRY(network_ear) entry;
 	struct discovery *discovery;
-	struct log_name log;
+	struct discovery_way way;
 	char *name;
-	int fds[2]; /* to the group and back; what the group is told */
+	int fds[2]; /* to the group and back, the way's; what the group is told */
 	struct event *reads[2];
 };
 
@@ -53,6 +53,7 @@ struct discovery {
 	struct devices devices;
 	size_t n;
 	struct event *timer; /* to the next Probe */
+	struct discovery_answers *answers;
 	struct metric *known, *refused;
 };
 
@@ -104,65 +105,112 @@ static void device_hear(
 /* --- datagrams --- */
 
 struct heard {
-	struct discovery *discovery;
-	struct in_addr host;
+	struct network_ear *ear;
+	struct sockaddr_in from;
 };
 
 static void discovery_on_device(
 	void *arg, enum discovery_kind kind, const struct discovery_device *said)
 {
 	const struct heard *heard = arg;
+	struct discovery *discovery = heard->ear->discovery;
 	struct device *device;
 
+	if (discovery_answers_is_own(discovery->answers, said->endpoint))
+		return;
 	if (kind == DISCOVERY_HERE) {
-		device_hear(heard->discovery, said, heard->host);
+		device_hear(discovery, said, heard->from.sin_addr);
 		return;
 	}
-	device = device_find(heard->discovery, said, heard->host, false);
+	device = device_find(discovery, said, heard->from.sin_addr, false);
 	if (device)
-		device_remove(heard->discovery, device);
+		device_remove(discovery, device);
+}
+
+static void discovery_on_question(void *arg, const struct discovery_question *question)
+{
+	const struct heard *heard = arg;
+
+	discovery_answers_take(
+		heard->ear->discovery->answers, &heard->ear->way, question, &heard->from);
 }
 
 static void ear_on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	static char datagram[DISCOVERY_BYTES + 1];
+	static const struct discovery_events events = { discovery_on_device,
+		discovery_on_question };
 	struct network_ear *ear = arg;
+	struct heard heard = { .ear = ear };
 	const char *why;
 
 	(void)what;
 	for (int i = 0; i < ROUND; i++) {
-		struct sockaddr_in from;
-		socklen_t size = sizeof(from);
+		socklen_t size = sizeof(heard.from);
 		ssize_t n = recvfrom(
-			fd, datagram, sizeof(datagram), 0, (struct sockaddr *)&from, &size);
-		struct heard heard = { ear->discovery, from.sin_addr };
+			fd, datagram, sizeof(datagram), 0, (struct sockaddr *)&heard.from, &size);
 
 		if (n < 0)
 			return;
-		if (discovery_message_parse(
-			    datagram, (size_t)n, discovery_on_device, &heard, &why) < 0)
+		if (discovery_message_parse(datagram, (size_t)n, &events, &heard, &why) < 0)
 			metric_add(ear->discovery->refused, 1);
 	}
 }
 
-static void ear_probe(struct network_ear *ear)
+void discovery_send(const struct discovery_way *way, const struct sockaddr_in *to,
+	struct in_addr from, const char *text, size_t n)
 {
-	const struct sockaddr_in group = {
+	struct sockaddr_in group = {
 		.sin_family = AF_INET,
 		.sin_port = htons(DISCOVERY_PORT),
 		.sin_addr.s_addr = inet_addr(DISCOVERY_GROUP),
 	};
-	char digits[33], uuid[37], *text;
-	size_t n;
+	struct in_pktinfo info = { .ipi_spec_dst = from };
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(info))];
+	} control = { 0 };
+	struct iovec data = { .iov_len = n };
+	struct msghdr message = {
+		.msg_name = &group,
+		.msg_namelen = sizeof(group),
+		.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+
+	if (to)
+		group = *to;
+	memcpy(&data.iov_base, &text, sizeof(text)); /* which is only read */
+	control.head.cmsg_level = IPPROTO_IP;
+	control.head.cmsg_type = IP_PKTINFO;
+	control.head.cmsg_len = CMSG_LEN(sizeof(info));
+	memcpy(CMSG_DATA(&control.head), &info, sizeof(info));
+	if (sendmsg(way->fd, &message, 0) < 0)
+		log_debug(&way->log, "a message was not sent: %s", strerror(errno));
+}
+
+/* RFC 9562 section 5.4: random */
+char *discovery_new_uuid(char ret[DISCOVERY_UUID_BYTES])
+{
+	char digits[33];
 
 	auth_random_hex(digits, 16);
-	digits[12] = '4'; /* RFC 4122 section 4.4: random */
+	digits[12] = '4';
 	digits[16] = '8';
-	snprintf(uuid, sizeof(uuid), "%.8s-%.4s-%.4s-%.4s-%.12s", digits, digits + 8, digits + 12,
-		digits + 16, digits + 20);
-	text = discovery_write_probe(uuid, &n);
-	if (sendto(ear->fds[0], text, n, 0, (const struct sockaddr *)&group, sizeof(group)) < 0)
-		log_debug(&ear->log, "a probe was not sent: %s", strerror(errno));
+	snprintf(ret, DISCOVERY_UUID_BYTES, "%.8s-%.4s-%.4s-%.4s-%.12s", digits, digits + 8,
+		digits + 12, digits + 16, digits + 20);
+	return ret;
+}
+
+static void ear_probe(struct network_ear *ear)
+{
+	char uuid[DISCOVERY_UUID_BYTES], *text;
+	size_t n;
+
+	text = discovery_write_probe(discovery_new_uuid(uuid), &n);
+	discovery_send(&ear->way, NULL, (struct in_addr){ INADDR_ANY }, text, n);
 	free(text);
 }
 
@@ -190,10 +238,15 @@ static bool set(int fd, int level, int option, const void *value, size_t n)
 	return setsockopt(fd, level, option, value, (socklen_t)n) == 0;
 }
 
-/* A socket for that network, in the group when it has the group's port. Returns -1 and errno. */
+/*
+ * A socket for that network; in the group when it has the group's port, and then only what is sent to the group comes there: no question
+ * from outside of the network. Returns -1 and errno.
+ */
 static int open_socket(const char *name, uint16_t port)
 {
-	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(port) };
+	struct sockaddr_in local = { .sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = port ? inet_addr(DISCOVERY_GROUP) : htonl(INADDR_ANY) };
 	struct ip_mreqn group = { .imr_multiaddr.s_addr = inet_addr(DISCOVERY_GROUP),
 		.imr_ifindex = (int)if_nametoindex(name) };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -204,7 +257,7 @@ static int open_socket(const char *name, uint16_t port)
 	if (group.imr_ifindex && set(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) &&
 		set(fd, IPPROTO_IP, IP_MULTICAST_ALL, &none, sizeof(none)) &&
 		set(fd, IPPROTO_IP, IP_MULTICAST_IF, &group, sizeof(group)) &&
-		bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0 &&
+		bind(fd, (struct sockaddr *)&local, sizeof(local)) == 0 &&
 		(!port || set(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group))))
 		return fd;
 	error = group.imr_ifindex ? errno : ENODEV;
@@ -231,12 +284,13 @@ static void ear_new(struct discovery *discovery, const char *name)
 
 	ear->discovery = discovery;
 	ear->name = xstrdup(name);
-	ear->log = (struct log_name){ .kind = "discovery", .name = ear->name };
+	ear->way.name = ear->name;
+	ear->way.log = (struct log_name){ .kind = "discovery", .name = ear->name };
 	TAILQ_INSERT_TAIL(&discovery->ears, ear, entry);
-	ear->fds[0] = open_socket(name, 0);
+	ear->way.fd = ear->fds[0] = open_socket(name, 0);
 	ear->fds[1] = ear->fds[0] < 0 ? -1 : open_socket(name, DISCOVERY_PORT);
 	if (ear->fds[1] < 0) {
-		log_error(&ear->log, "no devices are found there: %s", strerror(errno));
+		log_error(&ear->way.log, "no devices are found there: %s", strerror(errno));
 		ear_free(ear);
 		return;
 	}
@@ -321,6 +375,7 @@ struct discovery *discovery_new(char *const interfaces[])
 	TAILQ_INIT(&discovery->ears);
 	TAILQ_INIT(&discovery->devices);
 	discovery->timer = reactor_timer_new(discovery_on_timer, discovery);
+	discovery->answers = discovery_answers_new();
 	discovery->known = metric_get(METRIC_DISCOVERY_DEVICES);
 	discovery->refused = metric_get(METRIC_DISCOVERY_REFUSED);
 	discovery_apply(discovery, interfaces);
@@ -339,25 +394,55 @@ static bool is_same(const struct discovery *discovery, char *const interfaces[])
 	return !ear && !(interfaces && interfaces[i]);
 }
 
+static void discovery_say_hello(struct discovery *discovery)
+{
+	const struct network_ear *ear;
+
+	TAILQ_FOREACH (ear, &discovery->ears, entry)
+		discovery_answers_hello(discovery->answers, &ear->way);
+}
+
+static void discovery_say_bye(struct discovery *discovery)
+{
+	const struct network_ear *ear;
+
+	TAILQ_FOREACH (ear, &discovery->ears, entry)
+		discovery_answers_bye(discovery->answers, &ear->way);
+}
+
 void discovery_apply(struct discovery *discovery, char *const interfaces[])
 {
 	if (is_same(discovery, interfaces))
 		return;
+	discovery_say_bye(discovery);
+	discovery_answers_clear(discovery->answers);
 	while (!TAILQ_EMPTY(&discovery->ears))
 		ear_free(TAILQ_FIRST(&discovery->ears));
 	for (size_t i = 0; interfaces && interfaces[i]; i++)
 		ear_new(discovery, interfaces[i]);
+	discovery_say_hello(discovery);
 	reactor_timer_start(discovery->timer, 0);
+}
+
+void discovery_announce(struct discovery *discovery, const struct discovery_self *selves, size_t n)
+{
+	if (discovery_answers_are(discovery->answers, selves, n))
+		return;
+	discovery_say_bye(discovery);
+	discovery_answers_set(discovery->answers, selves, n);
+	discovery_say_hello(discovery);
 }
 
 void discovery_free(struct discovery *discovery)
 {
 	if (!discovery)
 		return;
+	discovery_answers_clear(discovery->answers);
 	while (!TAILQ_EMPTY(&discovery->ears))
 		ear_free(TAILQ_FIRST(&discovery->ears));
 	while (!TAILQ_EMPTY(&discovery->devices))
 		device_remove(discovery, TAILQ_FIRST(&discovery->devices));
+	discovery_answers_free(discovery->answers);
 	reactor_timer_free(&discovery->timer);
 	free(discovery);
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -7,7 +9,7 @@
 
 /*
  * Finds ONVIF devices by WS-Discovery on the networks that the configuration names: asks each minute, and hears who says hello and
- * bye. Nothing is asked of the devices themselves.
+ * bye. Nothing is asked of the devices themselves. Tells there who we are, too, when it is told who that is.
  */
 struct discovery;
 
@@ -16,6 +18,24 @@ struct discovery *discovery_new(char *const interfaces[]) MUST_CHECK;
 /* Takes other interfaces. */
 void discovery_apply(struct discovery *discovery, char *const interfaces[]);
 void discovery_free(struct discovery *discovery); /* NULL is fine */
+
+/* Where we are found by HTTP. */
+struct discovery_place {
+	bool tls;
+	struct in_addr host; /* INADDR_ANY: each address of the machine */
+	uint16_t port;       /* host order; 0: there is no such place */
+};
+/* One device that we are. Whoever fills it in owns its texts. */
+struct discovery_self {
+	char *uuid;   /* 8-4-4-4-12 hexadecimal digits */
+	char *scopes; /* URIs, with blanks between them */
+	struct discovery_place places[2];
+};
+/*
+ * Says hello for each of these, and answers who looks for them, until others are told of; says bye for those of before. The same as before
+ * changes nothing; none (n is 0) is the end of it. Each is told of on the networks that its places are on. Copies.
+ */
+void discovery_announce(struct discovery *discovery, const struct discovery_self *selves, size_t n);
 
 /* A device as a file: the block of a camera, ready to be taken over but for user and password. */
 struct discovery_file {

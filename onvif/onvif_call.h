@@ -73,7 +73,10 @@ enum onvif_fault {
 
 struct onvif_call {
 	struct http_request *http;
-	struct auth_user *user; /* NULL: without users, or nobody was asked */
+	const char *
+		camera; /* that is this device (onvif.devices), for which all else is not there; or NULL */
+	struct auth_user *
+		user; /* NULL: without users, or nobody was asked; for a camera's device he may see that one alone */
 	struct soap_message in;
 	struct soap_writer out;
 	xmlNode *answer;    /* the response's element */
@@ -103,6 +106,8 @@ struct onvif_setup {
 	char uuid[ONVIF_UUID_BYTES];
 };
 const struct onvif_setup *onvif_setup(void);
+/* Which device was called. Returns ret. */
+char *onvif_call_uuid(const struct onvif_call *call, char ret[ONVIF_UUID_BYTES]);
 
 enum {
 	ONVIF_TOKEN_BYTES = 65, /* with NUL */

@@ -134,6 +134,14 @@ const struct onvif_setup *onvif_setup(void)
 	return &setup;
 }
 
+char *onvif_call_uuid(const struct onvif_call *call, char ret[ONVIF_UUID_BYTES])
+{
+	if (call->camera)
+		return onvif_identity_of(ret, setup.uuid, call->camera);
+	memcpy(ret, setup.uuid, ONVIF_UUID_BYTES);
+	return ret;
+}
+
 static bool camera_is_shown(const struct onvif_call *call, const struct config_camera *camera)
 {
 	return camera->enabled && strlen(camera->name) <= ONVIF_CAMERA_BYTES &&
@@ -247,7 +255,8 @@ static bool call_is_allowed(struct onvif_call *call, enum onvif_access access)
 		return true;
 	switch (onvif_login(call, &user)) {
 	case ONVIF_LOGIN_KNOWN:
-		call->user = auth_user_copy(user);
+		call->user = call->camera ? auth_user_copy_for(user, call->camera)
+					  : auth_user_copy(user);
 		if (!user || onvif_role_may(user->role, access))
 			return true;
 		break;
@@ -358,6 +367,7 @@ void onvif_post(struct http_request *request)
 	}
 	call = xcalloc(1, sizeof(*call));
 	call->http = request;
+	call->camera = http_only_camera(request);
 	http_set_context(request, call, call_on_gone);
 	soap_writer_init(&call->out);
 	if (!call_find_base(call)) {

@@ -79,6 +79,7 @@ struct http_server {
 	const struct tls_server *tls; /* NULL: plain */
 	struct listener *listener;
 	const struct http_route *routes;
+	char *camera; /* that is shown; NULL: all */
 	TAILQ_HEAD(, http_connection) connections;
 	size_t n_connections;
 	struct metric *sessions;

@@ -330,6 +330,16 @@ const struct auth_user *http_user(const struct http_request *request)
 	return request->user;
 }
 
+const char *http_server_address_of(const struct http_request *request)
+{
+	return http_server_address(request->client->server);
+}
+
+const char *http_only_camera(const struct http_request *request)
+{
+	return request->client->server->camera;
+}
+
 const struct log_name *http_log(const struct http_request *request)
 {
 	return request->log.kind ? &request->log : &request->client->log;

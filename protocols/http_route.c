@@ -245,10 +245,11 @@ static bool http_check_asker(struct http_request *request)
 
 static bool http_check_camera(struct http_request *request)
 {
+	const char *only = http_only_camera(request);
 	char camera[URI_PATH_BYTES];
 
 	if (!http_camera_of(request->path, camera, sizeof(camera)) ||
-		auth_may_see(request->user, camera))
+		(auth_may_see(request->user, camera) && (!only || !strcmp(only, camera))))
 		return true;
 	http_refuse(request, 404, "there is nothing of this name");
 	return false;

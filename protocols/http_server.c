@@ -586,6 +586,12 @@ struct http_server *http_server_new(const char *address, bool loopback_only,
 	return server;
 }
 
+void http_server_show_only(struct http_server *server, const char *camera)
+{
+	free(server->camera);
+	server->camera = xstrdup(camera);
+}
+
 static void http_connection_stop(struct http_connection *c)
 {
 	struct connection *socket = c->socket;
@@ -608,6 +614,7 @@ void http_server_free(struct http_server *server)
 	listener_free(server->listener);
 	while ((c = TAILQ_FIRST(&server->connections)))
 		http_connection_stop(c);
+	free(server->camera);
 	free(server);
 }
 

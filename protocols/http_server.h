@@ -67,6 +67,8 @@ struct http_route {
  */
 struct http_server *http_server_new(const char *address, bool loopback_only,
 	const struct tls_server *tls, const struct http_route *routes) MUST_CHECK;
+/* This camera alone is there below "/live/", and known to handlers as http_only_camera(). */
+void http_server_show_only(struct http_server *server, const char *camera);
 void http_server_free(struct http_server *server); /* closes all connections */
 const char *http_server_address(const struct http_server *server);
 
@@ -98,6 +100,10 @@ bool http_query(const struct http_request *request, const char *name, char *ret,
 struct message_text http_field(const struct http_request *request, const char *name);
 /* NULL when no users are configured. Valid during handle() only; later use auth_user_copy(). */
 const struct auth_user *http_user(const struct http_request *request);
+/* Where the server listens that it came to. */
+const char *http_server_address_of(const struct http_request *request);
+/* Of http_server_show_only(), as long as the server is there; or NULL: all cameras. */
+const char *http_only_camera(const struct http_request *request);
 const struct log_name *http_log(const struct http_request *request);
 /*
  * Of a route with HTTP_ASKS_ITSELF, whose protocol has ways of its own to say who asks. Who says so by HTTP is known as ever; who does

@@ -44,6 +44,7 @@
 #include "server/base/wall_clock.h"
 #include "server/cameras.h"
 #include "server/configuration.h"
+#include "server/devices.h"
 #include "server/events.h"
 #include "server/media/event.h"
 #include "server/media/picture.h"
@@ -128,6 +129,7 @@ struct nvrd {
 	struct events *events;
 	struct camera_events *camera_events;
 	struct discovery *discovery;
+	struct devices *devices;
 	struct tls_server *tls; /* NULL while nobody listens by it */
 	struct http_server *http, *https;
 	struct rtsp_server *rtsp;
@@ -238,6 +240,11 @@ static void nvrd_apply_discovery(struct nvrd *nvrd)
 	tree_show_discovered(nvrd->tree, interfaces != NULL);
 }
 
+static void nvrd_announce(const struct nvrd *nvrd)
+{
+	devices_announce(nvrd->devices, nvrd->discovery, nvrd->config, nvrd->http, nvrd->https);
+}
+
 static void nvrd_apply_tls(struct nvrd *nvrd)
 {
 	struct config *config = nvrd->config;
@@ -275,6 +282,7 @@ static void nvrd_apply(void *arg, struct config *config)
 	onvif_service_apply(config);
 	whep_apply(config);
 	nvrd_apply_discovery(nvrd);
+	nvrd_announce(nvrd);
 	nvrd_apply_tls(nvrd);
 	ftp_server_apply(nvrd->ftp, &before->users, &config->users);
 	config_free(before);
@@ -324,11 +332,14 @@ static void nvrd_on_terminate(evutil_socket_t fd, short what, void *arg)
 	nvrd->stopping = true;
 	log_info(NULL, "%s: finishing the open recordings", fd == SIGINT ? "SIGINT" : "SIGTERM");
 	reactor_timer_start(nvrd->stop_timer, STOP_US);
+	discovery_announce(nvrd->discovery, NULL, 0);
+	devices_free(nvrd->devices);
 	http_server_free(nvrd->http);
 	http_server_free(nvrd->https);
 	rtsp_server_free(nvrd->rtsp);
 	ftp_server_free(nvrd->ftp);
 	whep_stop();
+	nvrd->devices = NULL;
 	nvrd->http = nvrd->https = NULL;
 	nvrd->rtsp = NULL;
 	nvrd->ftp = NULL;
@@ -536,6 +547,10 @@ static int nvrd_listen(struct nvrd *nvrd)
 		ftp_server_set_put_limit(nvrd->ftp, config->storage.max_upload_bytes);
 		log_info(NULL, "ftp://%s/", ftp_server_address(nvrd->ftp));
 	}
+	nvrd->devices = devices_new(config, open);
+	if (!nvrd->devices)
+		return -1;
+	nvrd_announce(nvrd);
 	return nvrd_listen_webrtc(nvrd);
 }
 
@@ -577,6 +592,7 @@ static void nvrd_say_demo(const struct nvrd *nvrd)
 /* Frees whatever stands, in the reverse order of the start. */
 static void nvrd_fini(struct nvrd *nvrd)
 {
+	devices_free(nvrd->devices);
 	http_server_free(nvrd->http);
 	http_server_free(nvrd->https);
 	rtsp_server_free(nvrd->rtsp);

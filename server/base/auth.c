@@ -201,6 +201,17 @@ struct auth_user *auth_user_copy(const struct auth_user *user)
 	return copy;
 }
 
+struct auth_user *auth_user_copy_for(const struct auth_user *user, const char *camera)
+{
+	struct auth_user *copy = auth_user_new(user ? user->name : "");
+
+	copy->role = user ? user->role : ROLE_ADMIN;
+	copy->cameras = xcalloc(2, sizeof(char *));
+	if (auth_may_see(user, camera))
+		copy->cameras[0] = xstrdup(camera);
+	return copy;
+}
+
 const struct auth_user *auth_find(const struct auth_users *users, const char *name, size_t n)
 {
 	const struct auth_user *user;

@@ -78,6 +78,9 @@ void auth_user_free(struct auth_user *user);
 /* A copy for whoever outlives the configuration; NULL of NULL. It has no password: it cannot log in. */
 struct auth_user *auth_user_copy(const struct auth_user *user);
 
+/* The same, but he may see this camera alone, if he may see it at all; of NULL, somebody without a name. */
+struct auth_user *auth_user_copy_for(const struct auth_user *user, const char *camera);
+
 /* Appended to the user's, for the caller to fill; freed with the user. */
 struct auth_app_password *auth_app_password_new(struct auth_user *user);
 /*

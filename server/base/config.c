@@ -112,6 +112,7 @@ struct config *config_new(const char *file)
 	TAILQ_INIT(&config->users);
 	TAILQ_INIT(&config->cameras);
 	TAILQ_INIT(&config->storage.volumes);
+	TAILQ_INIT(&config->onvif.devices);
 	config_options_set_defaults("listen.", config);
 	config_options_set_defaults("tls.", config);
 	config_options_set_defaults("http.", config);
@@ -140,6 +141,16 @@ void *config_add_app_password(struct auth_user *user, int line)
 	app->line = line;
 	config_options_set_defaults("users.*.app_passwords[].", app);
 	return app;
+}
+
+void *config_add_device(struct config *config, const char *camera, int line)
+{
+	struct config_device *device = xcalloc(1, sizeof(*device));
+
+	device->camera = xstrdup(camera);
+	device->line = line;
+	TAILQ_INSERT_TAIL(&config->onvif.devices, device, entry);
+	return device;
 }
 
 void *config_add_volume(struct config *config, int line)
@@ -187,6 +198,7 @@ void config_free(struct config *config)
 	struct auth_user *user;
 	struct config_camera *camera;
 	struct config_volume *volume;
+	struct config_device *device;
 
 	if (!config)
 		return;
@@ -194,6 +206,12 @@ void config_free(struct config *config)
 		TAILQ_REMOVE(&config->storage.volumes, volume, entry);
 		config_options_clear("storage.volumes[].", volume);
 		free(volume);
+	}
+	while ((device = TAILQ_FIRST(&config->onvif.devices))) {
+		TAILQ_REMOVE(&config->onvif.devices, device, entry);
+		free(device->camera);
+		free(device->address);
+		free(device);
 	}
 	while ((user = TAILQ_FIRST(&config->users))) {
 		TAILQ_REMOVE(&config->users, user, entry);
@@ -356,6 +374,20 @@ static bool volumes_equal(const struct config *a, const struct config *b)
 	return !one && !two;
 }
 
+static bool devices_equal(const struct config *a, const struct config *b)
+{
+	const struct config_device *one = TAILQ_FIRST(&a->onvif.devices);
+	const struct config_device *two = TAILQ_FIRST(&b->onvif.devices);
+
+	while (one && two && strcmp(one->camera, two->camera) == 0 &&
+		(one->address && two->address ? strcmp(one->address, two->address) == 0
+					      : one->address == two->address)) {
+		one = TAILQ_NEXT(one, entry);
+		two = TAILQ_NEXT(two, entry);
+	}
+	return !one && !two;
+}
+
 static char *add_name(char *names, const char *name)
 {
 	char *more = xasprintf("%s%s%s", names ? names : "", names ? ", " : "", name);
@@ -376,5 +408,7 @@ char *config_needs_restart(const struct config *before, const struct config *aft
 	}
 	if (!volumes_equal(before, after))
 		names = add_name(names, "storage.volumes");
+	if (!devices_equal(before, after))
+		names = add_name(names, "onvif.devices");
 	return names;
 }

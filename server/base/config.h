@@ -107,6 +107,19 @@ struct config_camera {
 };
 TAILQ_HEAD(config_cameras, config_camera);
 
+/* A camera that is an ONVIF device of its own. */
+struct config_device {
+	TAILQ_ENTRY(config_device) entry;
+	char *camera;  /* its name */
+	char *address; /* where it listens; NULL: it is off */
+	int line;      /* where it stands in the file */
+};
+TAILQ_HEAD(config_devices, config_device);
+
+enum {
+	CONFIG_DEVICES = 64 /* at most so many in onvif.devices */
+};
+
 struct config {
 	char *file; /* as given, for messages */
 	struct {
@@ -140,6 +153,9 @@ struct config {
 	} webrtc;
 	struct {
 		char **discover; /* interfaces, NULL-ended; or NULL */
+		bool discoverable;
+		char *name, *location; /* of our scopes; no location: NULL */
+		struct config_devices devices;
 	} onvif;
 	struct {
 		char *path;

@@ -13,6 +13,7 @@
 enum {
 	PASSWORD_BYTES = 255,
 	BASE_PATH_BYTES = 100,
+	SCOPE_BYTES = 63,
 	SOURCE_BYTES = 2048
 };
 
@@ -115,6 +116,11 @@ static const char *check_network(const char *text)
 static const char *check_interface(const char *text)
 {
 	return *text && strlen(text) < IF_NAMESIZE ? NULL : "must name an interface, such as eth0";
+}
+
+static const char *check_scope(const char *text)
+{
+	return *text && strlen(text) <= SCOPE_BYTES ? NULL : "must have 1 to 63 bytes";
 }
 
 static const char *check_ip_address(const char *text)
@@ -256,6 +262,7 @@ static const char *check_multicast(const char *text)
 #define IN_APP_PASSWORD(field) offsetof(struct auth_app_password, field)
 #define IN_CAMERA(field) offsetof(struct config_camera, field)
 #define IN_VOLUME(field) offsetof(struct config_volume, field)
+#define IN_DEVICE(field) offsetof(struct config_device, field)
 
 // clang-format off
 const struct config_option config_options[] = {
@@ -486,6 +493,39 @@ const struct config_option config_options[] = {
 		.example = "[eth0]",
 		.help = "The interfaces on which ONVIF cameras are looked for (WS-Discovery, UDP port 3702). What is found is "
 			"in /discovered/, a file for each, which admins copy to /config/cameras/.",
+	},
+	{
+		.key = "onvif.discoverable",
+		.type = OPTION_BOOL,
+		.offset = IN_CONFIG(onvif.discoverable),
+		.standard = "no",
+		.applies = APPLIES_NOTHING,
+		.help = "Whether nvrd, and each of onvif.devices, can itself be found there by WS-Discovery.",
+	},
+	{
+		.key = "onvif.name",
+		.type = OPTION_STRING,
+		.offset = IN_CONFIG(onvif.name),
+		.standard = "nvrd",
+		.applies = APPLIES_NOTHING,
+		.check = check_scope,
+		.help = "What nvrd is called in the lists of ONVIF clients.",
+	},
+	{
+		.key = "onvif.location",
+		.type = OPTION_STRING,
+		.offset = IN_CONFIG(onvif.location),
+		.applies = APPLIES_NOTHING,
+		.check = check_scope,
+		.help = "Where it stands, likewise.",
+	},
+	{
+		.key = "onvif.devices.*",
+		.type = OPTION_ADDRESS,
+		.offset = IN_DEVICE(address),
+		.applies = APPLIES_LISTENER,
+		.help = "Where the camera of this name is served by HTTP as an ONVIF device of its own, with nothing else of nvrd: "
+			"for clients that take one camera for each address. An address of the machine, or another port.",
 	},
 	{
 		.key = "storage.path",

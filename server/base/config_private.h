@@ -150,11 +150,12 @@ enum {
 };
 const char *config_show(char ret[CONFIG_SHOWN_BYTES], const char *text);
 
-/* Appends a user, a password of one, a camera, a volume, with defaults. */
+/* Appends a user, a password of one, a camera, a volume, a device, with defaults. */
 void *config_add_app_password(struct auth_user *user, int line);
 void *config_add_user(struct config *config, const char *name, int line);
 void *config_add_camera(struct config *config, const char *name, int line);
 void *config_add_volume(struct config *config, int line);
+void *config_add_device(struct config *config, const char *camera, int line);
 
 struct config *config_new(const char *file);
 /* Passwords that expire were written when the file was. Blocks. */

@@ -14,6 +14,8 @@
 #include "server/base/tls.h"
 #include "server/base/vault.h"
 
+#define DEVICES "onvif.devices"
+
 enum {
 	PATH_BYTES = 3 * CONFIG_SHOWN_BYTES
 };
@@ -416,6 +418,30 @@ static void read_list(struct config_loading *l, const struct list *list, void *o
 	}
 }
 
+/* onvif.devices: an address for each camera. */
+static void read_devices(struct config_loading *l, struct config_node *map, const char *path)
+{
+	const struct config_option *option = config_options;
+	struct config_node *child;
+	char shown[PATH_BYTES];
+	size_t n = 0;
+
+	while (strcmp(option->key, DEVICES ".*") != 0)
+		option++;
+	if (!check_map(l, map, path))
+		return;
+	check_duplicates(l, map, path);
+	TAILQ_FOREACH (child, &map->children, entry) {
+		if (++n > CONFIG_DEVICES) {
+			config_fail(l->errors, child->line, path, "has more than %d devices",
+				CONFIG_DEVICES);
+			return;
+		}
+		read_option(l, option, config_add_device(l->config, child->key, child->line), child,
+			join(shown, path, child->key));
+	}
+}
+
 /* Reads a mapping's options, the rows `prefix`*, into object. */
 static void read_options(struct config_loading *l, const char *prefix, void *object,
 	struct config_node *map, const char *path)
@@ -433,6 +459,8 @@ static void read_options(struct config_loading *l, const char *prefix, void *obj
 		join(shown, path, child->key);
 		if (list) {
 			read_list(l, list, object, child, shown);
+		} else if (strcmp(shown, DEVICES) == 0) {
+			read_devices(l, child, shown);
 		} else if (option) {
 			read_option(l, option, object, child, shown);
 		} else if (!find_subsection(below, prefix, child->key)) {
@@ -486,7 +514,7 @@ static void switch_off_listeners(struct config *config)
 	char buf[CONFIG_WHY_BYTES];
 
 	for (const struct config_option *o = config_options; o->key; o++) {
-		if (o->type == OPTION_ADDRESS)
+		if (o->type == OPTION_ADDRESS && config_option_has_prefix(o, "listen."))
 			(void)config_option_set(o, config, "off", true, buf);
 	}
 }
@@ -559,28 +587,78 @@ void config_read_camera(struct config_loading *l, const char *name, struct confi
 		read_member(l, find_collection("cameras"), name, root);
 }
 
+/* Whether the camera is there, which a line speaks of. */
+static void check_camera(struct config_loading *l, int line, const char *path, const char *name)
+{
+	const struct config_camera *camera;
+	const char *near = NULL;
+	char shown[CONFIG_SHOWN_BYTES];
+
+	if (config_find_camera(l->config, name))
+		return;
+	TAILQ_FOREACH (camera, &l->config->cameras, entry) {
+		if (!near && config_is_near(name, camera->name))
+			near = camera->name;
+	}
+	config_fail(l->errors, line, path,
+		near ? "there is no camera \"%s\" (did you mean %s?)"
+		     : "there is no camera \"%s\"%s",
+		config_show(shown, name), near ? near : "");
+}
+
 static void check_user_cameras(struct config_loading *l, const struct auth_user *user)
 {
 	char path[PATH_BYTES];
 	char shown[CONFIG_SHOWN_BYTES];
 
-	for (char **name = user->cameras; name && *name; name++) {
-		const struct config_camera *camera;
-		const char *near = NULL;
+	(void)snprintf(path, sizeof(path), "users.%s.cameras", config_show(shown, user->name));
+	for (char **name = user->cameras; name && *name; name++)
+		check_camera(l, user->line, path, *name);
+}
 
-		if (config_find_camera(l->config, *name))
+/* Whether both take the same port; 0 is any. */
+static bool is_same_address(const char *a, const char *b)
+{
+	size_t n = strlen(a);
+
+	return b && strcmp(a, b) == 0 && !(n > 2 && strcmp(a + n - 2, ":0") == 0);
+}
+
+/* Cameras that are not there, and addresses that something else has. */
+static void check_devices(struct config_loading *l)
+{
+	const struct config *config = l->config;
+	const struct config_device *device, *other;
+	char path[PATH_BYTES];
+
+	TAILQ_FOREACH (device, &config->onvif.devices, entry) {
+		(void)join(path, DEVICES, device->camera);
+		check_camera(l, device->line, path, device->camera);
+		if (!device->address)
 			continue;
-		TAILQ_FOREACH (camera, &l->config->cameras, entry) {
-			if (!near && config_is_near(*name, camera->name))
-				near = camera->name;
+		TAILQ_FOREACH (other, &config->onvif.devices, entry) {
+			if (other == device)
+				break;
+			if (is_same_address(device->address, other->address))
+				config_fail(l->errors, device->line, path,
+					"the address is given twice, first in line %d",
+					other->line);
 		}
-		(void)snprintf(
-			path, sizeof(path), "users.%s.cameras", config_show(shown, user->name));
-		config_fail(l->errors, user->line, path,
-			near ? "there is no camera \"%s\" (did you mean %s?)"
-			     : "there is no camera \"%s\"%s",
-			config_show(shown, *name), near ? near : "");
+		if (is_same_address(device->address, config->listen.http) ||
+			is_same_address(device->address, config->listen.https))
+			config_fail(l->errors, device->line, path,
+				"nvrd itself listens at this address");
 	}
+}
+
+/* Who is to be found needs a network to be found on. */
+static void check_discoverable(struct config_loading *l, const struct config_node *root)
+{
+	const struct config_node *section = config_node_find(root, "onvif");
+
+	if (section && l->config->onvif.discoverable && !l->config->onvif.discover)
+		config_fail(l->errors, section->line, "onvif.discoverable",
+			"needs onvif.discover, which says on which interfaces");
 }
 
 /* The words of a scope, and names that are given twice. */
@@ -706,6 +784,8 @@ void config_read_end(struct config_loading *l, const struct config_node *root)
 	check_volumes(l);
 	check_groups(l);
 	check_tls(l, root);
+	check_devices(l);
+	check_discoverable(l, root);
 	TAILQ_FOREACH (user, &l->config->users, entry) {
 		if (l->errors->count < CONFIG_ERRORS)
 			check_user_cameras(l, user);

@@ -91,6 +91,10 @@ struct evbuffer;
 		"ONVIF devices that were found (onvif.discover).")                                   \
 	X(METRIC_DISCOVERY_REFUSED, COUNTER, "nvrd_discovery_refused_total", "",                     \
 		"Datagrams to the group of WS-Discovery that are none of its messages.")             \
+	X(METRIC_DISCOVERY_ANSWERS, COUNTER, "nvrd_discovery_answers_total", "",                     \
+		"Answers to whoever looked for us by WS-Discovery (onvif.discoverable).")            \
+	X(METRIC_DISCOVERY_UNANSWERED, COUNTER, "nvrd_discovery_unanswered_total", "reason",         \
+		"Those that got none: too many wait (full), asked from another network (foreign).")  \
 	X(METRIC_RECORDER_LOST, COUNTER, "nvrd_recorder_lost_fragments_total", "camera,reason",      \
 		"Fragments that were not recorded (queue_full, write_failed) or not held (held).")   \
 	X(METRIC_RECORDER_QUEUE_BYTES, GAUGE, "nvrd_recorder_queue_bytes", "camera",                 \

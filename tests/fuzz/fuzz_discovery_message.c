@@ -1,4 +1,4 @@
-/* Datagrams of WS-Discovery: what is told of each device is text that ends, and can stand in a file. */
+/* Datagrams of WS-Discovery: what is told of each device is text that ends, and can stand in a file; what is asked can be answered. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +32,34 @@ static void on_device(void *arg, enum discovery_kind kind, const struct discover
 		abort();
 }
 
+/* An answer names the question as it was asked, and reads as an answer. */
+static void on_question(void *arg, const struct discovery_question *question)
+{
+	static const struct discovery_events events = { on_device, on_question };
+	const struct discovery_words words = { "urn:uuid:1", question->scopes, "http://h/", 1, 1, 1,
+		question->id };
+	const char *why;
+	size_t bytes;
+	char *text;
+
+	(void)arg;
+	if (!question->id[0] || strlen(question->id) >= DISCOVERY_ID_BYTES)
+		abort();
+	if (!discovery_scopes_match(DISCOVERY_RULE_EXACT, question->scopes, question->scopes) ||
+		!discovery_scopes_match(DISCOVERY_RULE_PREFIX, question->scopes, question->scopes))
+		abort();
+	text = discovery_write(DISCOVERY_SAY_MATCH, "2", &words, &bytes);
+	if (discovery_message_parse(text, bytes, &events, NULL, &why) < 0)
+		abort();
+	free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
+	static const struct discovery_events events = { on_device, on_question };
 	const char *why = NULL;
 
-	if (discovery_message_parse((const char *)p, n, on_device, NULL, &why) < 0 && !why)
+	if (discovery_message_parse((const char *)p, n, &events, NULL, &why) < 0 && !why)
 		abort();
 	return 0;
 }
