@@ -205,6 +205,31 @@ static void a_list_of_cameras_limits_what_a_user_sees(void **state)
 	auth_user_free(user);
 }
 
+static void a_copy_for_one_camera_sees_that_or_none(void **state)
+{
+	struct auth_user *user = user_of("nas", "a"), *copy;
+
+	(void)state;
+	copy = auth_user_copy_for(user, "porch");
+	assert_string_equal(copy->name, "nas");
+	assert_int_equal(copy->role, user->role);
+	assert_true(auth_may_see(copy, "porch"));
+	assert_false(auth_may_see(copy, "yard"));
+	auth_user_free(copy);
+	user->cameras = calloc(2, sizeof(char *));
+	user->cameras[0] = strdup("yard");
+	copy = auth_user_copy_for(user, "porch");
+	assert_false(auth_may_see(copy, "porch"));
+	assert_false(auth_may_see(copy, "yard"));
+	auth_user_free(copy);
+	copy = auth_user_copy_for(NULL, "porch");
+	assert_true(auth_may_see(copy, "porch"));
+	assert_false(auth_may_see(copy, "yard"));
+	assert_true(auth_may_operate(copy));
+	auth_user_free(copy);
+	auth_user_free(user);
+}
+
 static void random_hex_has_its_length_and_differs(void **state)
 {
 	static const size_t sizes[] = { 0, 1, 16, 32, 33, 100 };
@@ -245,6 +270,7 @@ int main(void)
 		cmocka_unit_test(every_cut_of_a_hash_is_no_hash),
 		cmocka_unit_test(users_are_found_by_their_whole_name),
 		cmocka_unit_test(a_list_of_cameras_limits_what_a_user_sees),
+		cmocka_unit_test(a_copy_for_one_camera_sees_that_or_none),
 		cmocka_unit_test(random_hex_has_its_length_and_differs),
 		cmocka_unit_test(equal_compares_whole_strings),
 	};

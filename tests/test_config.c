@@ -966,6 +966,55 @@ static void a_reload_sees_what_changed(void **state)
 	config_free(before);
 }
 
+static void cameras_can_be_devices(void **state)
+{
+	static const char cameras[] =
+		"cameras: {porch: {source: 'test:'}, yard: {source: 'test:'}}\n";
+	char *text = xasprintf(
+		"onvif: {devices: {porch: '192.0.2.50:80', yard: off}}\nlisten: {http: ':80'}\n%s",
+		cameras);
+	struct config *config = parse(text), *other;
+	const struct config_device *device = TAILQ_FIRST(&config->onvif.devices);
+	char *restart;
+
+	(void)state;
+	assert_string_equal(device->camera, "porch");
+	assert_string_equal(device->address, "192.0.2.50:80");
+	assert_null(TAILQ_NEXT(device, entry)->address);
+	assert_false(config->onvif.discoverable);
+	assert_string_equal(config->onvif.name, "nvrd");
+	other = parse(text);
+	assert_null(config_needs_restart(config, other));
+	free(TAILQ_FIRST(&other->onvif.devices)->address);
+	TAILQ_FIRST(&other->onvif.devices)->address = xstrdup("192.0.2.51:80");
+	restart = config_needs_restart(config, other);
+	assert_string_equal(restart, "onvif.devices");
+	free(restart);
+	config_free(other);
+	config_free(config);
+	free(text);
+	expect_errors("onvif: {devices: {prch: ':81', yard: ':0', porch: ':82'}}\n"
+		      "cameras: {porch: {source: 'test:'}, yard: {source: 'test:'}}\n",
+		"nvrd.yaml:1: onvif.devices.prch: there is no camera \"prch\" (did you mean porch?)\n");
+	expect_errors("onvif:\n  devices:\n    porch: 192.0.2.50\n"
+		      "cameras: {porch: {source: 'test:'}}\n",
+		"nvrd.yaml:3: onvif.devices.porch: expected an address such as 0.0.0.0:8080 or "
+		"[::]:8080, or off, not \"192.0.2.50\"\n");
+	expect_errors("onvif:\n  devices:\n    porch: ':81'\n    yard: ':81'\n    porch: ':0'\n"
+		      "cameras: {porch: {source: 'test:'}, yard: {source: 'test:'}}\n",
+		"nvrd.yaml:5: onvif.devices.porch: is given twice, first in line 3\n"
+		"nvrd.yaml:4: onvif.devices.yard: the address is given twice, first in line 3\n");
+	expect_errors(
+		"onvif: {devices: {porch: '0.0.0.0:8080'}}\ncameras: {porch: {source: 'test:'}}\n",
+		"nvrd.yaml:1: onvif.devices.porch: nvrd itself listens at this address\n");
+	expect_errors("onvif: {devices: porch}\n",
+		"nvrd.yaml:1: onvif.devices: expected 'key: value' lines below it\n");
+	expect_errors("onvif: {discoverable: yes}\n",
+		"nvrd.yaml:1: onvif.discoverable: needs onvif.discover, which says on which interfaces\n");
+	expect_errors(
+		"onvif: {name: ''}\n", "nvrd.yaml:1: onvif.name: \"\" must have 1 to 63 bytes\n");
+}
+
 static void the_demo_has_one_test_camera_on_loopback(void **state)
 {
 	struct config *config = config_demo("/tmp/x");
@@ -1096,6 +1145,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_missing_file_is_named),
 		cmocka_unit_test(secrets_in_the_file_are_noticed),
 		cmocka_unit_test(a_reload_sees_what_changed),
+		cmocka_unit_test(cameras_can_be_devices),
 		cmocka_unit_test(the_demo_has_one_test_camera_on_loopback),
 		cmocka_unit_test(the_example_file_has_the_defaults),
 		cmocka_unit_test(the_commented_examples_are_right_too),

@@ -1,4 +1,4 @@
-"""Speaks WS-Discovery on the loopback interface: asks, and hears what is said."""
+"""Speaks WS-Discovery on one interface: asks, and hears what is said."""
 import re
 import socket
 import struct
@@ -42,9 +42,9 @@ class Match:
 
 
 class Prober:
-    def __init__(self, address="127.0.0.1"):
-        self.heard, self.lock = [], threading.Lock()
-        interface = socket.inet_aton("127.0.0.1")
+    def __init__(self, address):
+        self.heard, self.lock, self.address = [], threading.Lock(), address
+        interface = socket.inet_aton(address)
         self.asks = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.asks.bind((address, 0))
         self.asks.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface)
@@ -95,5 +95,5 @@ class Prober:
     def probe_from(self, source):
         """With another's address as sender; needs root, which one is in a network of one's own."""
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
-            s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+            s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(self.address))
             s.sendto(spoofed(message("Probe", TYPES, "urn:uuid:7"), source), (GROUP[0], 0))

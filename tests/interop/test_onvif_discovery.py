@@ -96,7 +96,7 @@ def check_answers(nvrd, prober):
     report(not more and match.endpoint == soap.call("tds:GetEndpointReference").one("GUID"), "it answers a Probe by the name that GetEndpointReference says", match.text)
     report(match.scopes == soap.call("tds:GetScopes").all("ScopeItem") and {SCOPE + s for s in ("Profile/Streaming", "Profile/T", "Profile/G", "name/Gate%20house", "location/East")}
            < set(match.scopes), "with the scopes that GetScopes says", match.text)
-    report(match.addresses == [f"http://127.0.0.1:{nvrd.http.split(':')[1]}/onvif/device_service"], "and an address of the network on which it was asked", match.text)
+    report(match.addresses == [f"http://{own_network.FIRST}:{nvrd.http.split(':')[1]}/onvif/device_service"], "and an address of the network on which it was asked", match.text)
     report(soap.call("tds:GetDiscoveryMode").one("DiscoveryMode") == "Discoverable" and 'DiscoveryBye="true"' in soap.call("tds:GetServiceCapabilities").text, "it says so")
     second = Prober(own_network.SECOND).ask(TYPES)[0]
     report(second.addresses == [f"http://{own_network.SECOND}:{nvrd.http.split(':')[1]}/onvif/device_service"], "or of the other network", second.text)
@@ -107,7 +107,7 @@ def check_answers(nvrd, prober):
     others = ('<d:Types xmlns:x="urn:x">x:NetworkVideoTransmitter</d:Types>', scopes(f"{SCOPE}Prof"), scopes(f"{SCOPE}Profile {SCOPE}name/other"), scopes(f"{SCOPE}Profile", "strcmp0"),
               scopes(f"{SCOPE}Profile", "ldap"))
     numbers = [prober.send("Probe", body) for body in others]
-    numbers += [prober.send("Resolve", "<a:EndpointReference><a:Address>urn:uuid:1</a:Address></a:EndpointReference>"), prober.send("Probe", TYPES, ("127.0.0.1", 3702))]
+    numbers += [prober.send("Resolve", "<a:EndpointReference><a:Address>urn:uuid:1</a:Address></a:EndpointReference>"), prober.send("Probe", TYPES, (own_network.FIRST, 3702))]
     found = prober.resolve(match.endpoint)
     report(len(found) == 1 and found[0].action == "ResolveMatches" and found[0].addresses == match.addresses, "a Resolve is answered", found)
     for _ in range(3):  # by then an answer would have come
@@ -126,7 +126,7 @@ def check_npm(prober):
         skip("npm's onvif", "node or the package is not there")
         return
     match = prober.ask(TYPES)[0]
-    found = subprocess.run([node, HERE / "onvif_discovery.mjs", "lo"], capture_output=True, text=True, timeout=60)
+    found = subprocess.run([node, HERE / "onvif_discovery.mjs", own_network.INTERFACE], capture_output=True, text=True, timeout=60)
     report([json.loads(line) for line in found.stdout.splitlines()] == [match.addresses], "npm's onvif finds it", found.stdout + found.stderr)
 
 
@@ -138,7 +138,7 @@ def shown(nvrd, other, name):
 
 def check_two(nvrd, prober):
     """The other one is told of it, takes it for a camera, and hears when it goes."""
-    other = Nvrd({"other": {"source": '"test:"', "record": "off"}}, users=USERS, extra="onvif: {discover: [lo], discoverable: yes}", login=("anna", "secret"))
+    other = reachable("other", "")
     path = wait_for(lambda: shown(other, nvrd, "gate-house"), 30)
     report(path, "another nvrd is told of it", (names(other), other.log()[-1500:]))
     report(wait_for(lambda: shown(nvrd, other, "nvrd"), 30), "and the other way round", names(nvrd))
@@ -160,17 +160,22 @@ def check_two(nvrd, prober):
     report(other.stop() == 0, "both end well")
 
 
-def check_being_found(folder):
-    prober = Prober()
-    nvrd = Nvrd(start=False, users=USERS, extra='onvif: {discover: [lo], discoverable: yes, name: "Gate house", location: East}', login=("anna", "secret"))
-    nvrd.ports = ("0.0.0.0:0", "127.0.0.1:0")
-    nvrd.configure({"gate": {"source": '"test:"', "record": "off"}})
+def reachable(camera, options):
+    """One that is found on that interface."""
+    nvrd = Nvrd(start=False, users=USERS, extra=f"onvif: {{discover: [{own_network.INTERFACE}], discoverable: yes{options}}}", login=("anna", "secret"))
+    nvrd.ports = ("0.0.0.0:0", "0.0.0.0:0")
+    nvrd.configure({camera: {"source": '"test:"', "record": "off"}})
     nvrd.start()
+    return nvrd
+
+
+def check_being_found(folder):
+    prober = Prober(own_network.FIRST)
+    nvrd = reachable("gate", ', name: "Gate house", location: East')
     report(wait_for(lambda: prober.said("Hello"), 30), "nvrd says hello", nvrd.log()[-1500:])
     check_answers(nvrd, prober)
     check_foreign(nvrd, prober)
     check_npm(prober)
-    own_network.leave_second()
     check_two(nvrd, prober)
     prober.keep(folder)
     wrong = problems(folder)
@@ -181,7 +186,7 @@ def check_being_found(folder):
 
 
 def main():
-    if own_network.enter():
+    if own_network.enter() and own_network.add_interface():
         with tempfile.TemporaryDirectory() as folder:
             check_being_found(pathlib.Path(folder))
     else:
