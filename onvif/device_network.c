@@ -10,6 +10,7 @@
 #include "onvif/device_service.h"
 #include "protocols/http_server.h"
 #include "server/base/address.h"
+#include "server/base/listener.h"
 
 #define TDS SOAP_DEVICE_SPACE
 #define TT SOAP_SCHEMA_SPACE
@@ -43,16 +44,42 @@ static int prefix_length(const struct sockaddr *mask)
 	return 0;
 }
 
+struct telling {
+	struct onvif_call *call;
+	const struct ifaddrs *all;
+	/* Where the device listens that a camera is, if that is one of the machine's addresses: it has no other. "": all are told of. */
+	char only[ADDRESS_HOST_BYTES];
+};
+
+static bool address_is_told(const struct telling *telling, const struct ifaddrs *a)
+{
+	char host[ADDRESS_HOST_BYTES];
+
+	if (!a->ifa_addr ||
+		(a->ifa_addr->sa_family != AF_INET && a->ifa_addr->sa_family != AF_INET6))
+		return false;
+	return !telling->only[0] || !strcmp(address_write_host(host, a->ifa_addr), telling->only);
+}
+
+/* The first address from there on; of one interface, or any (NULL). */
+static const struct ifaddrs *find_address(
+	const struct telling *telling, const struct ifaddrs *a, const char *name)
+{
+	while (a && (!address_is_told(telling, a) || (name && strcmp(a->ifa_name, name) != 0)))
+		a = a->ifa_next;
+	return a;
+}
+
 /* The addresses of one interface and family. */
 static void write_addresses(
-	xmlNode *config, const struct ifaddrs *all, const char *name, int family)
+	const struct telling *telling, xmlNode *config, const char *name, int family)
 {
+	const struct ifaddrs *a = telling->all;
 	char host[ADDRESS_HOST_BYTES];
 	xmlNode *address;
 
-	for (const struct ifaddrs *a = all; a; a = a->ifa_next) {
-		if (!a->ifa_addr || a->ifa_addr->sa_family != family ||
-			strcmp(a->ifa_name, name) != 0)
+	for (; (a = find_address(telling, a, name)); a = a->ifa_next) {
+		if (a->ifa_addr->sa_family != family)
 			continue;
 		address = soap_add(config, TT, "Manual");
 		soap_add_text(address, TT, "Address", address_write_host(host, a->ifa_addr));
@@ -70,49 +97,63 @@ static void write_info(const struct onvif_call *call, xmlNode *interface, const 
 	memcpy(&link, a->ifa_addr, sizeof(link));
 	const unsigned char *mac = link.sll_addr;
 	soap_add_text(info, TT, "Name", a->ifa_name);
-	if (call->camera) {
+	if (call->camera)
 		soap_add_text(info, TT, "HwAddress",
 			onvif_hardware_address(own, onvif_call_uuid(call, uuid)));
-		return;
-	}
-	soap_add_format(info, TT, "HwAddress", "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
-		mac[2], mac[3], mac[4], mac[5]);
+	else
+		soap_add_format(info, TT, "HwAddress", "%02x:%02x:%02x:%02x:%02x:%02x", mac[0],
+			mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 
-static void write_interface(
-	const struct onvif_call *call, const struct ifaddrs *all, const struct ifaddrs *a)
+static void write_interface(const struct telling *telling, const struct ifaddrs *a)
 {
-	xmlNode *interface = soap_add(call->answer, TDS, "NetworkInterfaces"), *config;
+	xmlNode *interface = soap_add(telling->call->answer, TDS, "NetworkInterfaces"), *config;
 
 	soap_set(interface, "token", a->ifa_name);
 	soap_add_bool(interface, TT, "Enabled", (a->ifa_flags & IFF_UP) != 0);
-	write_info(call, interface, a);
+	write_info(telling->call, interface, a);
 	config = soap_add(interface, TT, "IPv4");
 	soap_add_bool(config, TT, "Enabled", true);
 	config = soap_add(config, TT, "Config");
-	write_addresses(config, all, a->ifa_name, AF_INET);
+	write_addresses(telling, config, a->ifa_name, AF_INET);
 	soap_add_bool(config, TT, "DHCP", false); /* it is not ours to know */
 	config = soap_add(interface, TT, "IPv6");
 	soap_add_bool(config, TT, "Enabled", true);
 	config = soap_add(config, TT, "Config");
 	soap_add_text(config, TT, "DHCP", "Off");
-	write_addresses(config, all, a->ifa_name, AF_INET6);
+	write_addresses(telling, config, a->ifa_name, AF_INET6);
+}
+
+static void telling_init(
+	struct telling *telling, struct onvif_call *call, const struct ifaddrs *all)
+{
+	struct sockaddr_storage address;
+
+	*telling = (struct telling){ .call = call, .all = all };
+	if (!call->camera || !listener_resolve(http_server_address_of(call->http), false, &address))
+		return;
+	(void)address_write_host(telling->only, (const struct sockaddr *)&address);
+	if (!find_address(telling, all, NULL))
+		telling->only[0] = '\0';
 }
 
 /* The loopback interface is told of only where there is no other: in test beds. */
 bool device_get_interfaces(struct onvif_call *call)
 {
 	struct ifaddrs *all = NULL;
+	struct telling telling;
 	int n = 0;
 
 	if (getifaddrs(&all) < 0)
 		return onvif_call_refuse(call, ONVIF_FAULT_BUSY);
+	telling_init(&telling, call, all);
 	for (unsigned loopback = 0; loopback <= IFF_LOOPBACK && !n; loopback += IFF_LOOPBACK) {
 		for (const struct ifaddrs *a = all; a && n < INTERFACES; a = a->ifa_next) {
 			if (!a->ifa_addr || a->ifa_addr->sa_family != AF_PACKET ||
-				(a->ifa_flags & IFF_LOOPBACK) != loopback)
+				(a->ifa_flags & IFF_LOOPBACK) != loopback ||
+				(telling.only[0] && !find_address(&telling, all, a->ifa_name)))
 				continue;
-			write_interface(call, all, a);
+			write_interface(&telling, a);
 			n++;
 		}
 	}

@@ -16,7 +16,8 @@ enum {
 	DISCOVERY_BYTES = 32 << 10, /* the longest one that is read */
 	DISCOVERY_TEXT_BYTES = 64,
 	DISCOVERY_ID_BYTES = 128, /* of a message, of a device */
-	DISCOVERY_SCOPES_BYTES = 4096
+	DISCOVERY_SCOPES_BYTES = 4096,
+	DISCOVERY_ASKED_BYTES = 1024 /* of scopes, which each of us compares */
 };
 
 enum discovery_kind {
@@ -42,7 +43,7 @@ struct discovery_question {
 	char endpoint[DISCOVERY_ID_BYTES]; /* of a Resolve */
 	/* of a Probe */
 	enum discovery_rule rule;
-	char scopes[DISCOVERY_SCOPES_BYTES];
+	char scopes[DISCOVERY_ASKED_BYTES];
 };
 
 /*

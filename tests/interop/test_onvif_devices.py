@@ -63,11 +63,13 @@ def addresses(nvrd):
     return dict(re.findall(r"onvif: (\w+) is a device at ([0-9.:]+)", nvrd.log()))
 
 
-def check_identity(devices):
+def check_identity(devices, is_alone):
     identities = {name: device.identity() for name, device in devices.items()}
     report(all(len({i[n] for i in identities.values()}) == 3 and all(i[n] for i in identities.values()) for n in range(3)), "each has a serial number, a hardware address and a name of its own",
            identities)
     report(all(int(identities[name][1][:2], 16) & 3 == 2 for name in ("porch", "yard")), "those of the cameras are administered locally, and of one host", identities)
+    told = {name: devices[name].soap.call("tds:GetNetworkInterfaces").all("Address") for name in ("porch", "yard")}
+    report(not is_alone or all(told[name] == [devices[name].address.split(":")[0]] for name in told), "each has its address and no other", told)
     names = {name: [s for s in device.soap.call("tds:GetScopes").all("ScopeItem") if "/name/" in s] for name, device in devices.items()}
     report(names["porch"] == ["onvif://www.onvif.org/name/porch"] and names["all"] == ["onvif://www.onvif.org/name/nvrd"], "and is called as the camera is", names)
     return identities
@@ -152,7 +154,7 @@ def main():
         wait_for(lambda: nvrd.files(name), 30)
     devices = {name: Device(address) for name, address in {**addresses(nvrd), "all": nvrd.http}.items()}
     report(set(devices) == {"porch", "yard", "all"}, "two cameras are devices", nvrd.log()[-1500:])
-    identities = check_identity(devices)
+    identities = check_identity(devices, is_alone)
     check_alone(devices)
     check_npm(devices, identities)
     prober = check_discovery(devices, identities) if is_alone else None
