@@ -193,12 +193,23 @@ void config_camera_free(struct config_camera *camera)
 	free(camera);
 }
 
+static void free_devices(struct config *config)
+{
+	struct config_device *device;
+
+	while ((device = TAILQ_FIRST(&config->onvif.devices))) {
+		TAILQ_REMOVE(&config->onvif.devices, device, entry);
+		free(device->camera);
+		free(device->address);
+		free(device);
+	}
+}
+
 void config_free(struct config *config)
 {
 	struct auth_user *user;
 	struct config_camera *camera;
 	struct config_volume *volume;
-	struct config_device *device;
 
 	if (!config)
 		return;
@@ -207,12 +218,7 @@ void config_free(struct config *config)
 		config_options_clear("storage.volumes[].", volume);
 		free(volume);
 	}
-	while ((device = TAILQ_FIRST(&config->onvif.devices))) {
-		TAILQ_REMOVE(&config->onvif.devices, device, entry);
-		free(device->camera);
-		free(device->address);
-		free(device);
-	}
+	free_devices(config);
 	while ((user = TAILQ_FIRST(&config->users))) {
 		TAILQ_REMOVE(&config->users, user, entry);
 		auth_user_free(user);
