@@ -1,6 +1,7 @@
 #include "onvif/camera_answer.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -11,14 +12,9 @@
 
 /* --- elements by their local names --- */
 
-static bool is_named(const xmlNode *node, const char *name)
-{
-	return node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, name);
-}
-
 static const xmlNode *find_from(const xmlNode *node, const char *name)
 {
-	while (node && !is_named(node, name))
+	while (node && !soap_is(node, NULL, name))
 		node = node->next;
 	return node;
 }
@@ -26,7 +22,7 @@ static const xmlNode *find_from(const xmlNode *node, const char *name)
 /* The first child of that name; NULL has none. */
 static const xmlNode *find_child(const xmlNode *parent, const char *name)
 {
-	return parent ? find_from(parent->children, name) : NULL;
+	return soap_child(parent, NULL, name);
 }
 
 /* The first one of the children, by turns, as "a", "b", NULL. */
@@ -120,6 +116,8 @@ static void read_services(struct camera_services *ret, const xmlNode *body)
 			(void)read_path(address, ret->media2);
 		else if (!strcmp(space, SOAP_EVENTS_SPACE))
 			(void)read_path(address, ret->events);
+		else if (!strcmp(space, SOAP_PTZ_SPACE))
+			(void)read_path(address, ret->ptz);
 	}
 }
 
@@ -134,6 +132,7 @@ int camera_answer_services(
 	if (capabilities) {
 		(void)read_path(FIND(capabilities, "Media", "XAddr"), services.media);
 		(void)read_path(FIND(capabilities, "Events", "XAddr"), services.events);
+		(void)read_path(FIND(capabilities, "PTZ", "XAddr"), services.ptz);
 	}
 	if (!services.media[0] && !services.media2[0] && !services.events[0])
 		return -EBADMSG;
@@ -152,6 +151,7 @@ static bool read_profile(struct camera_profile *ret, const xmlNode *node)
 	const xmlNode *source =
 		two ? find_child(two, "VideoSource") : find_child(node, "VideoSourceConfiguration");
 	const xmlNode *resolution = find_child(encoder, "Resolution");
+	const xmlNode *ptz = two ? find_child(two, "PTZ") : find_child(node, "PTZConfiguration");
 	int width = read_number(find_child(resolution, "Width"), 1, 65535);
 	int height = read_number(find_child(resolution, "Height"), 1, 65535);
 	char encoding[16];
@@ -159,6 +159,8 @@ static bool read_profile(struct camera_profile *ret, const xmlNode *node)
 	if (!encoder || !soap_attribute(node, "token", ret->token, sizeof(ret->token)))
 		return false;
 	(void)soap_text(find_child(source, "SourceToken"), ret->source, sizeof(ret->source));
+	ret->ptz = ptz != NULL;
+	(void)soap_text(find_child(ptz, "NodeToken"), ret->node, sizeof(ret->node));
 	(void)soap_text(find_child(encoder, "Encoding"), encoding, sizeof(encoding));
 	ret->jpeg = !strcasecmp(encoding, "JPEG");
 	ret->pixels = width < 0 || height < 0 ? 0 : (uint64_t)width * (unsigned)height;
@@ -213,6 +215,21 @@ const struct camera_profile *camera_profiles_sub(const struct camera_profiles *p
 	return best;
 }
 
+const struct camera_profile *camera_profiles_ptz(const struct camera_profiles *profiles)
+{
+	const struct camera_profile *large = camera_profiles_main(profiles);
+
+	if (large->ptz)
+		return large;
+	for (size_t i = 0; i < profiles->n; i++) {
+		const struct camera_profile *p = &profiles->all[i];
+
+		if (p->ptz && !strcmp(p->source, large->source))
+			return p;
+	}
+	return NULL;
+}
+
 int camera_answer_uri(
 	char ret[CAMERA_PATH_BYTES], const struct soap_message *answer, const char **why)
 {
@@ -246,5 +263,89 @@ int camera_answer_subscribed(
 		!soap_text(address, ret->address, sizeof(ret->address)))
 		return -EBADMSG;
 	ret->parameters = find_child(reference, "ReferenceParameters");
+	return 0;
+}
+
+/* --- PTZ --- */
+
+int camera_answer_node(struct camera_node *ret, const struct soap_message *answer,
+	const char *token, const char **why)
+{
+	const xmlNode *first = find_child(answer->body, "PTZNode"), *node = first;
+	char text[CAMERA_TOKEN_BYTES];
+
+	*why = "it does not say how it can be moved";
+	if (!first)
+		return -EBADMSG;
+	while (node && !(soap_attribute(node, "token", text, sizeof(text)) && !strcmp(text, token)))
+		node = find_from(node->next, "PTZNode");
+	if (!node)
+		node = first;
+	*ret = (struct camera_node){ .spaces = ptz_spaces_parse(
+					     find_child(node, "SupportedPTZSpaces")) };
+	ret->presets = read_number(find_child(node, "MaximumNumberOfPresets"), 0, INT_MAX);
+	if (ret->presets < 0)
+		ret->presets = 0;
+	(void)soap_bool(find_child(node, "HomeSupported"), &ret->has_home);
+	ret->has_fixed_home = soap_attribute(node, "FixedHomePosition", text, sizeof(text)) &&
+			      (!strcmp(text, "true") || !strcmp(text, "1"));
+	return 0;
+}
+
+bool camera_preset_next(const struct soap_message *answer, struct camera_preset *preset)
+{
+	const xmlNode *node = preset->element ? find_from(preset->element->next, "Preset")
+					      : find_child(answer->body, "Preset");
+
+	while (node && (!soap_attribute(node, "token", preset->token, sizeof(preset->token)) ||
+			       !preset->token[0]))
+		node = find_from(node->next, "Preset");
+	if (!node)
+		return false;
+	preset->element = node;
+	(void)soap_text(find_child(node, "Name"), preset->name, sizeof(preset->name));
+	preset->has_position = ptz_vector_parse(&preset->position, find_child(node, "PTZPosition"));
+	return true;
+}
+
+int camera_answer_preset(
+	char ret[CAMERA_PRESET_BYTES], const struct soap_message *answer, const char **why)
+{
+	*why = "it does not say what it calls the preset";
+	return soap_text(find_child(answer->body, "PresetToken"), ret, CAMERA_PRESET_BYTES) &&
+			       ret[0]
+		       ? 0
+		       : -EBADMSG;
+}
+
+/* tt:MoveStatus; NULL: unsaid. */
+static const char *read_movement(const xmlNode *node)
+{
+	static const char *const words[] = { "IDLE", "MOVING", "UNKNOWN" };
+	char text[16];
+
+	(void)soap_text(node, text, sizeof(text));
+	for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
+		if (!strcmp(words[i], text))
+			return words[i];
+	}
+	return NULL;
+}
+
+int camera_answer_status(
+	struct camera_status *ret, const struct soap_message *answer, const char **why)
+{
+	const xmlNode *status = find_child(answer->body, "PTZStatus");
+	const xmlNode *movement = find_child(status, "MoveStatus");
+
+	*why = "it does not say how it stands";
+	if (!status)
+		return -EBADMSG;
+	*ret = (struct camera_status){
+		.pan_tilt = read_movement(find_child(movement, "PanTilt")),
+		.zoom = read_movement(find_child(movement, "Zoom")),
+	};
+	ret->has_position = ptz_vector_parse(&ret->position, find_child(status, "Position"));
+	(void)soap_text(find_child(status, "Error"), ret->error, sizeof(ret->error));
 	return 0;
 }

@@ -199,13 +199,16 @@ static void caller_on_body(void *arg, const uint8_t *p, size_t n)
 		(void)evbuffer_add(caller->text, p, n);
 }
 
-static void caller_reply(struct camera_caller *caller, enum source_end end, const char *detail,
-	struct soap_message *answer)
+static void caller_reply(struct camera_caller *caller, const struct camera_reply *reply)
 {
-	struct camera_reply reply = { end, detail, answer };
-
 	caller->asking = false;
-	caller->done(caller->arg, &reply);
+	caller->done(caller->arg, reply);
+}
+
+/* There is no answer. */
+static void caller_fail(struct camera_caller *caller, enum source_end end, const char *detail)
+{
+	caller_reply(caller, &(struct camera_reply){ .end = end, .detail = detail });
 }
 
 static bool fault_says(const struct soap_fault *fault, const char *word)
@@ -222,14 +225,15 @@ static void caller_on_refused(struct camera_caller *caller, const char *detail)
 	if (again || caller_take_next_login(caller))
 		caller_send(caller);
 	else if (caller->known)
-		caller_reply(caller, SOURCE_FAULT, detail, NULL);
+		caller_fail(caller, SOURCE_FAULT, detail);
 	else
-		caller_reply(caller, SOURCE_UNAUTHORIZED, detail, NULL);
+		caller_fail(caller, SOURCE_UNAUTHORIZED, detail);
 }
 
 static void caller_on_fault(struct camera_caller *caller, const struct soap_fault *fault)
 {
 	char detail[400];
+	struct camera_reply reply = { SOURCE_FAULT, detail, NULL, fault };
 
 	snprintf(detail, sizeof(detail), "%s %s: %s",
 		(const char *)caller->writer.body->children->name,
@@ -241,7 +245,7 @@ static void caller_on_fault(struct camera_caller *caller, const struct soap_faul
 		fault_says(fault, "InvalidSecurity"))
 		caller_on_refused(caller, detail);
 	else
-		caller_reply(caller, SOURCE_FAULT, detail, NULL);
+		caller_reply(caller, &reply);
 }
 
 static void caller_on_message(struct camera_caller *caller)
@@ -253,14 +257,15 @@ static void caller_on_message(struct camera_caller *caller)
 	if (caller->too_large ||
 		soap_message_parse(&message, (const char *)evbuffer_pullup(caller->text, -1),
 			evbuffer_get_length(caller->text), ANSWER_BYTES, &why) < 0) {
-		caller_reply(caller, SOURCE_PROTOCOL, why, NULL);
+		caller_fail(caller, SOURCE_PROTOCOL, why);
 		return;
 	}
 	if (soap_read_fault(&message, &fault)) {
 		caller_on_fault(caller, &fault);
 	} else {
 		caller->known = caller->known || !caller->question.open;
-		caller_reply(caller, SOURCE_STOPPED, NULL, &message);
+		caller_reply(caller,
+			&(struct camera_reply){ .end = SOURCE_STOPPED, .answer = &message });
 	}
 	soap_message_fini(&message);
 }
@@ -274,7 +279,7 @@ static void caller_on_end(void *arg, enum source_end end, const char *detail)
 	else if (end == SOURCE_UNAUTHORIZED)
 		caller_on_refused(caller, detail);
 	else
-		caller_reply(caller, end, detail, NULL);
+		caller_fail(caller, end, detail);
 }
 
 bool camera_reply_is_no(const struct camera_reply *reply)

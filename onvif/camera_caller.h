@@ -47,6 +47,8 @@ struct camera_reply {
 	enum source_end end;
 	const char *detail;
 	struct soap_message *answer;
+	const struct soap_fault *
+		fault; /* of SOURCE_FAULT: what the camera says; NULL: it says nothing by which to know it */
 };
 typedef void camera_reply_fn(void *arg, const struct camera_reply *reply);
 

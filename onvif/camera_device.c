@@ -53,7 +53,7 @@ static void device_on_media_failed(struct camera_device *device, const struct ca
 static void device_on_uri(void *arg, const struct camera_reply *reply)
 {
 	struct camera_device *device = arg;
-	struct camera_reply bad = { SOURCE_PROTOCOL, NULL, NULL };
+	struct camera_reply bad = { .end = SOURCE_PROTOCOL };
 
 	if (reply->end != SOURCE_STOPPED)
 		device_on_media_failed(device, reply);
@@ -86,12 +86,30 @@ static void device_ask_uri(struct camera_device *device, const char *token)
 		false, &writer, device_on_uri);
 }
 
+/* A profile of Media2 may lack what the same one of Media has. */
+static void device_on_ptz_profiles(
+	struct camera_device *device, const struct camera_profiles *profiles)
+{
+	const struct camera_profile *wanted = camera_profiles_ptz(profiles);
+
+	if (!wanted && device->media2 && device->services.media[0]) {
+		device_ask_profiles(device, false);
+		return;
+	}
+	if (wanted) {
+		memcpy(device->found.ptz, device->services.ptz, sizeof(device->found.ptz));
+		memcpy(device->found.profile, wanted->token, sizeof(wanted->token));
+		memcpy(device->found.node, wanted->node, sizeof(wanted->node));
+	}
+	device_end(device, SOURCE_STOPPED, NULL);
+}
+
 static void device_on_profiles(void *arg, const struct camera_reply *reply)
 {
 	struct camera_device *device = arg;
 	struct camera_profiles profiles;
 	const struct camera_profile *sub, *wanted;
-	struct camera_reply bad = { SOURCE_NO_VIDEO, NULL, NULL };
+	struct camera_reply bad = { .end = SOURCE_NO_VIDEO };
 
 	if (reply->end != SOURCE_STOPPED) {
 		device_on_media_failed(device, reply);
@@ -99,6 +117,10 @@ static void device_on_profiles(void *arg, const struct camera_reply *reply)
 	}
 	if (camera_answer_profiles(&profiles, reply->answer, &bad.detail) < 0) {
 		device_fail(device, &bad);
+		return;
+	}
+	if (device->wish == CAMERA_PTZ) {
+		device_on_ptz_profiles(device, &profiles);
 		return;
 	}
 	sub = camera_profiles_sub(&profiles);
@@ -122,6 +144,8 @@ static void device_ask_profiles(struct camera_device *device, bool media2)
 	if (media2) { /* what of the profiles is told */
 		soap_add_text(request, SOAP_MEDIA2_SPACE, "Type", "VideoSource");
 		soap_add_text(request, SOAP_MEDIA2_SPACE, "Type", "VideoEncoder");
+		if (device->wish == CAMERA_PTZ)
+			soap_add_text(request, SOAP_MEDIA2_SPACE, "Type", "PTZ");
 	}
 	device_ask(device, media2 ? device->services.media2 : device->services.media,
 		media2 ? SOAP_MEDIA2_SPACE "/GetProfiles" : SOAP_MEDIA_SPACE "/GetProfiles", false,
@@ -135,7 +159,8 @@ static void device_on_services_known(struct camera_device *device)
 	const struct camera_services *services = &device->services;
 
 	memcpy(device->found.events, services->events, sizeof(services->events));
-	if (device->wish == CAMERA_EVENTS && services->events[0])
+	if ((device->wish == CAMERA_EVENTS && services->events[0]) ||
+		(device->wish == CAMERA_PTZ && !services->ptz[0]))
 		device_end(device, SOURCE_STOPPED, NULL);
 	else if (device->wish == CAMERA_EVENTS)
 		device_end(device, SOURCE_FAULT, "it has no event service");

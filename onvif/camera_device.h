@@ -8,21 +8,24 @@
 #include "server/media/source.h"
 
 /*
- * What an ONVIF camera is asked before anything else: its clock, its services and, for a stream, its profiles and where the
- * wanted one is. Media2 comes before Media.
+ * What an ONVIF camera is asked before anything else: its clock, its services and, for a stream or to move it, its profiles and
+ * where the wanted one is. Media2 comes before Media.
  */
 struct camera_device;
 
 enum camera_wish {
 	CAMERA_MAIN,
 	CAMERA_SUB, /* the smaller stream beside it */
-	CAMERA_EVENTS
+	CAMERA_EVENTS,
+	CAMERA_PTZ
 };
 
 struct camera_found {
 	char uri[CAMERA_PATH_BYTES];    /* of the stream, as the camera says it */
 	bool has_sub;                   /* there is a smaller one */
 	char events[CAMERA_PATH_BYTES]; /* the path of the event service */
+	char ptz[CAMERA_PATH_BYTES];    /* of the PTZ service; "": it cannot be moved */
+	char profile[CAMERA_TOKEN_BYTES], node[CAMERA_TOKEN_BYTES]; /* by which it is moved */
 };
 
 /* SOURCE_STOPPED: with what was found; else why not, and `found` is NULL. All is valid during the call. */

@@ -9,6 +9,7 @@
 #include "onvif/event_service.h"
 #include "onvif/media2_service.h"
 #include "onvif/media_service.h"
+#include "onvif/ptz_service.h"
 #include "onvif/recording_service.h"
 #include "onvif/replay_service.h"
 #include "onvif/search_service.h"
@@ -58,6 +59,7 @@ static const struct service {
 	{SOAP_DEVICE_SPACE,     "device_service",    write_device_capabilities,    "Device"   },
 	{ SOAP_MEDIA_SPACE,     "media_service",     media_write_capabilities,     "Media"    },
 	{ SOAP_MEDIA2_SPACE,    "media2_service",    media2_write_capabilities,    NULL       },
+	{ SOAP_PTZ_SPACE,       "ptz_service",       ptz_write_capabilities,       "PTZ"      },
 	{ SOAP_EVENTS_SPACE,    "event_service",     event_write_capabilities,     "Events"   },
 	{ SOAP_RECORDING_SPACE, "recording_service", recording_write_capabilities, "Recording"},
 	{ SOAP_SEARCH_SPACE,    "search_service",    search_write_capabilities,    "Search"   },
@@ -158,6 +160,7 @@ static const struct old {
 	{"Device",     write_old_device,    false},
 	{ "Events",    write_old_events,    false},
 	{ "Media",     write_old_media,     false},
+	{ "PTZ",       NULL,                false},
 	{ "Recording", write_old_recording, true },
 	{ "Search",    write_old_search,    true },
 	{ "Replay",    NULL,                true },

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "onvif/media_profile.h"
+#include "onvif/ptz_service.h"
 
 #define TR2 SOAP_MEDIA2_SPACE
 #define TT SOAP_SCHEMA_SPACE
@@ -17,7 +18,7 @@ void media2_write_capabilities(xmlNode *parent)
 	child = soap_add(node, TR2, "ProfileCapabilities");
 	soap_set_integer(child, "MaximumNumberOfProfiles", PROFILES_MOST);
 	soap_set(child, "ConfigurationsSupported",
-		"VideoSource VideoEncoder AudioSource AudioEncoder");
+		"VideoSource VideoEncoder AudioSource AudioEncoder PTZ");
 	child = soap_add(node, TR2, "StreamingCapabilities");
 	soap_set_bool(child, "RTSPStreaming", true);
 	soap_set_bool(child, "RTP_RTSP_TCP", true);
@@ -100,13 +101,14 @@ static const struct kind {
 		xmlNode *parent, const char *space, const struct media_profile *profile);
 } kinds[] = {
 	{"VideoSource",   true,  true,  has_video_source, media_write_video_source_configuration,
-         media_write_video_source_options},
+         media_write_video_source_options							     },
 	{ "AudioSource",  true,  true,  has_audio,        media_write_audio_source_configuration,
-         media_write_audio_source_options},
+         media_write_audio_source_options							     },
 	{ "VideoEncoder", false, false, has_video,        write_video_encoder,
-         write_video_encoder_options     },
+         write_video_encoder_options								  },
 	{ "AudioEncoder", false, false, has_audio,        write_audio_encoder,
-         write_audio_encoder_options     },
+         write_audio_encoder_options								  },
+	{ "PTZ",          true,  true,  ptz_has,          ptz_write_configuration,                NULL},
 };
 
 /* The kind that an operation's name speaks of. */

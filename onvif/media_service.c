@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "onvif/media_profile.h"
+#include "onvif/ptz_service.h"
 
 #define TRT SOAP_MEDIA_SPACE
 #define TT SOAP_SCHEMA_SPACE
@@ -122,13 +123,14 @@ static const struct kind {
 		xmlNode *parent, const char *space, const struct media_profile *profile);
 } kinds[] = {
 	{"VideoSource",   true,  has_video_source,  media_write_video_source_configuration,
-         media_write_video_source_options},
+         media_write_video_source_options						       },
 	{ "AudioSource",  true,  has_audio,         media_write_audio_source_configuration,
-         media_write_audio_source_options},
+         media_write_audio_source_options						       },
 	{ "VideoEncoder", false, has_video_encoder, write_video_encoder,
-         write_video_encoder_options     },
+         write_video_encoder_options							    },
 	{ "AudioEncoder", false, has_audio_encoder, write_audio_encoder,
-         write_audio_encoder_options     },
+         write_audio_encoder_options							    },
+	{ "PTZ",          true,  ptz_has,           ptz_write_configuration,                NULL},
 };
 
 /* The kind that an operation's name speaks of. */

@@ -45,6 +45,9 @@ enum onvif_access {
 		"There is no such profile")                                                     \
 	X(NO_SOURCE, "env:Sender", "ter:InvalidArgVal", "ter:NoVideoSource",                    \
 		"There is no such source")                                                      \
+	X(NO_PTZ, "env:Sender", "ter:InvalidArgVal", "ter:NoPTZProfile",                        \
+		"This camera cannot be moved")                                                  \
+	X(NO_NODE, "env:Sender", "ter:InvalidArgVal", "ter:NoEntity", "There is no such node")  \
 	X(NO_CONFIGURATION, "env:Sender", "ter:InvalidArgVal", "ter:NoConfig",                  \
 		"There is no such configuration")                                               \
 	X(NO_RECORDING, "env:Sender", "ter:InvalidArgVal", "ter:NoRecording",                   \
@@ -63,7 +66,8 @@ enum onvif_access {
 	X(NO_SUBSCRIPTION, "env:Sender", "ter:InvalidArgVal", NULL,                             \
 		"There is no such subscription, or not any more")                               \
 	X(TOO_MANY, "env:Receiver", "ter:OutofMemory", NULL, "There are too many of these")     \
-	X(BUSY, "env:Receiver", "ter:Action", NULL, "The recordings cannot be looked up now")
+	X(BUSY, "env:Receiver", "ter:Action", NULL, "The recordings cannot be looked up now")   \
+	X(NO_ANSWER, "env:Receiver", "ter:Action", NULL, "The camera does not answer")
 
 enum onvif_fault {
 #define X(name, code, subcode, subsubcode, reason) ONVIF_FAULT_##name,
@@ -93,6 +97,8 @@ struct onvif_call {
 void onvif_call_finish(struct onvif_call *call);
 /* Makes a fault of the answer; returns true, for handlers to return. */
 bool onvif_call_refuse(struct onvif_call *call, enum onvif_fault fault);
+/* The same with the codes of somebody else's fault; returns true. */
+bool onvif_call_fault(struct onvif_call *call, const struct soap_fault *fault);
 /* The text of the request's child element of that name, in the operation's namespace; false: there is none, or it is too long. */
 bool onvif_call_text(const struct onvif_call *call, const char *name, char *ret, size_t size);
 

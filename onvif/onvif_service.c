@@ -13,6 +13,7 @@
 #include "onvif/media_service.h"
 #include "onvif/onvif_call.h"
 #include "onvif/onvif_login.h"
+#include "onvif/ptz_service.h"
 #include "onvif/pull_point.h"
 #include "onvif/recording_service.h"
 #include "onvif/replay_service.h"
@@ -95,6 +96,24 @@ static const struct onvif_operation {
 	{ SOAP_MEDIA2_SPACE, "GetStreamUri", media2_get_stream_uri, ONVIF_READ_MEDIA, NULL },
 	{ SOAP_MEDIA2_SPACE, "GetSnapshotUri", media2_get_snapshot_uri, ONVIF_READ_MEDIA, NULL },
 	{ SOAP_MEDIA2_SPACE, "SetSynchronizationPoint", media2_set_synchronization_point, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_PTZ_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_PTZ_SPACE, "GetNodes", ptz_get_nodes, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_PTZ_SPACE, "GetNode", ptz_get_node, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_PTZ_SPACE, "GetConfigurations", ptz_get_configurations, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_PTZ_SPACE, "GetConfiguration", ptz_get_configuration, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_PTZ_SPACE, "GetConfigurationOptions", ptz_get_options, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_PTZ_SPACE, "GetCompatibleConfigurations", ptz_get_compatible, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_PTZ_SPACE, "GetPresets", ptz_pass_on, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_PTZ_SPACE, "GetStatus", ptz_pass_on, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_PTZ_SPACE, "SetPreset", ptz_pass_on, ONVIF_ACTUATE, NULL },
+	{ SOAP_PTZ_SPACE, "RemovePreset", ptz_pass_on, ONVIF_ACTUATE, NULL },
+	{ SOAP_PTZ_SPACE, "GotoPreset", ptz_pass_on, ONVIF_ACTUATE, NULL },
+	{ SOAP_PTZ_SPACE, "GotoHomePosition", ptz_pass_on, ONVIF_ACTUATE, NULL },
+	{ SOAP_PTZ_SPACE, "SetHomePosition", ptz_pass_on, ONVIF_ACTUATE, NULL },
+	{ SOAP_PTZ_SPACE, "ContinuousMove", ptz_pass_on, ONVIF_ACTUATE, NULL },
+	{ SOAP_PTZ_SPACE, "RelativeMove", ptz_pass_on, ONVIF_ACTUATE, NULL },
+	{ SOAP_PTZ_SPACE, "AbsoluteMove", ptz_pass_on, ONVIF_ACTUATE, NULL },
+	{ SOAP_PTZ_SPACE, "Stop", ptz_pass_on, ONVIF_ACTUATE, NULL },
 	{ SOAP_RECORDING_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },
 	{ SOAP_SEARCH_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },
 	{ SOAP_REPLAY_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },
@@ -169,6 +188,18 @@ bool onvif_call_text(const struct onvif_call *call, const char *name, char *ret,
 	return soap_text(soap_child(call->in.body, call->in.space, name), ret, size);
 }
 
+static void call_write_fault(struct onvif_call *call, const char *code, const char *subcode,
+	const char *subsubcode, const char *reason)
+{
+	soap_writer_fini(&call->out);
+	soap_writer_init(&call->out);
+	call->answer = NULL;
+	call->action = NULL;
+	if (!call->status)
+		call->status = strcmp(code, "env:Sender") == 0 ? 400 : 500;
+	soap_write_fault(&call->out, code, subcode, subsubcode, reason);
+}
+
 bool onvif_call_refuse(struct onvif_call *call, enum onvif_fault fault)
 {
 	static const struct {
@@ -179,14 +210,29 @@ bool onvif_call_refuse(struct onvif_call *call, enum onvif_fault fault)
 #undef X
 	};
 
-	soap_writer_fini(&call->out);
-	soap_writer_init(&call->out);
-	call->answer = NULL;
-	call->action = NULL;
-	if (!call->status)
-		call->status = strcmp(rows[fault].code, "env:Sender") == 0 ? 400 : 500;
-	soap_write_fault(&call->out, rows[fault].code, rows[fault].subcode, rows[fault].subsubcode,
+	call_write_fault(call, rows[fault].code, rows[fault].subcode, rows[fault].subsubcode,
 		rows[fault].reason);
+	return true;
+}
+
+/* As a code of ONVIF's; false: it cannot be one. */
+static bool write_code(char *ret, size_t size, const char *name)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+	snprintf(ret, size, "ter:%s", name);
+	return *name && !name[strspn(name, letters)];
+}
+
+bool onvif_call_fault(struct onvif_call *call, const struct soap_fault *fault)
+{
+	char subcode[sizeof(fault->subcode) + 4], subsubcode[sizeof(fault->subsubcode) + 4];
+	bool has_subcode = write_code(subcode, sizeof(subcode), fault->subcode);
+	bool has_both =
+		has_subcode && write_code(subsubcode, sizeof(subsubcode), fault->subsubcode);
+
+	call_write_fault(call, strcmp(fault->code, "Sender") == 0 ? "env:Sender" : "env:Receiver",
+		has_subcode ? subcode : "ter:Action", has_both ? subsubcode : NULL, fault->reason);
 	return true;
 }
 

@@ -112,7 +112,7 @@ bool soap_is(const xmlNode *node, const char *space, const char *name)
 	const char *of = node && node->ns && node->ns->href ? (const char *)node->ns->href : "";
 
 	return node && node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, name) &&
-	       !strcmp(of, space);
+	       (!space || !strcmp(of, space));
 }
 
 static const xmlNode *find_from(const xmlNode *node, const char *space, const char *name)

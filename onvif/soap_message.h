@@ -59,6 +59,7 @@ void soap_message_fini(struct soap_message *message); /* may be called twice, an
 
 /* --- what is in it; a NULL parent or node has nothing, so that calls can be put into each other --- */
 
+/* Whether it is an element of that name; `space` NULL: in whatever namespace, as of soap_child(). */
 bool soap_is(const xmlNode *node, const char *space, const char *name);
 /* The first child element of that name. */
 const xmlNode *soap_child(const xmlNode *parent, const char *space, const char *name);

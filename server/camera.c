@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "onvif/camera_ptz.h"
 #include "protocols/hls.h"
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
@@ -39,11 +40,12 @@ struct camera {
 	bool has_sub;                 /* as the camera says by ONVIF */
 	struct event *linger_timer;   /* until the substream is let go */
 	struct hear *hear;            /* NULL: nothing of it is ONVIF's */
+	struct camera_ptz *ptz;       /* likewise */
 	struct recorder *recorder;    /* while it records */
 	bool has_recorded;            /* there was one before */
 	struct timelapse *timelapse;  /* while it makes one */
 	struct event *schedule_timer; /* to the next minute */
-	unsigned closing; /* of these three, those that were stopped and are not gone yet */
+	unsigned closing;             /* of these, those that were stopped and are not gone yet */
 
 	void (*on_stopped)(void *arg); /* set when the end has begun */
 	void *on_stopped_arg;
@@ -140,6 +142,17 @@ static void camera_stop_hear(struct camera *camera)
 	hear_stop(hear, camera_on_closed, camera);
 }
 
+static void camera_stop_ptz(struct camera *camera)
+{
+	struct camera_ptz *ptz = camera->ptz;
+
+	if (!ptz)
+		return;
+	camera->ptz = NULL;
+	camera->closing++;
+	camera_ptz_stop(ptz, camera_on_closed, camera);
+}
+
 /* Starts what the configuration says; streams that were there go on. */
 static void camera_start_feeds(struct camera *camera)
 {
@@ -153,14 +166,17 @@ static void camera_start_feeds(struct camera *camera)
 		camera_start_sub(camera);
 	else
 		feed_free(&camera->sub);
-	if (config->enabled && hear_url(config))
+	if (config->enabled && hear_url(config)) {
 		camera->hear = hear_new(config, &camera->log);
+		camera->ptz = camera_ptz_new(config, hear_url(config), &camera->log);
+	}
 }
 
 static void camera_stop_feeds(struct camera *camera)
 {
 	reactor_timer_stop(camera->linger_timer);
 	camera_stop_hear(camera);
+	camera_stop_ptz(camera);
 	pull_free(camera->main.pull);
 	pull_free(camera->sub.pull);
 	camera->main.pull = camera->sub.pull = NULL;

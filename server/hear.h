@@ -10,7 +10,7 @@
  */
 struct hear;
 
-/* The URL to hear of the camera's events, or NULL: `onvif`, or the source when that is ONVIF. */
+/* The URL to hear of the camera's events, and to move it, or NULL: `onvif`, or the source when that is ONVIF. */
 const char *hear_url(const struct config_camera *config);
 
 /* Starts at once; hear_url() is not NULL. The configuration is copied; `log` outlives it. */

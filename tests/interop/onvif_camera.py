@@ -1,5 +1,5 @@
 """
-A simulated ONVIF camera: Device, Media, Media2, Events (PullPoint) and snapshot over HTTP; its RTSP is another's.
+A simulated ONVIF camera: Device, Media, Media2, Events (PullPoint), PTZ and snapshot over HTTP; its RTSP is another's.
 
 Its faults are attributes, to be changed while it runs. What it was asked is kept, for the strict validator.
 """
@@ -23,8 +23,9 @@ NAMESPACES = {
     "soap": "http://www.w3.org/2003/05/soap-envelope", "tds": "http://www.onvif.org/ver10/device/wsdl", "trt": "http://www.onvif.org/ver10/media/wsdl",
     "tr2": "http://www.onvif.org/ver20/media/wsdl", "tev": "http://www.onvif.org/ver10/events/wsdl", "tt": "http://www.onvif.org/ver10/schema",
     "wsnt": "http://docs.oasis-open.org/wsn/b-2", "wsa": "http://www.w3.org/2005/08/addressing", "ter": "http://www.onvif.org/ver10/error",
-    "tns1": "http://www.onvif.org/ver10/topics",
+    "tns1": "http://www.onvif.org/ver10/topics", "tptz": "http://www.onvif.org/ver20/ptz/wsdl",
 }
+SPACES = "http://www.onvif.org/ver10/tptz/"
 DISCOVERY = "http://schemas.xmlsoap.org/ws/2005/04/discovery"
 DISCOVERY_GROUP = ("239.255.255.250", 3702)
 OLD_ADDRESSING = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
@@ -40,11 +41,11 @@ def instant(seconds):
 
 
 class Refusal(Exception):
-    """What is answered as a fault: HTTP status, subcode."""
+    """What is answered as a fault: HTTP status, subcodes."""
 
-    def __init__(self, status, subcode):
-        super().__init__(subcode)
-        self.status, self.subcode = status, subcode
+    def __init__(self, status, *subcodes):
+        super().__init__(subcodes[-1])
+        self.status, self.subcodes = status, subcodes
 
 
 class Subscription:
@@ -63,7 +64,8 @@ class OnvifCamera:
     prefixes: "usual" or "odd"; chunked; old_addressing: addresses in WS-Addressing of 2004; renew: "duration",
     "absolute", "addressing" (with such headers only), "plain" (without), "no"; parameters: a subscription is told by
     reference parameters, as Axis does; lifetime: seconds of a subscription, or None: as asked; at_once: PullMessages never
-    waits; deaf: PullMessages is not answered; refuses: subscriptions are; sets: "clock": it can be set, "nothing": that is said to have been done, or None: its user may not.
+    waits; deaf: PullMessages is not answered; refuses: subscriptions are; sets: "clock": it can be set, "nothing": that is said to have been done, or None: its user may not; ptz: it can be moved;
+    holds: what is asked of PTZ is answered when it does so no more.
     """
 
     def __init__(self, rtsp, user="", password="", port=0, address="127.0.0.1"):
@@ -75,6 +77,8 @@ class OnvifCamera:
         self.services, self.addresses, self.prefixes = "all", "absolute", "usual"
         self.chunked = self.old_addressing = self.at_once = self.deaf = self.refuses = self.parameters = False
         self.renew, self.lifetime, self.sets = "duration", None, "clock"
+        self.ptz = self.holds = False
+        self.moves, self.presets, self.position, self.home = [], {"1": ("gate", (0.5, 0.25, 0.0))}, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
         self.subscriptions, self.next_subscription = {}, 1
         self.states = {}  # what lasts, and what did
         self.asked, self.messages, self.nonces = [], [], set()
@@ -305,9 +309,12 @@ class OnvifCamera:
                 return
             self.send(handler, 200, self.envelope(self.xml(answer)).encode())
         except Refusal as refusal:
+            code = ""
+            for subcode in reversed(refusal.subcodes):
+                code = f'<soap:Subcode><soap:Value>{self.name("ter", subcode)}</soap:Value>{code}</soap:Subcode>'
             self.send(handler, refusal.status, self.envelope(self.xml(
-                f'<soap:Fault><soap:Code><soap:Value>{self.name("soap", "Sender")}</soap:Value><soap:Subcode><soap:Value>{self.name("ter", refusal.subcode)}</soap:Value></soap:Subcode></soap:Code>'
-                f'<soap:Reason><soap:Text xml:lang="en">{refusal.subcode}, it is said</soap:Text></soap:Reason></soap:Fault>')).encode())
+                f'<soap:Fault><soap:Code><soap:Value>{self.name("soap", "Sender")}</soap:Value>{code}</soap:Code>'
+                f'<soap:Reason><soap:Text xml:lang="en">{refusal}, it is said</soap:Text></soap:Reason></soap:Fault>')).encode())
         except (BrokenPipeError, ConnectionResetError):
             handler.close_connection = True
 
@@ -338,6 +345,8 @@ class OnvifCamera:
             paths["trt"] = "/onvif/media"
         if self.services == "all":
             paths["tr2"] = "/onvif/media2"
+        if self.ptz:
+            paths["tptz"] = "/onvif/ptz"
         return paths
 
     def on_GetServices(self, *_):
@@ -352,6 +361,7 @@ class OnvifCamera:
                 f'<tt:Events><tt:XAddr>{self.place("/onvif/events")}</tt:XAddr><tt:WSSubscriptionPolicySupport>false</tt:WSSubscriptionPolicySupport>'
                 "<tt:WSPullPointSupport>true</tt:WSPullPointSupport><tt:WSPausableSubscriptionManagerInterfaceSupport>false</tt:WSPausableSubscriptionManagerInterfaceSupport></tt:Events>"
                 f'<tt:Media><tt:XAddr>{self.place("/onvif/media")}</tt:XAddr><tt:StreamingCapabilities/></tt:Media>'
+                + (f'<tt:PTZ><tt:XAddr>{self.place("/onvif/ptz")}</tt:XAddr></tt:PTZ>' if self.ptz else "") +
                 "</tds:Capabilities></tds:GetCapabilitiesResponse>")
 
     # --- Media and Media2 ---
@@ -371,15 +381,19 @@ class OnvifCamera:
     def on_GetProfiles(self, request, envelope, path, space):
         prefix = self.at_its_place(path, space)
         text = ""
+        moved = "<tt:Name>dome</tt:Name><tt:UseCount>1</tt:UseCount><tt:NodeToken>n1</tt:NodeToken>"
+        media_ptz = f'<tt:PTZConfiguration token="p1">{moved}</tt:PTZConfiguration>' if self.ptz else ""
+        asked_ptz = self.ptz and "PTZ" in [node.text for node in request]
+        media2_ptz = f'<tr2:PTZ token="p1">{moved}</tr2:PTZ>' if asked_ptz else ""
         for token, (width, height) in self.profiles():
             inside = (f"<tt:Name>{token}</tt:Name><tt:UseCount>1</tt:UseCount><tt:Encoding>H264</tt:Encoding>"
                       f"<tt:Resolution><tt:Width>{width}</tt:Width><tt:Height>{height}</tt:Height></tt:Resolution><tt:Quality>5</tt:Quality>")
             if prefix == "tr2":
                 text += (f'<tr2:Profiles token="{token}" fixed="true"><tr2:Name>{token}</tr2:Name><tr2:Configurations>'
-                         f'<tr2:VideoEncoder token="e-{token}">{inside}</tr2:VideoEncoder></tr2:Configurations></tr2:Profiles>')
+                         f'<tr2:VideoEncoder token="e-{token}">{inside}</tr2:VideoEncoder>{media2_ptz}</tr2:Configurations></tr2:Profiles>')
             else:
                 text += (f'<trt:Profiles token="{token}" fixed="true"><tt:Name>{token}</tt:Name>'
-                         f'<tt:VideoEncoderConfiguration token="e-{token}">{inside}</tt:VideoEncoderConfiguration></trt:Profiles>')
+                         f'<tt:VideoEncoderConfiguration token="e-{token}">{inside}</tt:VideoEncoderConfiguration>{media_ptz}</trt:Profiles>')
         return f"<{prefix}:GetProfilesResponse>{text}</{prefix}:GetProfilesResponse>"
 
     def on_GetStreamUri(self, request, envelope, path, space):
@@ -458,6 +472,78 @@ class OnvifCamera:
             self.subscription(path, envelope)
         self.forget()
         return "<wsnt:UnsubscribeResponse/>"
+
+    # --- PTZ ---
+
+    def on_GetNodes(self, request, envelope, path, space):
+        """The first is not the one that the profiles name."""
+        def scale(name, uri, *ranges):
+            return f"<tt:{name}><tt:URI>{SPACES}{uri}</tt:URI>" + "".join(f"<tt:{axis}Range><tt:Min>-1</tt:Min><tt:Max>1</tt:Max></tt:{axis}Range>" for axis in ranges) + f"</tt:{name}>"
+        spaces = (scale("AbsolutePanTiltPositionSpace", "PanTiltSpaces/PositionGenericSpace", "X", "Y") + scale("RelativePanTiltTranslationSpace", "PanTiltSpaces/TranslationGenericSpace", "X", "Y")
+                  + scale("ContinuousPanTiltVelocitySpace", "PanTiltSpaces/VelocityGenericSpace", "X", "Y") + scale("ContinuousZoomVelocitySpace", "ZoomSpaces/VelocityGenericSpace", "X"))
+        return ('<tptz:GetNodesResponse><tptz:PTZNode token="n0"><tt:SupportedPTZSpaces/><tt:MaximumNumberOfPresets>0</tt:MaximumNumberOfPresets><tt:HomeSupported>false</tt:HomeSupported></tptz:PTZNode>'
+                f'<tptz:PTZNode token="n1" FixedHomePosition="false"><tt:SupportedPTZSpaces>{spaces}</tt:SupportedPTZSpaces><tt:MaximumNumberOfPresets>9</tt:MaximumNumberOfPresets>'
+                "<tt:HomeSupported>true</tt:HomeSupported></tptz:PTZNode></tptz:GetNodesResponse>")
+
+    def vector(self, node):
+        """(x, y, zoom), None for what is not there; None for no node."""
+        if node is None:
+            return None
+        pan, zoom = (node.find("{%s}%s" % (NAMESPACES["tt"], name)) for name in ("PanTilt", "Zoom"))
+        return (float(pan.get("x")), float(pan.get("y"))) + (() if zoom is None else (float(zoom.get("x")),)) if pan is not None else (None, None, float(zoom.get("x")))
+
+    def ptz_asked(self, request, path, space):
+        """Writes down what is asked, and holds its answer while it is to be held. The elements by their names, but for the profile."""
+        if path != "/onvif/ptz" or space != NAMESPACES["tptz"] or not self.ptz or request[0].text not in self.rtsp:
+            raise Refusal(400, "InvalidArgVal", "NoPTZProfile")
+        values = {node.tag.split("}")[1]: self.vector(node) if len(node) else node.text for node in request[1:]}
+        with self.changed:
+            self.moves.append((request.tag.split("}")[1], values))
+            self.changed.wait_for(lambda: not self.holds, 60)
+        return values
+
+    def release(self):
+        with self.changed:
+            self.holds = False
+            self.changed.notify_all()
+
+    def moved(self, request, envelope, path, space):
+        name = request.tag.split("}")[1]
+        values = self.ptz_asked(request, path, space)
+        if "PresetToken" in values and values["PresetToken"] not in self.presets:
+            raise Refusal(400, "InvalidArgVal", "NoToken")
+        if name == "AbsoluteMove":
+            self.position = values["Position"]
+        elif name == "SetHomePosition":
+            self.home = self.position
+        elif name == "GotoHomePosition":
+            self.position = self.home
+        elif name == "GotoPreset":
+            self.position = self.presets[values["PresetToken"]][1]
+        elif name == "RemovePreset":
+            del self.presets[values["PresetToken"]]
+        return f"<tptz:{name}Response/>"
+
+    on_ContinuousMove = on_RelativeMove = on_AbsoluteMove = on_Stop = on_GotoPreset = on_GotoHomePosition = on_SetHomePosition = on_RemovePreset = moved
+
+    def on_SetPreset(self, request, envelope, path, space):
+        values = self.ptz_asked(request, path, space)
+        token = values.get("PresetToken") or str(len(self.presets) + 1)
+        self.presets[token] = (values.get("PresetName"), self.position)
+        return f"<tptz:SetPresetResponse><tptz:PresetToken>{token}</tptz:PresetToken></tptz:SetPresetResponse>"
+
+    def place_of(self, name, position):
+        return f'<tt:{name}><tt:PanTilt x="{position[0]}" y="{position[1]}" space="{SPACES}PanTiltSpaces/PositionGenericSpace"/></tt:{name}>'
+
+    def on_GetPresets(self, request, envelope, path, space):
+        self.ptz_asked(request, path, space)
+        presets = "".join(f'<tptz:Preset token="{token}"><tt:Name>{name}</tt:Name>{self.place_of("PTZPosition", position)}</tptz:Preset>' for token, (name, position) in self.presets.items())
+        return f"<tptz:GetPresetsResponse>{presets}</tptz:GetPresetsResponse>"
+
+    def on_GetStatus(self, request, envelope, path, space):
+        self.ptz_asked(request, path, space)
+        return (f'<tptz:GetStatusResponse><tptz:PTZStatus>{self.place_of("Position", self.position)}<tt:MoveStatus><tt:PanTilt>IDLE</tt:PanTilt></tt:MoveStatus>'
+                f"<tt:UtcTime>{instant(self.now()).strftime(FORMAT)}</tt:UtcTime></tptz:PTZStatus></tptz:GetStatusResponse>")
 
     # --- what was seen ---
 

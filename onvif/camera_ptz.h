@@ -1,0 +1,56 @@
+#pragma once
+
+#include <stdint.h>
+
+#include "onvif/camera_answer.h"
+#include "onvif/camera_caller.h"
+#include "server/base/attributes.h"
+#include "server/base/config.h"
+#include "server/base/log.h"
+
+/*
+ * Moves one camera by ONVIF's PTZ service. It is looked up again and again until it is known whether the camera can be moved; then
+ * it is asked one thing at a time. A continuous move that nobody renews is stopped by us, also when nvrd lets go of the camera.
+ */
+struct camera_ptz;
+
+enum {
+	CAMERA_PTZ_QUEUE = 16 /* commands that wait; what is more is refused, and counted */
+};
+#define CAMERA_PTZ_MOVE_US \
+	INT64_C(10000000) /* the longest that a continuous move lasts unless it is renewed */
+#define CAMERA_PTZ_PATIENCE_US INT64_C(10000000) /* until a command is answered */
+
+/* Begins at once. The configuration is copied; `url` is as of camera_caller_new(), `log` outlives it. NULL when the URL makes no sense. */
+struct camera_ptz *camera_ptz_new(
+	const struct config_camera *config, const char *url, const struct log_name *log) MUST_CHECK;
+/* Stops the camera if it moves, which takes two seconds at most; on_stopped comes later than this, and it is gone then. */
+void camera_ptz_stop(struct camera_ptz *ptz, void (*on_stopped)(void *arg), void *arg);
+
+/* The one of a camera; NULL: it cannot be moved, or it is not known yet. */
+struct camera_ptz *camera_ptz_find(const char *camera);
+const struct camera_node *camera_ptz_node(const struct camera_ptz *ptz);
+/* The profile token of the camera's own, for what it is asked. */
+const char *camera_ptz_profile(const struct camera_ptz *ptz);
+
+struct camera_order {
+	enum {
+		CAMERA_ASKS,  /* does not move it */
+		CAMERA_MOVES, /* takes the place of moves that wait */
+		CAMERA_STOPS  /* likewise, and goes before all that waits */
+	} kind;
+	const char *action; /* of SOAP, static */
+	/* The axes (PTZ_PAN_TILT, …) that move on until they are stopped, or so long; and those of which that ends. */
+	unsigned begins, ends;
+	int64_t lasts_us; /* CAMERA_PTZ_MOVE_US at most */
+};
+struct camera_command;
+
+/*
+ * Asks what the writer holds, which it takes over. `done` is called once, later than this, within CAMERA_PTZ_PATIENCE_US, and the command is
+ * gone then; a move that another has replaced is answered with SOURCE_STOPPED without an answer. NULL: too many wait.
+ */
+struct camera_command *camera_ptz_ask(struct camera_ptz *ptz, const struct camera_order *order,
+	struct soap_writer *writer, camera_reply_fn *done, void *arg) MUST_CHECK;
+/* Nobody waits for the answer any more: `done` is not called. */
+void camera_command_forget(struct camera_command *command);
