@@ -100,21 +100,25 @@ static void test_q117_of_addresses_the_path_counts(void **state)
 
 	(void)state;
 	take("<x:R xmlns:x='urn:wrong' xmlns='urn:too'>" SERVICE(
-		SOAP_DEVICE_SPACE, "http://0.0.0.0/d") SERVICE(SOAP_MEDIA_SPACE,
-		"http://0.0.0.0/onvif/media?x=1&amp;y=2") SERVICE(SOAP_MEDIA2_SPACE,
-		" /onvif/media2 ") SERVICE(SOAP_EVENTS_SPACE,
-		"https://[2001:db8::1]:8443/onvif/events") SERVICE("urn:other", "/x") "</x:R>");
+		SOAP_DEVICE_SPACE, "http://0.0.0.0/d")
+			SERVICE(SOAP_MEDIA_SPACE, "http://0.0.0.0/onvif/media?x=1&amp;y=2") SERVICE(
+				SOAP_MEDIA2_SPACE, " /onvif/media2 ") SERVICE(SOAP_EVENTS_SPACE,
+				"https://[2001:db8::1]:8443/onvif/events") SERVICE("urn:other",
+				"/x") SERVICE(SOAP_PTZ_SPACE, "/onvif/ptz") "</x:R>");
 	assert_int_equal(camera_answer_services(&services, &message, &why), 0);
 	assert_string_equal(services.media, "/onvif/media?x=1&y=2");
 	assert_string_equal(services.media2, "/onvif/media2");
 	assert_string_equal(services.events, "/onvif/events");
+	assert_string_equal(services.ptz, "/onvif/ptz");
 
 	take("<R><Capabilities><Media><XAddr>http://192.168.1.1:1/m</XAddr></Media>"
-	     "<Events><XAddr>http://10.0.0.1</XAddr></Events></Capabilities></R>");
+	     "<Events><XAddr>http://10.0.0.1</XAddr></Events>"
+	     "<PTZ><XAddr>http://10.0.0.1/p</XAddr></PTZ></Capabilities></R>");
 	assert_int_equal(camera_answer_services(&services, &message, &why), 0);
 	assert_string_equal(services.media, "/m");
 	assert_string_equal(services.media2, "");
 	assert_string_equal(services.events, "/");
+	assert_string_equal(services.ptz, "/p");
 
 	take("<R><Capabilities><Media/></Capabilities></R>");
 	assert_int_equal(camera_answer_services(&services, &message, &why), -EBADMSG);
@@ -242,6 +246,120 @@ static void a_subscription_is_read(void **state)
 	assert_int_equal(camera_answer_lasts_us(&message, 10000000), 0);
 }
 
+/* --- PTZ --- */
+
+#define SIZE(w) "<Resolution><Width>" w "</Width><Height>100</Height></Resolution>"
+#define ONE(token, source, w, ptz)                                                   \
+	"<Profiles token='" token "'><VideoSourceConfiguration><SourceToken>" source \
+	"</SourceToken></VideoSourceConfiguration><VideoEncoderConfiguration>" SIZE( \
+		w) "</VideoEncoderConfiguration>" ptz "</Profiles>"
+#define TWO(token, w, ptz)                                                 \
+	"<Profiles token='" token "'><Configurations><VideoEncoder>" SIZE( \
+		w) "</VideoEncoder>" ptz "</Configurations></Profiles>"
+#define PTZ1(node) "<PTZConfiguration><NodeToken>" node "</NodeToken></PTZConfiguration>"
+#define PTZ2(node) "<PTZ><NodeToken>" node "</NodeToken></PTZ>"
+
+static void a_camera_is_moved_by_a_profile_of_what_it_shows(void **state)
+{
+	static const struct {
+		const char *profiles, *token, *node;
+	} rows[] = {
+		{ONE("a",     "1",           "640",              PTZ1("m")) ONE("b",                                   "1","1280", PTZ1("n")), "b", "n" },
+		{ ONE("a", "1",           "640",                          PTZ1("m")) ONE("b",									     "1","1280", ""), "a", "m" },
+		{ ONE("a",      "2","640",PTZ1("m")) ONE("b","1","1280", ""), NULL, NULL },
+		{ ONE("a",        "1",                    "640",                               "<PTZConfiguration/>"),									   "a","" },
+		{ TWO("a",        "640",               PTZ2("m")) TWO("b",                              "1280",																PTZ2("n")),															   "b", "n" },
+		{ TWO("a",    "640",       ""), NULL, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		char *text = xasprintf("<R>%s</R>", rows[i].profiles);
+		struct camera_profiles profiles;
+		const struct camera_profile *found;
+		const char *why;
+
+		take(text);
+		free(text);
+		assert_int_equal(camera_answer_profiles(&profiles, &message, &why), 0);
+		found = camera_profiles_ptz(&profiles);
+		assert_int_equal(found != NULL, rows[i].token != NULL);
+		if (!found)
+			continue;
+		assert_string_equal(found->token, rows[i].token);
+		assert_string_equal(found->node, rows[i].node);
+	}
+}
+
+static void a_node_is_the_named_one_or_the_first(void **state)
+{
+	struct camera_node node;
+	const char *why;
+
+	(void)state;
+	take("<R><PTZNode token='a'><MaximumNumberOfPresets>-5</MaximumNumberOfPresets></PTZNode>"
+	     "<PTZNode token='b' FixedHomePosition=' 1 '><SupportedPTZSpaces><ContinuousZoomVelocitySpace/>"
+	     "</SupportedPTZSpaces><MaximumNumberOfPresets>300</MaximumNumberOfPresets>"
+	     "<HomeSupported>true</HomeSupported></PTZNode></R>");
+	assert_int_equal(camera_answer_node(&node, &message, "b", &why), 0);
+	assert_true(node.spaces && node.presets == 300 && node.has_home && node.has_fixed_home);
+	assert_int_equal(camera_answer_node(&node, &message, "c", &why), 0);
+	assert_true(!node.spaces && !node.presets && !node.has_home && !node.has_fixed_home);
+	take("<R/>");
+	assert_int_equal(camera_answer_node(&node, &message, "", &why), -EBADMSG);
+}
+
+#define LETTERS_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void presets_that_cannot_be_named_are_not_told(void **state)
+{
+	struct camera_preset preset = { 0 };
+	char token[CAMERA_PRESET_BYTES];
+	const char *why;
+
+	(void)state;
+	take("<R><Preset><Name>x</Name></Preset><Preset token=''/>"
+	     "<Preset token='" LETTERS_64 "'><Name>" LETTERS_64 "</Name>"
+	     "<PTZPosition><PanTilt x='1' y='2'/></PTZPosition></Preset><Preset token='" LETTERS_64
+	     "1'/><Preset token='2'><Name>" LETTERS_64 "1</Name><PTZPosition><Zoom/></PTZPosition>"
+	     "</Preset></R>");
+	assert_true(camera_preset_next(&message, &preset));
+	assert_string_equal(preset.token, LETTERS_64);
+	assert_string_equal(preset.name, LETTERS_64);
+	assert_true(preset.has_position && preset.position.y == 2);
+	assert_true(camera_preset_next(&message, &preset));
+	assert_string_equal(preset.token, "2");
+	assert_string_equal(preset.name, "");
+	assert_false(preset.has_position);
+	assert_false(camera_preset_next(&message, &preset));
+
+	take("<R><PresetToken> 7 </PresetToken></R>");
+	assert_int_equal(camera_answer_preset(token, &message, &why), 0);
+	assert_string_equal(token, "7");
+	take("<R><PresetToken/></R>");
+	assert_int_equal(camera_answer_preset(token, &message, &why), -EBADMSG);
+}
+
+static void a_status_is_read(void **state)
+{
+	struct camera_status status;
+	const char *why;
+
+	(void)state;
+	take("<R><PTZStatus><Position><Zoom x='0.5'/></Position><MoveStatus><PanTilt>MOVING</PanTilt>"
+	     "<Zoom>moving</Zoom></MoveStatus><Error>stuck</Error></PTZStatus></R>");
+	assert_int_equal(camera_answer_status(&status, &message, &why), 0);
+	assert_true(status.has_position && status.position.axes == PTZ_ZOOM);
+	assert_string_equal(status.pan_tilt, "MOVING");
+	assert_null(status.zoom); /* no word of tt:MoveStatus */
+	assert_string_equal(status.error, "stuck");
+	take("<R><PTZStatus/></R>");
+	assert_int_equal(camera_answer_status(&status, &message, &why), 0);
+	assert_false(status.has_position || status.pan_tilt || status.error[0]);
+	take("<R/>");
+	assert_int_equal(camera_answer_status(&status, &message, &why), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +370,10 @@ int main(void)
 		cmocka_unit_test(profiles_beyond_the_limit_are_not_seen),
 		cmocka_unit_test(uris_of_both_services_are_read),
 		cmocka_unit_test(a_subscription_is_read),
+		cmocka_unit_test(a_camera_is_moved_by_a_profile_of_what_it_shows),
+		cmocka_unit_test(a_node_is_the_named_one_or_the_first),
+		cmocka_unit_test(presets_that_cannot_be_named_are_not_told),
+		cmocka_unit_test(a_status_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, fini);

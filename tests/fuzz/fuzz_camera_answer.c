@@ -29,6 +29,35 @@ static void check_profiles(const struct soap_message *message)
 	check_text(large->token, sizeof(large->token));
 }
 
+static void check_vector(const struct ptz_vector *vector)
+{
+	if (vector->x != vector->x || vector->axes & ~(PTZ_PAN_TILT | PTZ_ZOOM))
+		abort();
+	check_text(vector->zoom_space, sizeof(vector->zoom_space));
+}
+
+static void check_ptz(const struct soap_message *message)
+{
+	struct camera_node node;
+	struct camera_preset preset = { 0 };
+	struct camera_status status;
+	char token[CAMERA_PRESET_BYTES];
+	const char *why;
+
+	if (camera_answer_node(&node, message, "n", &why) == 0 && node.presets < 0)
+		abort();
+	while (camera_preset_next(message, &preset)) {
+		check_text(preset.token, sizeof(preset.token));
+		check_text(preset.name, sizeof(preset.name));
+		if (preset.has_position)
+			check_vector(&preset.position);
+	}
+	if (camera_answer_preset(token, message, &why) == 0)
+		check_text(token, sizeof(token));
+	if (camera_answer_status(&status, message, &why) == 0 && status.has_position)
+		check_vector(&status.position);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct soap_message message;
@@ -47,6 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	check_profiles(&message);
 	if (camera_answer_uri(uri, &message, &why) == 0)
 		check_text(uri, sizeof(uri));
+	check_ptz(&message);
 	if (camera_answer_subscribed(&subscribed, &message, &why) == 0)
 		check_text(subscribed.path, sizeof(subscribed.path));
 	if (camera_answer_lasts_us(&message, 0) < 0)

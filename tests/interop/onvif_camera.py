@@ -6,6 +6,7 @@ Its faults are attributes, to be changed while it runs. What it was asked is kep
 import base64
 import datetime
 import hashlib
+import html
 import http.server
 import os
 import pathlib
@@ -537,7 +538,7 @@ class OnvifCamera:
 
     def on_GetPresets(self, request, envelope, path, space):
         self.ptz_asked(request, path, space)
-        presets = "".join(f'<tptz:Preset token="{token}"><tt:Name>{name}</tt:Name>{self.place_of("PTZPosition", position)}</tptz:Preset>' for token, (name, position) in self.presets.items())
+        presets = "".join(f'<tptz:Preset token="{token}"><tt:Name>{html.escape(name)}</tt:Name>{self.place_of("PTZPosition", position)}</tptz:Preset>' for token, (name, position) in self.presets.items())
         return f"<tptz:GetPresetsResponse>{presets}</tptz:GetPresetsResponse>"
 
     def on_GetStatus(self, request, envelope, path, space):

@@ -23,7 +23,7 @@ const cam = new Cam({ hostname, port: Number(port), username, password, timeout:
 		await ask("relativeMove", { x: 0.1, y: 0, zoom: 0 });
 		await ask("absoluteMove", { x: -0.5, y: 0.75, zoom: 0.5, speed: { x: 1, y: 1, zoom: 1 } });
 		say("status", await ask("getStatus"));
-		await ask("setPreset", { presetName: "here & there" });
+		await ask("setPreset", { presetName: "over there" });
 		say("presets", await ask("getPresets"));
 		await ask("gotoPreset", { preset: "1" });
 		await ask("removePreset", { presetToken: "1" });
