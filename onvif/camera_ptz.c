@@ -138,13 +138,21 @@ static void ptz_drop(const struct camera_ptz *ptz)
 	metric_add(metric_get(METRIC_CAMERA_PTZ_DROPPED, ptz->config->name), 1);
 }
 
-/* A newer move, or a stop, comes instead of the moves that wait. */
-static void ptz_replace_moves(struct camera_ptz *ptz)
+/* Whether the older one, a move, need not be sent when the newer one is; nothing of it may come after a stop. */
+static bool order_is_replaced(const struct camera_order *older, const struct camera_order *newer)
+{
+	unsigned axes = older->begins | older->ends, by = newer->begins | newer->ends;
+
+	return newer->kind == CAMERA_STOPS ? axes & by : !(axes & ~by);
+}
+
+static void ptz_replace_moves(struct camera_ptz *ptz, const struct camera_order *order)
 {
 	struct camera_command *command;
 
 	TAILQ_FOREACH (command, &ptz->commands, entry) {
-		if (command->state != COMMAND_WAITS || command->order.kind != CAMERA_MOVES)
+		if (command->state != COMMAND_WAITS || command->order.kind != CAMERA_MOVES ||
+			!order_is_replaced(&command->order, order))
 			continue;
 		command->state = COMMAND_REPLACED;
 		reactor_timer_start(command->timer, 0);
@@ -174,13 +182,13 @@ struct camera_command *camera_ptz_ask(struct camera_ptz *ptz, const struct camer
 	struct soap_writer *writer, camera_reply_fn *done, void *arg)
 {
 	const struct camera_command *command;
-	size_t n = 0;
+	size_t n = 0, most = order->kind == CAMERA_STOPS ? 2 * CAMERA_PTZ_QUEUE : CAMERA_PTZ_QUEUE;
 
 	if (order->kind != CAMERA_ASKS)
-		ptz_replace_moves(ptz);
+		ptz_replace_moves(ptz, order);
 	TAILQ_FOREACH (command, &ptz->commands, entry)
 		n += command->state == COMMAND_WAITS;
-	if (n >= CAMERA_PTZ_QUEUE) {
+	if (n >= most) {
 		soap_writer_fini(writer);
 		ptz_drop(ptz);
 		return NULL;

@@ -15,7 +15,8 @@
 struct camera_ptz;
 
 enum {
-	CAMERA_PTZ_QUEUE = 16 /* commands that wait; what is more is refused, and counted */
+	CAMERA_PTZ_QUEUE =
+		16 /* commands that wait, and stops as many again; what is more is refused, and counted */
 };
 #define CAMERA_PTZ_MOVE_US \
 	INT64_C(10000000) /* the longest that a continuous move lasts unless it is renewed */
@@ -33,12 +34,13 @@ const struct camera_node *camera_ptz_node(const struct camera_ptz *ptz);
 /* The profile token of the camera's own, for what it is asked. */
 const char *camera_ptz_profile(const struct camera_ptz *ptz);
 
+enum camera_order_kind {
+	CAMERA_ASKS,  /* does not move it */
+	CAMERA_MOVES, /* takes the place of moves that wait, of the same axes */
+	CAMERA_STOPS  /* likewise of any of its axes, and goes before all that waits */
+};
 struct camera_order {
-	enum {
-		CAMERA_ASKS,  /* does not move it */
-		CAMERA_MOVES, /* takes the place of moves that wait */
-		CAMERA_STOPS  /* likewise, and goes before all that waits */
-	} kind;
+	enum camera_order_kind kind;
 	const char *action; /* of SOAP, static */
 	/* The axes (PTZ_PAN_TILT, …) that move on until they are stopped, or so long; and those of which that ends. */
 	unsigned begins, ends;

@@ -278,7 +278,7 @@ static bool copy_stop(
 // clang-format off
 static const struct operation {
 	const char *name, *action;
-	int kind;
+	enum camera_order_kind kind;
 	unsigned ends; /* before its fields say so */
 	struct field {
 		const char *name;

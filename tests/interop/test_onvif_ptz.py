@@ -201,6 +201,17 @@ def check_queue(nvrd, dome):
 
         forget(dome)
         dome.holds = True
+        waiting = [ask(pool, "GetStatus")]
+        wait_for(lambda: dome.moves, PATIENCE)
+        waiting.append(ask(pool, "ContinuousMove", ZOOM + SECOND))
+        waiting.append(ask(pool, *relative(0.5)))
+        dome.release()
+        report(all(call.result().status == 200 for call in waiting) and {"ContinuousMove", "RelativeMove"} < set(names(dome)) and nvrd.metric(dropped) == before + 3,
+               "a move of another axis waits beside it", dome.moves)
+        wait_for(lambda: names(dome)[-1:] == ["Stop"], PATIENCE)
+
+        forget(dome)
+        dome.holds = True
         first = ask(pool, "GetStatus")
         wait_for(lambda: dome.moves, PATIENCE)
         waiting = [ask(pool, "GetStatus") for _ in range(17)]
