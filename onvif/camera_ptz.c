@@ -235,7 +235,7 @@ static void ptz_on_stop_answer(void *arg, const struct camera_reply *reply)
 {
 	struct camera_ptz *ptz = arg;
 
-	if (reply->end == SOURCE_STOPPED || ptz->on_stopped)
+	if (reply->end == SOURCE_STOPPED || !ptz->moving || ptz->on_stopped)
 		return;
 	if (ptz->stops < STOP_TRIES) {
 		ptz_stop_moving(ptz);
@@ -246,7 +246,7 @@ static void ptz_on_stop_answer(void *arg, const struct camera_reply *reply)
 	ptz->moving = 0;
 }
 
-/* It may move from when the camera is asked to. Axes that the same client moves at different times end with the first of them. */
+/* It may move from when the camera is asked to. Axes that begin at different times end with the first of them. */
 static void ptz_begin_moving(struct camera_ptz *ptz, const struct camera_order *order)
 {
 	int64_t stop_us = reactor_monotonic_us() + order->lasts_us;
