@@ -167,8 +167,7 @@ function showLogin() {
 		loginField("password", { type: "password", autocomplete: "current-password" }),
 		h("button", { type: "submit" }, t("login")));
 	shown++; // what is being made is not shown any more
-	view?.close();
-	view = null;
+	closeView();
 	document.title = `${t("login")} · nvrd`;
 	document.body.dataset.view = "Login";
 	nav.hidden = true;
@@ -178,9 +177,13 @@ function showLogin() {
 	loginForm.elements.user.focus();
 }
 
-const logoutButton = iconButton("leave", "", async () => {
+function closeView() {
 	view?.close();
 	view = null;
+}
+
+const logoutButton = iconButton("leave", "", async () => {
+	closeView();
 	await logOut().catch(() => {});
 	location.reload();
 });
@@ -203,5 +206,7 @@ document.body.append(
 	notice, main);
 main.append(h("p", { class: "hint" }, t("looking")));
 addEventListener("hashchange", show);
+addEventListener("pagehide", closeView); // Firefox goes on with what a page reads that is no more
+addEventListener("pageshow", ({ persisted }) => persisted && show());
 addEventListener("keydown", (event) => view?.onKey(event));
 run();
