@@ -5,6 +5,7 @@
  */
 import { sleep } from "./dom.js";
 import { attachSource, isPlayable, once } from "./live_player.js";
+import { PictureTimes } from "./picture_times.js";
 import { findRecordings, readPart, readPlaylist } from "./server.js";
 
 const WINDOW_MS = 300000; // of one playlist
@@ -16,9 +17,8 @@ const STALL_S = 1; // a picture that waits so near the end of what there is will
 const JOIN_S = 0.3; // a hole so small is no gap
 const BATCH = 100; // recordings found at once
 const DAY_S = 86400;
-const FRAME_S = 0.04; // how long a picture lasts at most, as far as is known
-const STEP_MS = 200;
-const STEP_LIMIT_S = 10;
+const INTO_S = 0.02; // a step goes so far into a picture at most
+const ROUNDED_S = 0.002; // browsers count microseconds
 const TOLD_MS = 600; // so long a step waits until it is known which picture is shown
 const TOLD_LOOK_MS = 20;
 
@@ -38,10 +38,9 @@ export class RecordedPlayer {
 	#goal = null; // the instant that was asked for, until it can be shown
 	#speed = 1;
 	#wantsToPlay = false;
-	#frame = { at: 0, length: FRAME_S }; // the picture that is shown
-	#isTold = true; // by the browser, which picture that is
+	#feed = null;
+	#shownAt = null; // the time of the picture that is shown, once the browser has told it
 	#steps = Promise.resolve(); // one after the other
-	#stepTimer = 0;
 
 	/* tell(state, detail): "loading", "playing", "unplayable" with the codecs, "end", "failed". */
 	constructor(video, camera, tell) {
@@ -82,48 +81,35 @@ export class RecordedPlayer {
 	}
 
 	async #step(direction) {
-		for (let left = TOLD_MS; !this.#isTold && left > 0; left -= TOLD_LOOK_MS)
+		for (let left = TOLD_MS; this.#shownAt === null && left > 0; left -= TOLD_LOOK_MS)
 			await sleep(TOLD_LOOK_MS);
-		const { at, length } = this.#frame;
-		this.#stepTo(direction > 0 ? at + 1.5 * length : at - 0.5 * length, at);
+		const pictures = this.#feed?.pictures ?? [];
+		const at = this.#shownAt ?? this.#video.currentTime;
+		const to = pictures.findLastIndex((one) => one <= at + ROUNDED_S) + direction;
+		const { [to]: time, [to + 1]: next = Infinity } = pictures;
+
+		if (time !== undefined)
+			this.seek(this.#origin + (time + Math.min(INTO_S, (next - time) / 2)) * 1000);
+		else
+			this.#load(this.#origin + (direction > 0 ? this.#bufferedUntil(at) + INTO_S : at - INTO_S) * 1000);
 	}
 
 	#show(time) {
-		this.#isTold = false;
+		this.#shownAt = null;
 		this.#video.currentTime = time;
-	}
-
-	/* Where the picture is still the same, since they last longer than was thought, a little further on. */
-	#stepTo(to, from) {
-		clearTimeout(this.#stepTimer);
-		if (!this.#isBuffered(to)) {
-			this.seek(this.#origin + to * 1000);
-			return;
-		}
-		this.#show(to);
-		this.#watchStep(to, from);
-	}
-
-	#watchStep(to, from) {
-		this.#stepTimer = setTimeout(() => {
-			if (to < from || to - from > STEP_LIMIT_S || this.#frame.at !== from || !this.#video.paused)
-				return;
-			if (this.#video.seeking)
-				this.#watchStep(to, from);
-			else
-				this.#stepTo(to + FRAME_S / 2, from);
-		}, STEP_MS);
 	}
 
 	/* Shows the picture of an instant, or the first one after it. */
 	seek(instant) {
 		const time = (instant - this.#origin) / 1000;
 
-		clearTimeout(this.#stepTimer);
-		if (this.#session && this.#goal === null && this.#isBuffered(time)) {
+		if (this.#session && this.#goal === null && this.#isBuffered(time))
 			this.#show(time);
-			return;
-		}
+		else
+			this.#load(instant);
+	}
+
+	#load(instant) {
 		this.#goal = instant;
 		this.#session?.abort();
 		this.#session = new AbortController();
@@ -131,7 +117,6 @@ export class RecordedPlayer {
 	}
 
 	stop() {
-		clearTimeout(this.#stepTimer);
 		this.#session?.abort();
 		this.#session = null;
 		this.#goal = null;
@@ -163,12 +148,7 @@ export class RecordedPlayer {
 
 	#watchFrames() {
 		const look = (now, { mediaTime }) => {
-			const length = mediaTime - this.#frame.at;
-
-			if (length > 0.005 && length < this.#frame.length) // pictures that were left out make it longer
-				this.#frame.length = length;
-			this.#frame.at = mediaTime;
-			this.#isTold = !this.#video.seeking;
+			this.#shownAt = this.#video.seeking ? null : mediaTime; // or, after a jump, any time within that picture
 			this.#video.requestVideoFrameCallback(look);
 		};
 		this.#video.requestVideoFrameCallback?.(look);
@@ -215,6 +195,7 @@ export class RecordedPlayer {
 		const source = await attachSource(this.#video, signal);
 		source.duration = 3 * DAY_S; // or nobody could be sent there before it has come
 		const feed = new Feed(this.#camera, first.codecs, this.#origin, source.addSourceBuffer(type), signal);
+		this.#feed = feed;
 		this.#video.playbackRate = this.#speed;
 		for (;;) {
 			const isMore = this.#needsMore() && await feed.next(from);
@@ -291,6 +272,8 @@ class Feed {
 	#taken = new Map(); // by file: the offset behind what has come of it
 	#restsUntil = 0;
 	#map = ""; // what has been given of this kind
+	#times = null; // of the pictures that go with it
+	pictures = []; // when those are shown that have come: s, the earliest first
 	another = null; // from when on there are other codecs, ms
 
 	constructor(camera, codecs, origin, buffer, signal) {
@@ -322,11 +305,14 @@ class Feed {
 			if (!head)
 				return true;
 			await this.#append(head);
+			this.#times = new PictureTimes(head);
 			this.#map = `${map.file}@${map.offset}`;
 		}
 		const part = await readPart({ file, offset: taken, bytes: offset + bytes - taken }, this.#origin, this.#signal).catch(isGone);
-		if (part)
+		if (part) {
 			await this.#append(part);
+			this.pictures = [...this.pictures, ...this.#times.of(part)].sort((a, b) => a - b);
+		}
 		this.#taken.set(file, offset + bytes);
 		return true;
 	}
@@ -370,6 +356,7 @@ class Feed {
 
 		if (ranges.length === 0 || ranges.start(0) > time - BEHIND_S)
 			return;
+		this.pictures = this.pictures.filter((at) => at >= time);
 		this.#buffer.remove(0, time);
 		await once(this.#buffer, "updateend", this.#signal);
 	}

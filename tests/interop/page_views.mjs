@@ -73,9 +73,9 @@ async function checkGrid() {
 	const order = await page.$$eval(".tile", (tiles) => tiles.map((tile) => tile.dataset.camera));
 	holds(order[1] === first, "grid: the order that was chosen is kept", order);
 	await page.selectOption("[aria-label=Layout]", "1");
-	holds((await page.$$(".tile")).length === 1, "grid: 1×1 has one picture");
+	holds((await page.$$eval(".tile", (tiles) => tiles.length)) === 1, "grid: 1×1 has one picture");
 	await page.selectOption("[aria-label=Layout]", "auto");
-	holds((await page.$$(".tile")).length === 5, "grid: and all of them again");
+	holds((await page.$$eval(".tile", (tiles) => tiles.length)) === 5, "grid: and all of them again");
 	await context.close();
 }
 
@@ -197,7 +197,7 @@ async function zoomTo(around, most) {
 		await page.waitForTimeout(100);
 		view = await shown();
 	}
-	await page.mouse.wheel((around - (view.left + view.right) / 2) / (view.right - view.left) * box.width, 0);
+	await page.mouse.wheel(Math.round((around - (view.left + view.right) / 2) / (view.right - view.left) * box.width), 0);
 	await page.waitForTimeout(100);
 	return shown();
 }
