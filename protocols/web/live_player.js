@@ -241,6 +241,7 @@ export class LivePlayer {
 	#attempt = null; // the same for one attempt
 	#up;
 	#played = false; // in this attempt
+	#presented = 0; // pictures, as the browser told
 
 	/*
 	 * `camera` is one of listCameras(); `sub`: its sub-stream, if it has one. tell({ way, state, text }) reports what goes on:
@@ -256,6 +257,7 @@ export class LivePlayer {
 		if (camera.files.has("snapshot.jpg"))
 			this.video.poster = `live/${camera.name}/${this.#sub}snapshot.jpg?width=640`;
 		this.image = h("img", { alt: label, hidden: true });
+		this.#countPresented();
 	}
 
 	get elements() {
@@ -292,6 +294,15 @@ export class LivePlayer {
 	onPicture() {
 		this.#played = true;
 		this.#tell({ way: this.#way, state: "playing", text: this.video.videoWidth ? `${this.video.videoWidth}×${this.video.videoHeight}` : "" });
+	}
+
+	#countPresented() {
+		const next = () => this.video.requestVideoFrameCallback?.(() => {
+			this.#presented++;
+			next();
+		});
+
+		next();
 	}
 
 	#offers(way) {
@@ -369,7 +380,8 @@ export class LivePlayer {
 
 	/* Rejects when no picture came for a while. */
 	async #watch(signal) {
-		const count = () => this.video.getVideoPlaybackQuality().totalVideoFrames; // begins anew with each source
+		// the first begins anew with each source; in Firefox it stays 0 for WebRTC
+		const count = () => this.video.getVideoPlaybackQuality().totalVideoFrames + this.#presented;
 		let seen = count(), since = performance.now();
 
 		for (;;) {
