@@ -1,6 +1,7 @@
-// Chromium for the tests, and what they ask of a page.
+// Chromium or Firefox for the tests, and what they ask of a page.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
+import { launchFirefox } from "./firefox.mjs";
 
 const require = createRequire(import.meta.url); // finds them in NODE_PATH
 const { chromium } = require("playwright-core");
@@ -14,11 +15,14 @@ const GLYPHS = {
 
 export const fileOf = (name) => require.resolve(name); // of a package
 
-export const launch = () => chromium.launch({
+const launchChromium = () => chromium.launch({
 	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
 	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"],
 });
+
+/* `job`: { browser, downloads }; Chromium, unless it says "firefox", and downloads are for that alone. */
+export const launch = async (job = {}) => (job.browser === "firefox" ? launchFirefox(job.downloads) : launchChromium());
 
 /* A line of JSON for what has to hold. */
 export function holds(condition, name, detail) {
@@ -56,6 +60,16 @@ export function look(page, n = 0) {
 		const counter = read(456, 7);
 		return clock && /^\d{7}$/.test(counter) ? { clock: clock[1] * 3600 + clock[2] * 60 + Number(clock[3]), counter: Number(counter), width: video.videoWidth } : null;
 	}, [n, GLYPHS]);
+}
+
+const DAY_S = 86400;
+
+/* How far the picture of a page is behind this machine's clock, in seconds; `offset` (ms) is that of its zone. null: it cannot be read. */
+export async function behind(page, offset) {
+	const now = (Date.now() + offset) / 1000 % DAY_S;
+	const seen = await look(page);
+
+	return seen && (now - seen.clock + DAY_S * 1.5) % DAY_S - DAY_S / 2;
 }
 
 /* What axe-core finds to be serious. */

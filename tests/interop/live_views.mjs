@@ -1,9 +1,8 @@
 // Watches live pictures on the page in Chromium; a line of JSON for each thing that has to hold. The job is on stdin (test_live_page.py).
 import { readFileSync } from "node:fs";
-import { holds, launch, look, waitFor } from "./chromium.mjs";
+import { behind as behindBy, holds, launch, waitFor } from "./chromium.mjs";
 
 const job = JSON.parse(readFileSync(0));
-const DAY_S = 86400;
 const BUFFER_S = 40; // what live_player.js may keep of what was played, and what is to come
 const browser = await launch();
 
@@ -16,14 +15,7 @@ async function open(hash) {
 	return page;
 }
 
-/* How far the picture is behind this machine's clock, in seconds; null: it cannot be read. */
-async function behind(page) {
-	const now = (Date.now() + job.offset) / 1000 % DAY_S;
-	const seen = await look(page);
-
-	return seen && (now - seen.clock + DAY_S / 2) % DAY_S - DAY_S / 2;
-}
-
+const behind = (page) => behindBy(page, job.offset);
 const median = (figures) => figures.sort((a, b) => a - b)[figures.length >> 1];
 
 async function checkBehind() {

@@ -1,9 +1,9 @@
-// Logs in to the page in Chromium as a person would; a line of JSON for each thing that has to hold. The job is on stdin (test_login.py).
+// Logs in to the page as a person would; a line of JSON for each thing that has to hold. The job is on stdin (test_login.py).
 import { readFileSync } from "node:fs";
 import { checkAccess, holds, launch, waitFor } from "./chromium.mjs";
 
 const job = JSON.parse(readFileSync(0));
-const browser = await launch();
+const browser = await launch(job);
 const complaints = [];
 let page;
 
@@ -37,6 +37,12 @@ const cookie = async (context) => (await context.cookies(job.url)).find(({ name 
 const choose = (way) => page.evaluate((one) => localStorage.setItem("nvrd.transport", JSON.stringify({ porch: one })), way);
 const form = () => until(() => page.$("form.login"), "the form");
 const moving = () => until(() => page.$$eval("video, .picture img", (all) => all.some((one) => one.currentTime > 0.5 || one.naturalWidth > 0)), "a picture that moves");
+
+/* Loads the page anew, with that view. */
+async function show(hash) {
+	await page.evaluate((to) => { location.hash = to; }, hash);
+	await page.reload();
+}
 
 async function logIn(user, password) {
 	await page.fill("[name=user]", user);
@@ -80,19 +86,16 @@ async function checkForm() {
 
 /* Each way of live pictures, and the recordings, by the cookie. */
 async function checkViews() {
-	for (const way of ["whep", "mse", "mjpeg"]) {
+	for (const way of job.ways ?? ["whep", "mse", "mjpeg"]) {
 		await choose(way);
-		await page.goto(`${job.url}#live/porch`);
-		await page.reload();
+		await show("live/porch");
 		await until(() => page.$eval(".picture", (one, way) => one.dataset.state === "playing" && one.dataset.way === way, way), `${way} plays`);
 		holds(true, `live pictures by ${way}`);
 	}
-	await page.goto(`${job.url}#recordings/porch`);
-	await page.reload();
+	await show("recordings/porch");
 	await until(() => page.$eval("video", (video) => video.readyState > 1), "a recording");
 	holds(true, "recordings");
-	await page.goto(`${job.url}#system`);
-	await page.reload();
+	await show("system");
 	await until(() => page.$(".system table"), "the numbers");
 	holds(true, "the system's numbers");
 }
@@ -118,8 +121,7 @@ async function checkLogout(context) {
 /* The server has forgotten the session: pictures that are fetched without a script must not make the browser ask. */
 async function checkForgotten(context) {
 	await choose("mjpeg");
-	await page.goto(`${job.url}#live/porch`);
-	await page.reload();
+	await show("live/porch");
 	await moving();
 	const { name, value } = await cookie(context);
 	await context.addCookies([{ name, value: value.replace(/./g, "0"), url: job.url, httpOnly: true, sameSite: "Strict", secure: job.url.startsWith("https") }]);
