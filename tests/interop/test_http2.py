@@ -253,6 +253,11 @@ def rss_mb(nvrd):
         return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1]) / 1024
 
 
+def is_calmed(nvrd, raw, times):
+    """Whether the server has had enough of resets, so many times by now; the kernel may drop its farewell together with what was sent after it was."""
+    return raw.end() in (CALM, "nothing") and wait_for(lambda: nvrd.metric('nvrd_http2_refused_total{reason="resets"}') == times, 10)
+
+
 def check_abuse(nvrd):
     # by indexes of HPACK's table and literals (RFC 7541): GET, https, a body without end, localhost
     path = b"/live/demo/live.mp4"
@@ -260,8 +265,7 @@ def check_abuse(nvrd):
     before = rss_mb(nvrd)
     raw = Raw(nvrd)
     raw.send(lambda i: frame(1, 5, 2 * i + 1, head) + frame(3, 0, 2 * i + 1, struct.pack(">I", 8)), 5000)
-    report(raw.end() == CALM, "who takes back his requests quickly is asked to calm down")
-    report(nvrd.metric('nvrd_http2_refused_total{reason="resets"}') == 1, "which is counted", nvrd.metric('nvrd_http2_refused_total{reason="resets"}'))
+    report(is_calmed(nvrd, raw, 1), "who takes back his requests quickly is asked to calm down, which is counted")
     for name, frames in (("PING", frame(6, 0, 0, bytes(8)) * 100), ("SETTINGS", frame(4, 0, 0) * 100)):
         raw = Raw(nvrd)
         sent = raw.send(frames, 20000)
@@ -271,7 +275,7 @@ def check_abuse(nvrd):
     report(raw.end() is not None, "a head that does not end, too")
     raw = Raw(nvrd)
     raw.send(lambda i: frame(1, 5, 2 * i + 1, head) + frame(8, 0, 2 * i + 1, b"\x7f\xff\xff\xff"), 3000)
-    report(raw.end() == CALM, "who has his streams reset, by windows that are too large, is asked to calm down")
+    report(is_calmed(nvrd, raw, 2), "who has his streams reset, by windows that are too large, is asked to calm down, too")
     raw = Raw(nvrd)  # knows of no limit yet, as long as it has not said so
     raw.send(lambda i: frame(1, 5, 2 * i + 1, head), 300)
     report(wait_for(lambda: nvrd.metric("nvrd_http2_streams") == 100, 10), "of 300 streams 100 are served", nvrd.metric("nvrd_http2_streams"))
