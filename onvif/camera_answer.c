@@ -118,6 +118,8 @@ static void read_services(struct camera_services *ret, const xmlNode *body)
 			(void)read_path(address, ret->events);
 		else if (!strcmp(space, SOAP_PTZ_SPACE))
 			(void)read_path(address, ret->ptz);
+		else if (!strcmp(space, SOAP_IMAGING_SPACE))
+			(void)read_path(address, ret->imaging);
 	}
 }
 
@@ -133,6 +135,7 @@ int camera_answer_services(
 		(void)read_path(FIND(capabilities, "Media", "XAddr"), services.media);
 		(void)read_path(FIND(capabilities, "Events", "XAddr"), services.events);
 		(void)read_path(FIND(capabilities, "PTZ", "XAddr"), services.ptz);
+		(void)read_path(FIND(capabilities, "Imaging", "XAddr"), services.imaging);
 	}
 	if (!services.media[0] && !services.media2[0] && !services.events[0])
 		return -EBADMSG;

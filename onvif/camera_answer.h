@@ -33,7 +33,7 @@ int camera_answer_time(
 /* Paths of services at the address that answers, whatever host they are said to be on (Q117); "" where there is none. */
 struct camera_services {
 	char media[CAMERA_PATH_BYTES], media2[CAMERA_PATH_BYTES], events[CAMERA_PATH_BYTES];
-	char ptz[CAMERA_PATH_BYTES];
+	char ptz[CAMERA_PATH_BYTES], imaging[CAMERA_PATH_BYTES];
 };
 /* Of GetServices, and of GetCapabilities. */
 int camera_answer_services(struct camera_services *ret, const struct soap_message *answer,

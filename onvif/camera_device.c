@@ -87,17 +87,23 @@ static void device_ask_uri(struct camera_device *device, const char *token)
 }
 
 /* A profile of Media2 may lack what the same one of Media has. */
-static void device_on_ptz_profiles(
+static void device_on_control_profiles(
 	struct camera_device *device, const struct camera_profiles *profiles)
 {
+	const struct camera_services *services = &device->services;
+	const struct camera_profile *large = camera_profiles_main(profiles);
 	const struct camera_profile *wanted = camera_profiles_ptz(profiles);
 
-	if (!wanted && device->media2 && device->services.media[0]) {
+	if (large->source[0]) {
+		memcpy(device->found.imaging, services->imaging, sizeof(services->imaging));
+		memcpy(device->found.source, large->source, sizeof(large->source));
+	}
+	if (services->ptz[0] && !wanted && device->media2 && services->media[0]) {
 		device_ask_profiles(device, false);
 		return;
 	}
 	if (wanted) {
-		memcpy(device->found.ptz, device->services.ptz, sizeof(device->found.ptz));
+		memcpy(device->found.ptz, services->ptz, sizeof(services->ptz));
 		memcpy(device->found.profile, wanted->token, sizeof(wanted->token));
 		memcpy(device->found.node, wanted->node, sizeof(wanted->node));
 	}
@@ -119,8 +125,8 @@ static void device_on_profiles(void *arg, const struct camera_reply *reply)
 		device_fail(device, &bad);
 		return;
 	}
-	if (device->wish == CAMERA_PTZ) {
-		device_on_ptz_profiles(device, &profiles);
+	if (device->wish == CAMERA_CONTROL) {
+		device_on_control_profiles(device, &profiles);
 		return;
 	}
 	sub = camera_profiles_sub(&profiles);
@@ -144,7 +150,7 @@ static void device_ask_profiles(struct camera_device *device, bool media2)
 	if (media2) { /* what of the profiles is told */
 		soap_add_text(request, SOAP_MEDIA2_SPACE, "Type", "VideoSource");
 		soap_add_text(request, SOAP_MEDIA2_SPACE, "Type", "VideoEncoder");
-		if (device->wish == CAMERA_PTZ)
+		if (device->wish == CAMERA_CONTROL)
 			soap_add_text(request, SOAP_MEDIA2_SPACE, "Type", "PTZ");
 	}
 	device_ask(device, media2 ? device->services.media2 : device->services.media,
@@ -160,7 +166,7 @@ static void device_on_services_known(struct camera_device *device)
 
 	memcpy(device->found.events, services->events, sizeof(services->events));
 	if ((device->wish == CAMERA_EVENTS && services->events[0]) ||
-		(device->wish == CAMERA_PTZ && !services->ptz[0]))
+		(device->wish == CAMERA_CONTROL && !services->ptz[0] && !services->imaging[0]))
 		device_end(device, SOURCE_STOPPED, NULL);
 	else if (device->wish == CAMERA_EVENTS)
 		device_end(device, SOURCE_FAULT, "it has no event service");

@@ -8,7 +8,7 @@
 #include "server/media/source.h"
 
 /*
- * What an ONVIF camera is asked before anything else: its clock, its services and, for a stream or to move it, its profiles and
+ * What an ONVIF camera is asked before anything else: its clock, its services and, for a stream or to control it, its profiles and
  * where the wanted one is. Media2 comes before Media.
  */
 struct camera_device;
@@ -17,7 +17,7 @@ enum camera_wish {
 	CAMERA_MAIN,
 	CAMERA_SUB, /* the smaller stream beside it */
 	CAMERA_EVENTS,
-	CAMERA_PTZ
+	CAMERA_CONTROL /* what moves it, and sets its picture */
 };
 
 struct camera_found {
@@ -26,6 +26,8 @@ struct camera_found {
 	char events[CAMERA_PATH_BYTES]; /* the path of the event service */
 	char ptz[CAMERA_PATH_BYTES];    /* of the PTZ service; "": it cannot be moved */
 	char profile[CAMERA_TOKEN_BYTES], node[CAMERA_TOKEN_BYTES]; /* by which it is moved */
+	char imaging[CAMERA_PATH_BYTES]; /* of the imaging service; "": its picture cannot be set */
+	char source[CAMERA_TOKEN_BYTES]; /* the video source of that picture */
 };
 
 /* SOURCE_STOPPED: with what was found; else why not, and `found` is NULL. All is valid during the call. */

@@ -5,7 +5,7 @@
 
 #include <libavcodec/avcodec.h>
 
-#include "onvif/camera_ptz.h"
+#include "onvif/camera_control.h"
 #include "server/media/stream.h"
 
 #define TT SOAP_SCHEMA_SPACE
@@ -71,7 +71,7 @@ static void profile_set(
 	*profile = (struct media_profile){
 		.camera = camera,
 		.is_sub = is_sub,
-		.ptz = camera_ptz_find(camera->name),
+		.ptz = camera_control_find(camera->name, CAMERA_PTZ),
 		.video = AV_CODEC_ID_H264,
 		.width = is_sub ? UNKNOWN_SUB_WIDTH : UNKNOWN_WIDTH,
 		.height = is_sub ? UNKNOWN_SUB_HEIGHT : UNKNOWN_HEIGHT,

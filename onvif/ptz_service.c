@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "onvif/camera_ptz.h"
+#include "onvif/pass_on.h"
 #include "server/base/reactor.h"
 
 #define TPTZ SOAP_PTZ_SPACE
@@ -31,13 +31,13 @@ void ptz_write_configuration(
 
 	media_write_entity(node, camera, camera);
 	soap_add_text(node, TT, "NodeToken", camera);
-	ptz_spaces_write_defaults(node, camera_ptz_node(profile->ptz)->spaces);
-	soap_add_duration(node, TT, "DefaultPTZTimeout", CAMERA_PTZ_MOVE_US);
+	ptz_spaces_write_defaults(node, camera_control_node(profile->ptz)->spaces);
+	soap_add_duration(node, TT, "DefaultPTZTimeout", CAMERA_MOVE_US);
 }
 
 static void write_node(xmlNode *parent, const struct media_profile *profile)
 {
-	const struct camera_node *can = camera_ptz_node(profile->ptz);
+	const struct camera_node *can = camera_control_node(profile->ptz);
 	xmlNode *node = soap_add(parent, TPTZ, "PTZNode");
 
 	soap_set(node, "token", profile->camera->name);
@@ -108,10 +108,10 @@ bool ptz_get_options(struct onvif_call *call)
 	if (!find_asked(call, "ConfigurationToken", &profile))
 		return onvif_call_refuse(call, ONVIF_FAULT_NO_CONFIGURATION);
 	options = soap_add(call->answer, TPTZ, "PTZConfigurationOptions");
-	ptz_spaces_write(options, "Spaces", camera_ptz_node(profile.ptz)->spaces);
+	ptz_spaces_write(options, "Spaces", camera_control_node(profile.ptz)->spaces);
 	range = soap_add(options, TT, "PTZTimeout");
 	soap_add_duration(range, TT, "Min", 0);
-	soap_add_duration(range, TT, "Max", CAMERA_PTZ_MOVE_US);
+	soap_add_duration(range, TT, "Max", CAMERA_MOVE_US);
 	return true;
 }
 
@@ -128,12 +128,12 @@ bool ptz_get_compatible(struct onvif_call *call)
 
 /* --- what the camera answers --- */
 
-static bool take_presets(xmlNode *parent, const struct soap_message *answer)
+static bool take_presets(struct onvif_call *call, const struct soap_message *answer)
 {
 	struct camera_preset preset = { 0 };
 
 	while (camera_preset_next(answer, &preset)) {
-		xmlNode *node = soap_add(parent, TPTZ, "Preset");
+		xmlNode *node = soap_add(call->answer, TPTZ, "Preset");
 
 		soap_set(node, "token", preset.token);
 		if (preset.name[0])
@@ -144,18 +144,18 @@ static bool take_presets(xmlNode *parent, const struct soap_message *answer)
 	return true;
 }
 
-static bool take_preset(xmlNode *parent, const struct soap_message *answer)
+static bool take_preset(struct onvif_call *call, const struct soap_message *answer)
 {
 	char token[CAMERA_PRESET_BYTES];
 	const char *why;
 
 	if (camera_answer_preset(token, answer, &why) < 0)
 		return false;
-	soap_add_text(parent, TPTZ, "PresetToken", token);
+	soap_add_text(call->answer, TPTZ, "PresetToken", token);
 	return true;
 }
 
-static bool take_status(xmlNode *parent, const struct soap_message *answer)
+static bool take_status(struct onvif_call *call, const struct soap_message *answer)
 {
 	struct camera_status status;
 	const char *why;
@@ -163,7 +163,7 @@ static bool take_status(xmlNode *parent, const struct soap_message *answer)
 
 	if (camera_answer_status(&status, answer, &why) < 0)
 		return false;
-	node = soap_add(parent, TPTZ, "PTZStatus");
+	node = soap_add(call->answer, TPTZ, "PTZStatus");
 	if (status.has_position)
 		ptz_vector_write(node, TT, "Position", &status.position);
 	if (status.pan_tilt || status.zoom) {
@@ -241,7 +241,7 @@ static bool copy_velocity(
 	if (vector.zoom != 0)
 		order->begins |= PTZ_ZOOM;
 	order->ends = vector.axes & ~order->begins;
-	order->lasts_us = CAMERA_PTZ_MOVE_US;
+	order->lasts_us = CAMERA_MOVE_US;
 	return true;
 }
 
@@ -285,7 +285,7 @@ static const struct operation {
 		copy_fn *copy;
 		bool is_needed;
 	} fields[FIELDS];
-	bool (*take)(xmlNode *parent, const struct soap_message *answer); /* NULL: it is empty */
+	bool (*take)(struct onvif_call *call, const struct soap_message *answer); /* NULL: it is empty */
 } operations[] = {
 	{ ACTION("GetPresets"), CAMERA_ASKS, 0, { { 0 } }, take_presets },
 	{ ACTION("GetStatus"), CAMERA_ASKS, 0, { { 0 } }, take_status },
@@ -324,30 +324,11 @@ static bool write_request(const struct onvif_call *call, const struct operation 
 	return true;
 }
 
-static void pass_on_reply(void *arg, const struct camera_reply *reply)
-{
-	struct onvif_call *call = arg;
-	const struct operation *operation = operation_of(call);
-
-	call->later = NULL;
-	if (reply->fault)
-		(void)onvif_call_fault(call, reply->fault);
-	else if (reply->end != SOURCE_STOPPED ||
-		 (operation->take && !operation->take(call->answer, reply->answer)))
-		(void)onvif_call_refuse(call, ONVIF_FAULT_NO_ANSWER);
-	onvif_call_finish(call);
-}
-
-static void pass_on_gone(void *later)
-{
-	if (later)
-		camera_command_forget(later);
-}
-
 bool ptz_pass_on(struct onvif_call *call)
 {
 	const struct operation *operation = operation_of(call);
-	struct camera_order order = { operation->kind, operation->action, 0, operation->ends, 0 };
+	struct camera_order order = { CAMERA_PTZ, operation->kind, operation->action, 0,
+		operation->ends, 0 };
 	struct media_profile profile;
 	struct soap_writer writer;
 	xmlNode *request;
@@ -358,14 +339,10 @@ bool ptz_pass_on(struct onvif_call *call)
 		return onvif_call_refuse(call, ONVIF_FAULT_NO_PTZ);
 	soap_writer_init(&writer);
 	request = soap_add(writer.body, TPTZ, operation->name);
-	soap_add_text(request, TPTZ, "ProfileToken", camera_ptz_profile(profile.ptz));
+	soap_add_text(request, TPTZ, "ProfileToken", camera_control_profile(profile.ptz));
 	if (!write_request(call, operation, request, &order)) {
 		soap_writer_fini(&writer);
 		return onvif_call_refuse(call, ONVIF_FAULT_MISSING);
 	}
-	call->later = camera_ptz_ask(profile.ptz, &order, &writer, pass_on_reply, call);
-	if (!call->later)
-		return onvif_call_refuse(call, ONVIF_FAULT_TOO_MANY);
-	call->on_gone = pass_on_gone;
-	return false;
+	return pass_on(call, profile.ptz, &order, &writer, operation->take);
 }

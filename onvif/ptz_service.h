@@ -7,7 +7,7 @@
 
 /*
  * ONVIF's PTZ service: each camera that can be moved by ONVIF is a node with a configuration, both with the camera's name. What moves
- * it is passed on to the camera (camera_ptz.h), whose answer, or fault, is ours.
+ * it is passed on to the camera (camera_control.h), whose answer, or fault, is ours.
  */
 void ptz_write_capabilities(xmlNode *parent);
 /* Of a media profile. */

@@ -1,15 +1,10 @@
 #include "onvif/ptz_space.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "onvif/soap_message.h"
 #include "onvif/soap_writer.h"
 
 #define TT SOAP_SCHEMA_SPACE
 #define GENERIC "http://www.onvif.org/ver10/tptz/"
-#define NUMBER_MOST 1e9
 
 // clang-format off
 /* In the order of tt:PTZSpaces; a set has the bit of each row's number. */
@@ -33,22 +28,6 @@ static const struct row {
 
 /* --- vectors --- */
 
-/* An attribute that is a number (xs:float), and no infinite one. */
-static bool read_number(const xmlNode *node, const char *name, double *ret)
-{
-	char text[32], *end;
-	double value;
-
-	if (!soap_attribute(node, name, text, sizeof(text)) || !text[0] ||
-		text[strspn(text, "+-.0123456789eE")])
-		return false;
-	value = strtod(text, &end);
-	if (*end || !(fabs(value) <= NUMBER_MOST))
-		return false;
-	*ret = value;
-	return true;
-}
-
 bool ptz_vector_parse(struct ptz_vector *ret, const xmlNode *node)
 {
 	const xmlNode *pan_tilt = soap_child(node, NULL, "PanTilt");
@@ -56,9 +35,9 @@ bool ptz_vector_parse(struct ptz_vector *ret, const xmlNode *node)
 	struct ptz_vector vector = { 0 };
 
 	if (!node ||
-		(pan_tilt && (!read_number(pan_tilt, "x", &vector.x) ||
-				     !read_number(pan_tilt, "y", &vector.y))) ||
-		(zoom && !read_number(zoom, "x", &vector.zoom)))
+		(pan_tilt && (!soap_attribute_number(pan_tilt, "x", &vector.x) ||
+				     !soap_attribute_number(pan_tilt, "y", &vector.y))) ||
+		(zoom && !soap_attribute_number(zoom, "x", &vector.zoom)))
 		return false;
 	vector.axes = (pan_tilt ? PTZ_PAN_TILT : 0) | (zoom ? PTZ_ZOOM : 0);
 	(void)soap_attribute(

@@ -1,6 +1,7 @@
 #include "onvif/soap_message.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,10 +10,13 @@
 
 #include "onvif/xsd_time.h"
 
+#define NUMBER_MOST 1e9
+
 enum {
 	TAG_ATTRIBUTES = 512, /* libxml2 compares each with each */
 	SPACES = 512,         /* and looks for prefixes among all that were declared */
-	NUMBER_BYTES = 64
+	NUMBER_BYTES = 64,
+	FLOAT_BYTES = 32
 };
 
 /* --- parsing --- */
@@ -176,6 +180,35 @@ bool soap_integer(const xmlNode *node, int64_t *ret)
 		return false;
 	*ret = value;
 	return true;
+}
+
+/* xs:float, and no infinite one. */
+static bool read_float(const char *text, double *ret)
+{
+	char *end;
+	double value;
+
+	if (!text[0] || text[strspn(text, "+-.0123456789eE")])
+		return false;
+	value = strtod(text, &end);
+	if (*end || !(fabs(value) <= NUMBER_MOST))
+		return false;
+	*ret = value;
+	return true;
+}
+
+bool soap_number(const xmlNode *node, double *ret)
+{
+	char text[FLOAT_BYTES];
+
+	return soap_text(node, text, sizeof(text)) && read_float(text, ret);
+}
+
+bool soap_attribute_number(const xmlNode *node, const char *name, double *ret)
+{
+	char text[FLOAT_BYTES];
+
+	return soap_attribute(node, name, text, sizeof(text)) && read_float(text, ret);
 }
 
 bool soap_bool(const xmlNode *node, bool *ret)

@@ -69,9 +69,12 @@ const xmlNode *soap_next(const xmlNode *node);
 bool soap_text(const xmlNode *node, char *ret, size_t size);
 /* An attribute without a namespace, likewise. */
 bool soap_attribute(const xmlNode *node, const char *name, char *ret, size_t size);
+/* One that is a number, as of soap_number(). */
+bool soap_attribute_number(const xmlNode *node, const char *name, double *ret);
 /* The element's text as what it should be; false: it is not that, and *ret is as before. */
 bool soap_integer(const xmlNode *node, int64_t *ret);
 bool soap_bool(const xmlNode *node, bool *ret);
+bool soap_number(const xmlNode *node, double *ret);       /* xs:float of 1e9 at most */
 bool soap_time(const xmlNode *node, int64_t *ret_us);     /* see xsd_time.h */
 bool soap_duration(const xmlNode *node, int64_t *ret_us); /* see xsd_time.h */
 

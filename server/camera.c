@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "onvif/camera_ptz.h"
+#include "onvif/camera_control.h"
 #include "protocols/hls.h"
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
@@ -37,15 +37,15 @@ struct camera {
 	struct log_name log, sub_log;
 	char sub_name[SUB_NAME_BYTES];
 	struct camera_feed main, sub;
-	bool has_sub;                 /* as the camera says by ONVIF */
-	struct event *linger_timer;   /* until the substream is let go */
-	struct hear *hear;            /* NULL: nothing of it is ONVIF's */
-	struct camera_ptz *ptz;       /* likewise */
-	struct recorder *recorder;    /* while it records */
-	bool has_recorded;            /* there was one before */
-	struct timelapse *timelapse;  /* while it makes one */
-	struct event *schedule_timer; /* to the next minute */
-	unsigned closing;             /* of these, those that were stopped and are not gone yet */
+	bool has_sub;                   /* as the camera says by ONVIF */
+	struct event *linger_timer;     /* until the substream is let go */
+	struct hear *hear;              /* NULL: nothing of it is ONVIF's */
+	struct camera_control *control; /* likewise */
+	struct recorder *recorder;      /* while it records */
+	bool has_recorded;              /* there was one before */
+	struct timelapse *timelapse;    /* while it makes one */
+	struct event *schedule_timer;   /* to the next minute */
+	unsigned closing;               /* of these, those that were stopped and are not gone yet */
 
 	void (*on_stopped)(void *arg); /* set when the end has begun */
 	void *on_stopped_arg;
@@ -142,15 +142,15 @@ static void camera_stop_hear(struct camera *camera)
 	hear_stop(hear, camera_on_closed, camera);
 }
 
-static void camera_stop_ptz(struct camera *camera)
+static void camera_stop_control(struct camera *camera)
 {
-	struct camera_ptz *ptz = camera->ptz;
+	struct camera_control *control = camera->control;
 
-	if (!ptz)
+	if (!control)
 		return;
-	camera->ptz = NULL;
+	camera->control = NULL;
 	camera->closing++;
-	camera_ptz_stop(ptz, camera_on_closed, camera);
+	camera_control_stop(control, camera_on_closed, camera);
 }
 
 /* Starts what the configuration says; streams that were there go on. */
@@ -168,7 +168,7 @@ static void camera_start_feeds(struct camera *camera)
 		feed_free(&camera->sub);
 	if (config->enabled && hear_url(config)) {
 		camera->hear = hear_new(config, &camera->log);
-		camera->ptz = camera_ptz_new(config, hear_url(config), &camera->log);
+		camera->control = camera_control_new(config, hear_url(config), &camera->log);
 	}
 }
 
@@ -176,7 +176,7 @@ static void camera_stop_feeds(struct camera *camera)
 {
 	reactor_timer_stop(camera->linger_timer);
 	camera_stop_hear(camera);
-	camera_stop_ptz(camera);
+	camera_stop_control(camera);
 	pull_free(camera->main.pull);
 	pull_free(camera->sub.pull);
 	camera->main.pull = camera->sub.pull = NULL;

@@ -103,22 +103,25 @@ static void test_q117_of_addresses_the_path_counts(void **state)
 		SOAP_DEVICE_SPACE, "http://0.0.0.0/d")
 			SERVICE(SOAP_MEDIA_SPACE, "http://0.0.0.0/onvif/media?x=1&amp;y=2") SERVICE(
 				SOAP_MEDIA2_SPACE, " /onvif/media2 ") SERVICE(SOAP_EVENTS_SPACE,
-				"https://[2001:db8::1]:8443/onvif/events") SERVICE("urn:other",
-				"/x") SERVICE(SOAP_PTZ_SPACE, "/onvif/ptz") "</x:R>");
+				"https://[2001:db8::1]:8443/onvif/events")
+				SERVICE("urn:other", "/x") SERVICE(SOAP_PTZ_SPACE, "/onvif/ptz")
+					SERVICE(SOAP_IMAGING_SPACE, "/onvif/imaging") "</x:R>");
 	assert_int_equal(camera_answer_services(&services, &message, &why), 0);
 	assert_string_equal(services.media, "/onvif/media?x=1&y=2");
 	assert_string_equal(services.media2, "/onvif/media2");
 	assert_string_equal(services.events, "/onvif/events");
 	assert_string_equal(services.ptz, "/onvif/ptz");
+	assert_string_equal(services.imaging, "/onvif/imaging");
 
 	take("<R><Capabilities><Media><XAddr>http://192.168.1.1:1/m</XAddr></Media>"
 	     "<Events><XAddr>http://10.0.0.1</XAddr></Events>"
-	     "<PTZ><XAddr>http://10.0.0.1/p</XAddr></PTZ></Capabilities></R>");
+	     "<PTZ><XAddr>http://10.0.0.1/p</XAddr></PTZ><Imaging><XAddr>/i</XAddr></Imaging></Capabilities></R>");
 	assert_int_equal(camera_answer_services(&services, &message, &why), 0);
 	assert_string_equal(services.media, "/m");
 	assert_string_equal(services.media2, "");
 	assert_string_equal(services.events, "/");
 	assert_string_equal(services.ptz, "/p");
+	assert_string_equal(services.imaging, "/i");
 
 	take("<R><Capabilities><Media/></Capabilities></R>");
 	assert_int_equal(camera_answer_services(&services, &message, &why), -EBADMSG);

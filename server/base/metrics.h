@@ -88,8 +88,8 @@ struct evbuffer;
 	X(METRIC_CAMERA_EVENTS_FAILURES, COUNTER, "nvrd_camera_events_failures_total",               \
 		"camera,reason", "Why hearing of the camera's events by ONVIF failed or ended.")     \
 	X(METRIC_CAMERA_PTZ_DROPPED, COUNTER, "nvrd_camera_ptz_dropped_total", "camera",             \
-		"Commands to move the camera that were replaced by newer ones, or refused because "  \
-		"too many waited.")                                                                  \
+		"Commands to move the camera or to set its picture that were replaced by newer "     \
+		"ones, or refused because too many waited.")                                         \
 	X(METRIC_DISCOVERY_DEVICES, GAUGE, "nvrd_discovery_devices", "",                             \
 		"ONVIF devices that were found (onvif.discover).")                                   \
 	X(METRIC_DISCOVERY_REFUSED, COUNTER, "nvrd_discovery_refused_total", "",                     \
