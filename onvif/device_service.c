@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "onvif/event_service.h"
+#include "onvif/imaging_service.h"
 #include "onvif/media2_service.h"
 #include "onvif/media_service.h"
 #include "onvif/ptz_service.h"
@@ -60,6 +61,7 @@ static const struct service {
 	{ SOAP_MEDIA_SPACE,     "media_service",     media_write_capabilities,     "Media"    },
 	{ SOAP_MEDIA2_SPACE,    "media2_service",    media2_write_capabilities,    NULL       },
 	{ SOAP_PTZ_SPACE,       "ptz_service",       ptz_write_capabilities,       "PTZ"      },
+	{ SOAP_IMAGING_SPACE,   "imaging_service",   imaging_write_capabilities,   "Imaging"  },
 	{ SOAP_EVENTS_SPACE,    "event_service",     event_write_capabilities,     "Events"   },
 	{ SOAP_RECORDING_SPACE, "recording_service", recording_write_capabilities, "Recording"},
 	{ SOAP_SEARCH_SPACE,    "search_service",    search_write_capabilities,    "Search"   },
@@ -159,6 +161,7 @@ static const struct old {
 } olds[] = {
 	{"Device",     write_old_device,    false},
 	{ "Events",    write_old_events,    false},
+	{ "Imaging",   NULL,                false},
 	{ "Media",     write_old_media,     false},
 	{ "PTZ",       NULL,                false},
 	{ "Recording", write_old_recording, true },

@@ -9,6 +9,7 @@
 
 #include "onvif/device_service.h"
 #include "onvif/event_service.h"
+#include "onvif/imaging_service.h"
 #include "onvif/media2_service.h"
 #include "onvif/media_service.h"
 #include "onvif/onvif_call.h"
@@ -114,6 +115,14 @@ static const struct onvif_operation {
 	{ SOAP_PTZ_SPACE, "RelativeMove", ptz_pass_on, ONVIF_ACTUATE, NULL },
 	{ SOAP_PTZ_SPACE, "AbsoluteMove", ptz_pass_on, ONVIF_ACTUATE, NULL },
 	{ SOAP_PTZ_SPACE, "Stop", ptz_pass_on, ONVIF_ACTUATE, NULL },
+	{ SOAP_IMAGING_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },
+	{ SOAP_IMAGING_SPACE, "GetImagingSettings", imaging_pass_on, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_IMAGING_SPACE, "GetOptions", imaging_pass_on, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_IMAGING_SPACE, "GetMoveOptions", imaging_pass_on, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_IMAGING_SPACE, "GetStatus", imaging_pass_on, ONVIF_READ_MEDIA, NULL },
+	{ SOAP_IMAGING_SPACE, "SetImagingSettings", imaging_pass_on, ONVIF_ACTUATE, NULL },
+	{ SOAP_IMAGING_SPACE, "Move", imaging_pass_on, ONVIF_ACTUATE, NULL },
+	{ SOAP_IMAGING_SPACE, "Stop", imaging_pass_on, ONVIF_ACTUATE, NULL },
 	{ SOAP_RECORDING_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },
 	{ SOAP_SEARCH_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },
 	{ SOAP_REPLAY_SPACE, "GetServiceCapabilities", device_get_service_capabilities, ONVIF_PRE_AUTH, NULL },

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "onvif/camera_answer.h"
+#include "onvif/imaging_settings.h"
+#include "onvif/soap_writer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
@@ -58,6 +60,28 @@ static void check_ptz(const struct soap_message *message)
 		check_vector(&status.position);
 }
 
+/* What was written is found good, and written again as it is. */
+static void check_imaging(const struct soap_message *message, enum imaging_content content)
+{
+	struct soap_writer first, second;
+	char *text, *again;
+	size_t bytes;
+
+	soap_writer_init(&first);
+	soap_writer_init(&second);
+	(void)imaging_copy(first.body, message->body, content);
+	if (!imaging_copy(second.body, first.body, content))
+		abort();
+	text = soap_writer_text(&first, &bytes);
+	again = soap_writer_text(&second, &bytes);
+	if (strcmp(text, again) != 0)
+		abort();
+	free(text);
+	free(again);
+	soap_writer_fini(&first);
+	soap_writer_fini(&second);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct soap_message message;
@@ -77,6 +101,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	if (camera_answer_uri(uri, &message, &why) == 0)
 		check_text(uri, sizeof(uri));
 	check_ptz(&message);
+	for (enum imaging_content content = IMAGING_SETTINGS; content <= IMAGING_STATUS; content++)
+		check_imaging(&message, content);
 	if (camera_answer_subscribed(&subscribed, &message, &why) == 0)
 		check_text(subscribed.path, sizeof(subscribed.path));
 	if (camera_answer_lasts_us(&message, 0) < 0)

@@ -1,5 +1,5 @@
 """
-A simulated ONVIF camera: Device, Media, Media2, Events (PullPoint), PTZ and snapshot over HTTP; its RTSP is another's.
+A simulated ONVIF camera: Device, Media, Media2, Events (PullPoint), PTZ, imaging and snapshot over HTTP; its RTSP is another's.
 
 Its faults are attributes, to be changed while it runs. What it was asked is kept, for the strict validator.
 """
@@ -24,7 +24,7 @@ NAMESPACES = {
     "soap": "http://www.w3.org/2003/05/soap-envelope", "tds": "http://www.onvif.org/ver10/device/wsdl", "trt": "http://www.onvif.org/ver10/media/wsdl",
     "tr2": "http://www.onvif.org/ver20/media/wsdl", "tev": "http://www.onvif.org/ver10/events/wsdl", "tt": "http://www.onvif.org/ver10/schema",
     "wsnt": "http://docs.oasis-open.org/wsn/b-2", "wsa": "http://www.w3.org/2005/08/addressing", "ter": "http://www.onvif.org/ver10/error",
-    "tns1": "http://www.onvif.org/ver10/topics", "tptz": "http://www.onvif.org/ver20/ptz/wsdl",
+    "tns1": "http://www.onvif.org/ver10/topics", "tptz": "http://www.onvif.org/ver20/ptz/wsdl", "timg": "http://www.onvif.org/ver20/imaging/wsdl",
 }
 SPACES = "http://www.onvif.org/ver10/tptz/"
 DISCOVERY = "http://schemas.xmlsoap.org/ws/2005/04/discovery"
@@ -33,6 +33,10 @@ OLD_ADDRESSING = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
 WSSE = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd}"
 WSU = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd}"
 UNAUTHENTICATED = {"GetSystemDateAndTime", "GetServices", "GetCapabilities"}
+# by their paths, in no order of the schema's
+SETTINGS = {"Sharpness": "40", "Brightness": "50", "ColorSaturation": "60.5", "Contrast": "70", "IrCutFilter": "AUTO", "WideDynamicRange/Level": "0.5", "WideDynamicRange/Mode": "ON",
+            "BacklightCompensation/Mode": "OFF", "Exposure/MaxGain": "42", "Exposure/Mode": "AUTO", "Exposure/Priority": "FrameRate", "Focus/AutoFocusMode": "MANUAL", "Focus/NearLimit": "-1",
+            "WhiteBalance/Mode": "MANUAL", "WhiteBalance/CrGain": "10", "WhiteBalance/CbGain": "20"}
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 PICTURE = base64.b64decode("/9j/2wBDAAMCAgICAgMCAgIDAwMDBAYEBAQEBAgGBgUGCQgKCgkICQkKDA8MCgsOCwkJDRENDg8QEBEQCgwSExIQEw8QEBD/yQALCAABAAEBAREA/8wABgAQEAX/2gAIAQEAAD8A0s8g/9k=")
 
@@ -66,7 +70,7 @@ class OnvifCamera:
     "absolute", "addressing" (with such headers only), "plain" (without), "no"; parameters: a subscription is told by
     reference parameters, as Axis does; lifetime: seconds of a subscription, or None: as asked; at_once: PullMessages never
     waits; deaf: PullMessages is not answered; refuses: subscriptions are; sets: "clock": it can be set, "nothing": that is said to have been done, or None: its user may not; ptz: it can be moved;
-    holds: what is asked of PTZ is answered when it does so no more.
+    holds: what is asked of PTZ and imaging is answered when it does so no more; imaging: its picture can be set, "broken": what it says of that is wrong in parts, or None.
     """
 
     def __init__(self, rtsp, user="", password="", port=0, address="127.0.0.1"):
@@ -79,6 +83,7 @@ class OnvifCamera:
         self.chunked = self.old_addressing = self.at_once = self.deaf = self.refuses = self.parameters = False
         self.renew, self.lifetime, self.sets = "duration", None, "clock"
         self.ptz = self.holds = False
+        self.imaging, self.pictures, self.settings = None, [], dict(SETTINGS)
         self.moves, self.presets, self.position, self.home = [], {"1": ("gate", (0.5, 0.25, 0.0))}, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
         self.subscriptions, self.next_subscription = {}, 1
         self.states = {}  # what lasts, and what did
@@ -301,7 +306,7 @@ class OnvifCamera:
                 self.messages.append(body)
                 self.asked.append((operation, handler.path))
             self.check_login(handler, envelope, operation)
-            method = getattr(self, "on_" + operation, None)
+            method = getattr(self, ("on_imaging_" if space == NAMESPACES["timg"] else "on_") + operation, None)
             if not method:
                 raise Refusal(400, "ActionNotSupported")
             answer = method(request, envelope, handler.path, space)
@@ -348,6 +353,8 @@ class OnvifCamera:
             paths["tr2"] = "/onvif/media2"
         if self.ptz:
             paths["tptz"] = "/onvif/ptz"
+        if self.imaging:
+            paths["timg"] = "/onvif/imaging"
         return paths
 
     def on_GetServices(self, *_):
@@ -361,6 +368,7 @@ class OnvifCamera:
         return ("<tds:GetCapabilitiesResponse><tds:Capabilities>"
                 f'<tt:Events><tt:XAddr>{self.place("/onvif/events")}</tt:XAddr><tt:WSSubscriptionPolicySupport>false</tt:WSSubscriptionPolicySupport>'
                 "<tt:WSPullPointSupport>true</tt:WSPullPointSupport><tt:WSPausableSubscriptionManagerInterfaceSupport>false</tt:WSPausableSubscriptionManagerInterfaceSupport></tt:Events>"
+                + (f'<tt:Imaging><tt:XAddr>{self.place("/onvif/imaging")}</tt:XAddr></tt:Imaging>' if self.imaging else "") +
                 f'<tt:Media><tt:XAddr>{self.place("/onvif/media")}</tt:XAddr><tt:StreamingCapabilities/></tt:Media>'
                 + (f'<tt:PTZ><tt:XAddr>{self.place("/onvif/ptz")}</tt:XAddr></tt:PTZ>' if self.ptz else "") +
                 "</tds:Capabilities></tds:GetCapabilitiesResponse>")
@@ -386,14 +394,17 @@ class OnvifCamera:
         media_ptz = f'<tt:PTZConfiguration token="p1">{moved}</tt:PTZConfiguration>' if self.ptz else ""
         asked_ptz = self.ptz and "PTZ" in [node.text for node in request]
         media2_ptz = f'<tr2:PTZ token="p1">{moved}</tr2:PTZ>' if asked_ptz else ""
+        source = '<tt:Name>s</tt:Name><tt:UseCount>1</tt:UseCount><tt:SourceToken>sensor</tt:SourceToken><tt:Bounds x="0" y="0" width="1280" height="720"/>'
         for token, (width, height) in self.profiles():
             inside = (f"<tt:Name>{token}</tt:Name><tt:UseCount>1</tt:UseCount><tt:Encoding>H264</tt:Encoding>"
                       f"<tt:Resolution><tt:Width>{width}</tt:Width><tt:Height>{height}</tt:Height></tt:Resolution><tt:Quality>5</tt:Quality>")
             if prefix == "tr2":
                 text += (f'<tr2:Profiles token="{token}" fixed="true"><tr2:Name>{token}</tr2:Name><tr2:Configurations>'
+                         f'<tr2:VideoSource token="s1">{source}</tr2:VideoSource>'
                          f'<tr2:VideoEncoder token="e-{token}">{inside}</tr2:VideoEncoder>{media2_ptz}</tr2:Configurations></tr2:Profiles>')
             else:
                 text += (f'<trt:Profiles token="{token}" fixed="true"><tt:Name>{token}</tt:Name>'
+                         f'<tt:VideoSourceConfiguration token="s1">{source}</tt:VideoSourceConfiguration>'
                          f'<tt:VideoEncoderConfiguration token="e-{token}">{inside}</tt:VideoEncoderConfiguration>{media_ptz}</trt:Profiles>')
         return f"<{prefix}:GetProfilesResponse>{text}</{prefix}:GetProfilesResponse>"
 
@@ -545,6 +556,74 @@ class OnvifCamera:
         self.ptz_asked(request, path, space)
         return (f'<tptz:GetStatusResponse><tptz:PTZStatus>{self.place_of("Position", self.position)}<tt:MoveStatus><tt:PanTilt>IDLE</tt:PanTilt></tt:MoveStatus>'
                 f"<tt:UtcTime>{instant(self.now()).strftime(FORMAT)}</tt:UtcTime></tptz:PTZStatus></tptz:GetStatusResponse>")
+
+    # --- imaging ---
+
+    def imaging_asked(self, request, path):
+        """Writes down what is asked, and holds its answer as PTZ does."""
+        if path != "/onvif/imaging" or not self.imaging:
+            raise Refusal(400, "ActionNotSupported")
+        if request[0].text != "sensor":
+            raise Refusal(400, "InvalidArgVal", "NoSource")
+        values = {}
+
+        def read(node, path):
+            for child in node:
+                read(child, path + [child.tag.split("}")[1]])
+            if not len(node):
+                values["/".join(path)] = node.text
+        for node in request[1:]:
+            read(node, [] if len(node) else [node.tag.split("}")[1]])
+        with self.changed:
+            self.pictures.append((request.tag.split("}")[1], values))
+            self.changed.wait_for(lambda: not self.holds, 60)
+        return values
+
+    def tree(self, values, leaf=str):
+        """The elements of these paths."""
+        inside = {}
+        for path, value in values.items():
+            name, _, rest = path.partition("/")
+            inside.setdefault(name, {})[rest] = value
+        return "".join(f"<tt:{name}>{leaf(rows['']) if '' in rows else self.tree(rows, leaf)}</tt:{name}>" for name, rows in inside.items())
+
+    def span(self, most):
+        return f"<tt:Min>0</tt:Min><tt:Max>{most}</tt:Max>"
+
+    def on_imaging_GetImagingSettings(self, request, envelope, path, space):
+        self.imaging_asked(request, path)
+        settings = self.tree(self.settings)
+        if self.imaging == "broken":
+            settings = '<tt:Contrast>high</tt:Contrast><tt:Exposure><tt:Gain>1</tt:Gain></tt:Exposure><v:Hue xmlns:v="urn:vendor">3</v:Hue>' + settings
+        return f"<timg:GetImagingSettingsResponse><timg:ImagingSettings>{settings}</timg:ImagingSettings></timg:GetImagingSettingsResponse>"
+
+    def on_imaging_SetImagingSettings(self, request, envelope, path, space):
+        values = self.imaging_asked(request, path)
+        if float(values.get("Brightness", 0)) > 100:
+            raise Refusal(400, "InvalidArgVal", "SettingsInvalid")
+        self.settings.update({name: value for name, value in values.items() if name != "ForcePersistence"})
+        return "<timg:SetImagingSettingsResponse/>"
+
+    def on_imaging_GetOptions(self, request, envelope, path, space):
+        self.imaging_asked(request, path)
+        modes = "".join(f"<tt:IrCutFilterModes>{word}</tt:IrCutFilterModes>" for word in ("AUTO", "ON", "OFF"))
+        return (f'<timg:GetOptionsResponse><timg:ImagingOptions>{modes}{self.tree({"Brightness": 100, "Contrast": 99.5}, self.span)}<tt:Exposure><tt:Mode>AUTO</tt:Mode><tt:Mode>MANUAL</tt:Mode>'
+                f'{self.tree({"MaxGain": 42}, self.span)}</tt:Exposure></timg:ImagingOptions></timg:GetOptionsResponse>')
+
+    def on_imaging_GetMoveOptions(self, request, envelope, path, space):
+        self.imaging_asked(request, path)
+        return (f'<timg:GetMoveOptionsResponse><timg:MoveOptions>{self.tree({"Continuous/Speed": 7, "Absolute/Position": 1}, self.span)}'
+                "</timg:MoveOptions></timg:GetMoveOptionsResponse>")
+
+    def on_imaging_GetStatus(self, request, envelope, path, space):
+        self.imaging_asked(request, path)
+        return (f'<timg:GetStatusResponse><timg:Status>{self.tree({"FocusStatus20/Position": "0.25", "FocusStatus20/MoveStatus": "IDLE"})}</timg:Status></timg:GetStatusResponse>')
+
+    def imaging_moved(self, request, envelope, path, space):
+        self.imaging_asked(request, path)
+        return f'<timg:{request.tag.split("}")[1]}Response/>'
+
+    on_imaging_Move = on_imaging_Stop = imaging_moved
 
     # --- what was seen ---
 

@@ -12,11 +12,11 @@ import tempfile
 SPACES = {
     "tds": "http://www.onvif.org/ver10/device/wsdl", "trt": "http://www.onvif.org/ver10/media/wsdl", "tr2": "http://www.onvif.org/ver20/media/wsdl",
     "tev": "http://www.onvif.org/ver10/events/wsdl", "trc": "http://www.onvif.org/ver10/recording/wsdl", "tse": "http://www.onvif.org/ver10/search/wsdl",
-    "trp": "http://www.onvif.org/ver10/replay/wsdl", "tptz": "http://www.onvif.org/ver20/ptz/wsdl", "tt": "http://www.onvif.org/ver10/schema", "wsnt": "http://docs.oasis-open.org/wsn/b-2",
+    "trp": "http://www.onvif.org/ver10/replay/wsdl", "tptz": "http://www.onvif.org/ver20/ptz/wsdl", "timg": "http://www.onvif.org/ver20/imaging/wsdl", "tt": "http://www.onvif.org/ver10/schema", "wsnt": "http://docs.oasis-open.org/wsn/b-2",
     "wsa": "http://www.w3.org/2005/08/addressing", "tns1": "http://www.onvif.org/ver10/topics",
 }
 PATHS = {"tds": "device_service", "trt": "media_service", "tr2": "media2_service", "tev": "event_service", "wsnt": "event_service", "trc": "recording_service", "tse": "search_service",
-         "trp": "replay_service", "tptz": "ptz_service"}
+         "trp": "replay_service", "tptz": "ptz_service", "timg": "imaging_service"}
 SECURITY = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-"
 DIGEST = "#PasswordDigest"
 KIT = os.environ.get("NVRD_ONVIF")

@@ -63,7 +63,7 @@ ANYBODY, VIEWER, OPERATOR, ADMIN = 0, 1, 2, 3
 ROWS = [
     *((f"tds:{name}", "", ANYBODY) for name in ("GetSystemDateAndTime", "GetServiceCapabilities", "GetCapabilities", "GetWsdlUrl", "GetHostname", "GetEndpointReference")),
     ("tds:GetServices", "<tds:IncludeCapability>true</tds:IncludeCapability>", ANYBODY),
-    *((f"{prefix}:GetServiceCapabilities", "", ANYBODY) for prefix in ("trt", "tr2", "tptz", "tev", "trc", "tse", "trp")),
+    *((f"{prefix}:GetServiceCapabilities", "", ANYBODY) for prefix in ("trt", "tr2", "tptz", "timg", "tev", "trc", "tse", "trp")),
     *((f"tds:{name}", "", VIEWER) for name in ("GetDeviceInformation", "GetScopes", "GetDiscoveryMode", "GetNetworkInterfaces", "GetNetworkProtocols",
                                                "GetNetworkDefaultGateway", "GetDNS", "GetNTP")),
     ("tds:GetUsers", "", ADMIN),
@@ -400,7 +400,7 @@ def check_messages():
         return
     said = problems(FOLDER)
     report(not said, f"all {len(list(FOLDER.iterdir()))} answers are valid by the strict schemas", said)
-    names = {"tds": "device", "trt": "media", "tr2": "media2", "tptz": "ptz", "tev": "events", "trc": "recording", "tse": "search", "trp": "replay"}
+    names = {"tds": "device", "trt": "media", "tr2": "media2", "tptz": "ptz", "timg": "imaging", "tev": "events", "trc": "recording", "tse": "search", "trp": "replay"}
     seen = operations(FOLDER)
     missing = [row[0] for row in ROWS if (names[row[0].partition(":")[0]], row[0].partition(":")[2]) not in seen]
     report(not missing, "each operation's answer was among them", missing)
