@@ -136,6 +136,8 @@ def check_queue(nvrd, dome):
         faults = [call.result().fault for call in waiting]
     report(faults.count("OutofMemory") == nvrd.metric(dropped) - before and set(faults) <= {"OutofMemory", "Action", ""}, "and counted", faults)
     report(wait_for(lambda: client.call("timg:GetStatus", source("dome"), timeout=PATIENCE).status == 200, PATIENCE), "then it is asked again")
+    dome.clock, dome.login = dome.clock - 86400, "token"
+    report(wait_for(lambda: client.call("timg:GetStatus", source("dome"), timeout=PATIENCE).status == 200, PATIENCE), "also when its clock has become another")
 
 
 def check_npm(nvrd, dome):
@@ -176,21 +178,23 @@ def check_messages(cameras):
 def main():
     rtsp = ScriptedCamera()
     url = f"rtsp://127.0.0.1:{rtsp.port}/stream"
-    dome, gate, plain = OnvifCamera({"first": url}, "cam", "pass"), OnvifCamera({"only": url}), OnvifCamera({"only": url})
-    dome.imaging, gate.imaging, gate.ptz = "good", "broken", True
-    gate.prefixes, gate.services = "odd", "media"
-    cameras = {"dome": {"source": f'"{dome.url(user="cam:pass")}"', "transport": "tcp", "record": "off"},
-               "gate": {"source": f'"{url}"', "onvif": f'"{gate.url()}"', "transport": "tcp", "record": "off"},
-               "plain": {"source": f'"{url}"', "onvif": f'"{plain.url()}"', "transport": "tcp", "record": "off"}, "yard": {"source": '"test:"', "record": "off"}}
+    dome, gate, plain, late = OnvifCamera({"first": url}, "cam", "pass"), *(OnvifCamera({"only": url}) for _ in range(3))
+    dome.imaging, gate.imaging, gate.ptz, late.imaging = "good", "broken", True, "good"
+    gate.prefixes, gate.services, late.services = "odd", "media", "none"
+    cameras = {"dome": {"source": f'"{dome.url(user="cam:pass")}"', "transport": "tcp", "record": "off"}, "yard": {"source": '"test:"', "record": "off"},
+               **{name: {"source": f'"{url}"', "onvif": f'"{camera.url()}"', "transport": "tcp", "record": "off"} for name, camera in (("gate", gate), ("plain", plain), ("late", late))}}
     nvrd = Nvrd(cameras, users=USERS, extra="log: {level: debug}", login=("anna", "secret"))
     client = Soap(nvrd.http, "anna", PASSWORDS["anna"], FOLDER)
     report(wait_for(lambda: all(client.call("timg:GetStatus", source(name)).status == 200 for name in ("dome", "gate")), PATIENCE), "it is found out whose picture can be set", nvrd.log()[-3000:])
+    report(wait_for(lambda: late.operations().count("GetServices") >= 2, PATIENCE) and client.call("timg:GetStatus", source("late")).fault == "NoImagingForSource", "of a camera that cannot be looked up it is not known")
+    late.services = "all"
     check_roles(nvrd, dome)
     check_settings(nvrd, dome, gate)
     check_focus(nvrd, dome)
     check_arguments(nvrd, dome)
     check_queue(nvrd, dome)
     check_npm(nvrd, dome)
+    report(wait_for(lambda: client.call("timg:GetStatus", source("late")).status == 200, 120), "it is looked up again until it is", nvrd.log()[-3000:])
     report(nvrd.stop() == 0, "it stops")
     check_messages({"dome": dome, "gate": gate})
     report("runtime error" not in nvrd.log() and "AddressSanitizer" not in nvrd.log(), "the sanitizers are silent", nvrd.log()[-3000:])
