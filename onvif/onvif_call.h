@@ -31,43 +31,44 @@ enum onvif_access {
 };
 
 /* What goes wrong: code, subcodes, words (the specifications' lists of faults). */
-#define ONVIF_FAULTS(X)                                                                            \
-	X(NOT_AUTHORIZED, "env:Sender", "ter:NotAuthorized", NULL,                                 \
-		"This needs a user who may do it")                                                 \
-	X(LATER, "env:Receiver", "ter:NotAuthorized", NULL,                                        \
-		"Too many logins, or too many wrong ones: try again later")                        \
-	X(NOT_WELL_FORMED, "env:Sender", "ter:WellFormed", NULL, "This is not a SOAP message")     \
-	X(UNKNOWN, "env:Sender", "ter:UnknownAction", NULL, "There is no such service")            \
-	X(UNSUPPORTED, "env:Receiver", "ter:ActionNotSupported", NULL, "This is not supported")    \
-	X(MISSING, "env:Sender", "ter:InvalidArgs", NULL,                                          \
-		"Something that is needed is missing, or is not what it should be")                \
-	X(NO_PROFILE, "env:Sender", "ter:InvalidArgVal", "ter:NoProfile",                          \
-		"There is no such profile")                                                        \
-	X(NO_SOURCE, "env:Sender", "ter:InvalidArgVal", "ter:NoSource", "There is no such source") \
-	X(NO_IMAGING, "env:Receiver", "ter:ActionNotSupported", "ter:NoImagingForSource",          \
-		"The picture of this camera is not to be set")                                     \
-	X(NO_PTZ, "env:Sender", "ter:InvalidArgVal", "ter:NoPTZProfile",                           \
-		"This camera cannot be moved")                                                     \
-	X(NO_NODE, "env:Sender", "ter:InvalidArgVal", "ter:NoEntity", "There is no such node")     \
-	X(NO_CONFIGURATION, "env:Sender", "ter:InvalidArgVal", "ter:NoConfig",                     \
-		"There is no such configuration")                                                  \
-	X(NO_RECORDING, "env:Sender", "ter:InvalidArgVal", "ter:NoRecording",                      \
-		"There is no such recording")                                                      \
-	X(NO_JOB, "env:Sender", "ter:InvalidArgVal", "ter:NoRecordingJob",                         \
-		"There is no such recording job")                                                  \
-	X(NO_TRACK, "env:Sender", "ter:InvalidArgVal", "ter:NoTrack", "There is no such track")    \
-	X(NO_SEARCH, "env:Sender", "ter:InvalidArgVal", "ter:InvalidToken",                        \
-		"There is no such search, or not any more")                                        \
-	X(BAD_FILTER, "env:Sender", "ter:InvalidArgVal", "ter:InvalidFilterFault",                 \
-		"The filter is not understood")                                                    \
-	X(BAD_STREAM, "env:Sender", "ter:InvalidArgVal", "ter:InvalidStreamSetup",                 \
-		"There is no such way to send a stream")                                           \
-	X(FIXED, "env:Sender", "ter:InvalidArgVal", "ter:ConfigModify",                            \
-		"This is not changed by ONVIF")                                                    \
-	X(NO_SUBSCRIPTION, "env:Sender", "ter:InvalidArgVal", NULL,                                \
-		"There is no such subscription, or not any more")                                  \
-	X(TOO_MANY, "env:Receiver", "ter:OutofMemory", NULL, "There are too many of these")        \
-	X(BUSY, "env:Receiver", "ter:Action", NULL, "The recordings cannot be looked up now")      \
+#define ONVIF_FAULTS(X)                                                                         \
+	X(NOT_AUTHORIZED, "env:Sender", "ter:NotAuthorized", NULL,                              \
+		"This needs a user who may do it")                                              \
+	X(LATER, "env:Receiver", "ter:NotAuthorized", NULL,                                     \
+		"Too many logins, or too many wrong ones: try again later")                     \
+	X(NOT_WELL_FORMED, "env:Sender", "ter:WellFormed", NULL, "This is not a SOAP message")  \
+	X(UNKNOWN, "env:Sender", "ter:UnknownAction", NULL, "There is no such service")         \
+	X(UNSUPPORTED, "env:Receiver", "ter:ActionNotSupported", NULL, "This is not supported") \
+	X(MISSING, "env:Sender", "ter:InvalidArgs", NULL,                                       \
+		"Something that is needed is missing, or is not what it should be")             \
+	X(NO_PROFILE, "env:Sender", "ter:InvalidArgVal", "ter:NoProfile",                       \
+		"There is no such profile")                                                     \
+	X(NO_SOURCE, "env:Sender", "ter:InvalidArgVal", "ter:NoSource",                         \
+		"There is no such video source")                                                \
+	X(NO_IMAGING, "env:Receiver", "ter:ActionNotSupported", "ter:NoImagingForSource",       \
+		"The picture of this camera is not to be set")                                  \
+	X(NO_PTZ, "env:Sender", "ter:InvalidArgVal", "ter:NoPTZProfile",                        \
+		"This camera cannot be moved")                                                  \
+	X(NO_NODE, "env:Sender", "ter:InvalidArgVal", "ter:NoEntity", "There is no such node")  \
+	X(NO_CONFIGURATION, "env:Sender", "ter:InvalidArgVal", "ter:NoConfig",                  \
+		"There is no such configuration")                                               \
+	X(NO_RECORDING, "env:Sender", "ter:InvalidArgVal", "ter:NoRecording",                   \
+		"There is no such recording")                                                   \
+	X(NO_JOB, "env:Sender", "ter:InvalidArgVal", "ter:NoRecordingJob",                      \
+		"There is no such recording job")                                               \
+	X(NO_TRACK, "env:Sender", "ter:InvalidArgVal", "ter:NoTrack", "There is no such track") \
+	X(NO_SEARCH, "env:Sender", "ter:InvalidArgVal", "ter:InvalidToken",                     \
+		"There is no such search, or not any more")                                     \
+	X(BAD_FILTER, "env:Sender", "ter:InvalidArgVal", "ter:InvalidFilterFault",              \
+		"The filter is not understood")                                                 \
+	X(BAD_STREAM, "env:Sender", "ter:InvalidArgVal", "ter:InvalidStreamSetup",              \
+		"There is no such way to send a stream")                                        \
+	X(FIXED, "env:Sender", "ter:InvalidArgVal", "ter:ConfigModify",                         \
+		"This is not changed by ONVIF")                                                 \
+	X(NO_SUBSCRIPTION, "env:Sender", "ter:InvalidArgVal", NULL,                             \
+		"There is no such subscription, or not any more")                               \
+	X(TOO_MANY, "env:Receiver", "ter:OutofMemory", NULL, "There are too many of these")     \
+	X(BUSY, "env:Receiver", "ter:Action", NULL, "The recordings cannot be looked up now")   \
 	X(NO_ANSWER, "env:Receiver", "ter:Action", NULL, "The camera does not answer")
 
 enum onvif_fault {
