@@ -74,7 +74,8 @@ static void check_imaging(const struct soap_message *message, enum imaging_conte
 		abort();
 	text = soap_writer_text(&first, &bytes);
 	again = soap_writer_text(&second, &bytes);
-	if (strcmp(text, again) != 0)
+	if (strcmp(strstr(text, "Body"), strstr(again, "Body")) !=
+		0) /* the envelope names spaces */
 		abort();
 	free(text);
 	free(again);
