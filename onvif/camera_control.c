@@ -46,7 +46,7 @@ struct camera_control {
 	int64_t retry_us;             /* how long to wait after one that fails */
 	bool is_known;                /* one has answered all that there is to know */
 	struct camera_found found;
-	bool is_moved; /* as the node says */
+	bool can_move; /* as the node says */
 	struct camera_node node;
 
 	TAILQ_HEAD(, camera_command) commands;
@@ -121,7 +121,7 @@ void camera_command_forget(struct camera_command *command)
 
 static bool control_has(const struct camera_control *control, enum camera_service service)
 {
-	return service == CAMERA_PTZ ? control->is_moved : control->found.imaging[0] != '\0';
+	return service == CAMERA_PTZ ? control->can_move : control->found.imaging[0] != '\0';
 }
 
 static struct camera_command *control_find_waiting(const struct camera_control *control)
@@ -364,9 +364,9 @@ static void control_on_nodes(void *arg, const struct camera_reply *reply)
 		control_fail_look_up(control, SOURCE_PROTOCOL, why);
 		return;
 	}
-	if (!control->is_moved)
+	if (!control->can_move)
 		log_info(control->log, "it can be moved");
-	control->is_moved = control->is_known = true;
+	control->can_move = control->is_known = true;
 	control_end_look_up(control);
 }
 
@@ -384,7 +384,7 @@ static void control_on_device(
 		log_info(control->log, "its picture can be set");
 	control->found = *found;
 	if (!found->ptz[0]) {
-		control->is_moved = false;
+		control->can_move = false;
 		control->is_known = true;
 		control_end_look_up(control);
 		return;
