@@ -54,7 +54,17 @@ export async function attachSource(video, signal) {
 
 	video.disableRemotePlayback = true;
 	video.src = url;
-	await opened.finally(() => URL.revokeObjectURL(url));
+	try {
+		await opened;
+	} catch (error) {
+		if (video.src === url) { // or it would still look for what is not there any more
+			video.removeAttribute("src");
+			video.load();
+		}
+		throw error;
+	} finally {
+		URL.revokeObjectURL(url);
+	}
 	return source;
 }
 
