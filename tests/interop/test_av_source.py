@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Sources that libavformat reads: ffmpeg sends by SRT, RTMP, UDP and HLS, and files loop; what arrives is what was sent."""
 import array
+import contextlib
 import functools
 import http.server
 import pathlib
@@ -288,8 +289,10 @@ def check_hostile():
               "file": ["protocol"], "unknown": ["host_unknown"], "busy": ["busy"], "unplugged": ["not_found"], "null": ["failed"]}
     for camera, reasons in wanted.items():
         report(wait_for(lambda c=camera, r=reasons: failures(c, r), 30), f"{camera}: ends as {' or '.join(reasons)}", nvrd.log()[-3000:])
-    maps = pathlib.Path(f"/proc/{nvrd.process.pid}/fd")
-    opened = [str(link.readlink()) for link in maps.iterdir()]
+    opened = []
+    for link in pathlib.Path(f"/proc/{nvrd.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it is closed by now
+            opened.append(str(link.readlink()))
     report(not any("passwd" in name for name in opened) and "root:" not in nvrd.log(), "no file of the machine was opened", opened)
     report(nvrd.stop() == 0, "hostile: SIGTERM ends it with status 0")
     server.shutdown()
