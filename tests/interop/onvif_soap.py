@@ -9,6 +9,8 @@ import re
 import subprocess
 import tempfile
 
+from daemon import report, skip
+
 SPACES = {
     "tds": "http://www.onvif.org/ver10/device/wsdl", "trt": "http://www.onvif.org/ver10/media/wsdl", "tr2": "http://www.onvif.org/ver20/media/wsdl",
     "tev": "http://www.onvif.org/ver10/events/wsdl", "trc": "http://www.onvif.org/ver10/recording/wsdl", "tse": "http://www.onvif.org/ver10/search/wsdl",
@@ -103,3 +105,18 @@ def operations(folder):
     """"service operation" of each response in the folder."""
     lines = subprocess.run([f"{KIT}/validate", "--operations", "--dir", folder], capture_output=True, text=True).stdout.splitlines()
     return {tuple(line.split()[1:3]) for line in lines if line.endswith(" response")}
+
+
+def check_messages(service, folder, rows, cameras):
+    """What was answered, which has to be in that folder for each operation of the rows, and what the simulated cameras were asked, by the strict schemas."""
+    if not KIT:
+        skip("the strict schemas", "NVRD_ONVIF does not name their folder")
+        return
+    said = problems(folder)
+    report(not said, f"all {len(list(folder.iterdir()))} answers are valid by the strict schemas", said)
+    missing = [name for name, _, _ in rows if (service, name) not in operations(folder)]
+    report(not missing, "each operation's answer was among them", missing)
+    for name, camera in cameras.items():
+        with tempfile.TemporaryDirectory() as place:
+            said = camera.problems(place)
+            report(said == "", f"what {name} is asked is valid, too", said)

@@ -10,7 +10,7 @@ import tempfile
 
 from daemon import HERE, Nvrd, finish, report, skip, wait_for
 from onvif_camera import OnvifCamera
-from onvif_soap import KIT, Soap, operations, problems
+from onvif_soap import Soap, check_messages
 from scripted_camera import ScriptedCamera
 
 USERS = """anna: {password: "secret", role: admin}
@@ -280,20 +280,6 @@ def check_end(nvrd, dome, cameras):
     report(nvrd.stop() == 0 and names(dome) == ["ContinuousMove", "Stop"], "when nvrd ends, it is stopped", dome.moves)
 
 
-def check_messages(cameras):
-    if not KIT:
-        skip("the strict schemas", "NVRD_ONVIF does not name their folder")
-        return
-    said = problems(FOLDER)
-    report(not said, f"all {len(list(FOLDER.iterdir()))} answers are valid by the strict schemas", said)
-    missing = [name for name, _, _ in ROWS if ("ptz", name) not in operations(FOLDER)]
-    report(not missing, "each operation's answer was among them", missing)
-    for name, camera in cameras.items():
-        with tempfile.TemporaryDirectory() as folder:
-            said = camera.problems(folder)
-            report(said == "", f"what {name} is asked is valid, too", said)
-
-
 def main():
     rtsp = ScriptedCamera()
     url = f"rtsp://127.0.0.1:{rtsp.port}/stream"
@@ -313,7 +299,7 @@ def main():
     check_npm(nvrd, dome)
     check_another_nvrd(nvrd, gate)
     check_end(nvrd, dome, cameras)
-    check_messages({"dome": dome, "gate": gate})
+    check_messages("ptz", FOLDER, ROWS, {"dome": dome, "gate": gate})
     report("runtime error" not in nvrd.log() and "AddressSanitizer" not in nvrd.log(), "the sanitizers are silent", nvrd.log()[-3000:])
     shutil.rmtree(FOLDER, ignore_errors=True)
     finish()
