@@ -39,6 +39,7 @@ void store_open(int64_t sync_us)
 
 void store_close(void)
 {
+	reactor_bury(); /* what has ended still holds files */
 	volume_close(volume);
 	catalogue_close(catalogue);
 	synthetic_folder_remove(folder);

@@ -62,12 +62,19 @@ static void reactor_on_bury(evutil_socket_t fd, short what, void *arg)
 	reactor_bury();
 }
 
+/*
+ * In the next turn, when epoll has been told what the object's sockets do not want any more: one that is closed before that, while
+ * sendfile(2) still has a copy of it, would be watched until the copy goes.
+ */
 void reactor_free_later(struct reactor_dead *dead, void (*fini)(void *), void *object)
 {
+	static const struct timeval at_once;
+
 	dead->fini = fini;
 	dead->object = object;
 	STAILQ_INSERT_TAIL(&reactor.dead, dead, entry);
-	event_active(reactor.bury, 0, 0);
+	if (!event_pending(reactor.bury, EV_TIMEOUT, NULL))
+		event_add(reactor.bury, &at_once);
 }
 
 /* Runs each 100 ms; how late it comes is how long the loop did not turn. */
@@ -98,6 +105,22 @@ static void reactor_on_fatal(int status)
 	abort();
 }
 
+/*
+ * Whether a socket is read or written may change many times in a turn, for each request at least twice: the kernel is told
+ * once, of what it came to. Nobody may look at a copy (dup(2)) of a socket that is looked at, which libevent would confuse.
+ */
+static struct event_base *reactor_new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base;
+
+	if (!config || event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST))
+		abort();
+	base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
 void reactor_init(void)
 {
 	/* media come and go in blocks of this size all day: giving them back each time costs more */
@@ -105,7 +128,7 @@ void reactor_init(void)
 	(void)mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP_BYTES);
 	(void)signal(SIGPIPE, SIG_IGN);
 	event_set_fatal_callback(reactor_on_fatal);
-	reactor.base = event_base_new();
+	reactor.base = reactor_new_base();
 	if (!reactor.base)
 		reactor_on_fatal(-1);
 	reactor.dns = evdns_base_new(
