@@ -122,6 +122,8 @@ void http_connection_answered(struct http_connection *c)
 	http_request_end(c->request);
 	http_connection_set_low_water(c, more ? HTTP_UNSENT_BYTES : 0);
 	http_connection_enter(c, HTTP_DRAINING);
+	if (!more)
+		connection_flush(c->socket);
 	if (http_connection_has_drained(c))
 		http_connection_drained(c);
 	else

@@ -881,6 +881,19 @@ size_t connection_write_now(struct connection *c, const struct iovec *parts, int
 	return (size_t)written;
 }
 
+void connection_flush(struct connection *c)
+{
+	struct evbuffer *output = bufferevent_get_output(c->bev);
+
+	if (c->ssl || c->state != CONNECTION_OPEN || evbuffer_get_length(output) == 0)
+		return;
+	evbuffer_unfreeze(output, 1); /* the bufferevent keeps it for itself */
+	(void)evbuffer_write(output, connection_fd(c));
+	evbuffer_freeze(output, 1);
+	if (evbuffer_get_length(output) == 0)
+		event_del(&c->bev->ev_write);
+}
+
 void connection_fail(struct connection *c, int error)
 {
 	connection_end(c, connection_reason_of(error), evutil_socket_error_to_string(error));

@@ -194,5 +194,10 @@ void connection_fail(struct connection *c, int error);
  * and when the connection is broken, which is told as ever once something is in the output.
  */
 size_t connection_write_now(struct connection *c, const struct iovec *parts, int n) MUST_CHECK;
+/*
+ * Writes now what the socket takes of the output, without TLS; otherwise that comes later in this turn or the next. An error is told as
+ * ever, when the rest is written.
+ */
+void connection_flush(struct connection *c);
 /* Whether the peer has yet to take something before more can be sent. */
 bool connection_has_unsent(const struct connection *c);
