@@ -69,36 +69,34 @@ static bool http_route_matches(const char *prefix, const char *path)
 	return strcmp(p, "/") == 0; /* "/recordings" under "/recordings/" */
 }
 
-/* The longest prefix that matches, or NULL. */
-static const char *http_route_prefix(const struct http_route *routes, const char *path)
+/* What the table has for a path. */
+struct http_match {
+	const char *prefix;             /* the longest that matches, or NULL */
+	const struct http_route *route; /* its row for the method, or NULL */
+	unsigned allowed;               /* the methods of all its rows */
+};
+
+static struct http_match http_match_of(const struct http_request *request)
 {
-	const char *best = NULL;
+	const struct http_route *route = request->client->server->routes;
+	unsigned bit = request->method ? request->method->bit : 0;
+	struct http_match match = { 0 };
 
-	for (; routes->prefix; routes++) {
-		if (http_route_matches(routes->prefix, path) &&
-			(!best || strlen(routes->prefix) > strlen(best)))
-			best = routes->prefix;
-	}
-	return best;
-}
-
-/* The row of that prefix for the method; the union of all its rows' methods is added to *allowed. */
-static const struct http_route *http_route_find(
-	const struct http_route *routes, const char *prefix, unsigned method, unsigned *allowed)
-{
-	const struct http_route *found = NULL;
-
-	for (; routes->prefix; routes++) {
-		unsigned methods = routes->methods;
-		if (strcmp(routes->prefix, prefix) != 0)
+	for (; route->prefix; route++) {
+		unsigned methods = route->methods;
+		if (!http_route_matches(route->prefix, request->path))
+			continue;
+		if (!match.prefix || strlen(route->prefix) > strlen(match.prefix))
+			match = (struct http_match){ .prefix = route->prefix };
+		else if (strcmp(route->prefix, match.prefix) != 0)
 			continue;
 		if (methods & HTTP_GET)
 			methods |= HTTP_HEAD;
-		*allowed |= methods;
-		if (!found && (methods & method))
-			found = routes;
+		match.allowed |= methods;
+		if (!match.route && (methods & bit))
+			match.route = route;
 	}
-	return found;
+	return match;
 }
 
 static void http_add_allow(struct http_request *request, unsigned allowed)
@@ -263,26 +261,21 @@ static bool http_check_role(struct http_request *request, enum auth_role role)
 	return false;
 }
 
-static void http_judge_options(
-	struct http_request *request, const struct http_route *route, unsigned allowed)
+static void http_judge_options(struct http_request *request, const struct http_match *match)
 {
-	http_add_allow(request, allowed);
-	if (allowed & HTTP_PROPFIND) {
+	http_add_allow(request, match->allowed);
+	if (match->allowed & HTTP_PROPFIND) {
 		http_add_field(request, "DAV", "1, 2, 3");
 		http_add_field(request, "MS-Author-Via", "DAV");
 	}
-	if (allowed & HTTP_SEARCH)
+	if (match->allowed & HTTP_SEARCH)
 		http_add_field(request, "DASL", "<DAV:basicsearch>");
-	request->handle = route ? route->handle : http_answer_options;
+	request->handle = match->route ? match->route->handle : http_answer_options;
 }
 
-static void http_judge_route(struct http_request *request)
+static void http_judge_route(struct http_request *request, const struct http_match *match)
 {
-	const struct http_route *routes = request->client->server->routes;
-	const char *prefix = http_route_prefix(routes, request->path);
-	unsigned allowed = 0, bit;
-
-	if (!prefix) {
+	if (!match->prefix) {
 		http_refuse(request, 404, "there is nothing of this name");
 		return;
 	}
@@ -290,15 +283,13 @@ static void http_judge_route(struct http_request *request)
 		http_refuse(request, 501, "this method is not known");
 		return;
 	}
-	bit = request->method->bit;
-	const struct http_route *route = http_route_find(routes, prefix, bit, &allowed);
-	if (bit == HTTP_OPTIONS) {
-		http_judge_options(request, route, allowed);
-	} else if (!route) {
-		http_add_allow(request, allowed);
+	if (request->method->bit == HTTP_OPTIONS) {
+		http_judge_options(request, match);
+	} else if (!match->route) {
+		http_add_allow(request, match->allowed);
 		http_refuse(request, 405, "this resource does not take this method");
-	} else if (http_check_role(request, route->role)) {
-		request->handle = route->handle;
+	} else if (http_check_role(request, match->route->role)) {
+		request->handle = match->route->handle;
 	}
 }
 
@@ -306,16 +297,10 @@ static void http_judge_route(struct http_request *request)
  * What is shown to whoever comes, or asks who comes in the request's body; but a password in the head is looked at wherever it is
  * shown.
  */
-static bool http_is_let_in(const struct http_request *request)
+static bool http_is_let_in(const struct http_request *request, const struct http_route *route)
 {
-	const struct http_route *routes = request->client->server->routes, *route;
-	const char *prefix = http_route_prefix(routes, request->path);
-	unsigned allowed = 0;
-
-	if (!prefix || !request->method || http_field(request, "Authorization").p)
-		return false;
-	route = http_route_find(routes, prefix, request->method->bit, &allowed);
-	return route && (route->methods & (HTTP_PUBLIC | HTTP_ASKS_ITSELF));
+	return route && (route->methods & (HTTP_PUBLIC | HTTP_ASKS_ITSELF)) &&
+	       !http_field(request, "Authorization").p;
 }
 
 struct authenticate_asker *http_asker(struct http_request *request)
@@ -362,6 +347,8 @@ static void http_answer_tunnel(struct http_request *request)
 
 void http_request_judge(struct http_request *request)
 {
+	struct http_match match = http_match_of(request);
+
 	(void)evbuffer_drain(request->fields, evbuffer_get_length(request->fields));
 	request->is_pending = false;
 	http_proxy_set_asker(request);
@@ -370,7 +357,7 @@ void http_request_judge(struct http_request *request)
 	else if (http_wants_slash(request))
 		request->handle = http_answer_bare;
 	else if (http_check_open_host(request) &&
-		 (http_is_let_in(request) ||
+		 (http_is_let_in(request, match.route) ||
 			 (http_check_asker(request) && http_check_camera(request))))
-		http_judge_route(request);
+		http_judge_route(request, &match);
 }
