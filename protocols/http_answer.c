@@ -64,6 +64,15 @@ const char *http_status_words(int status)
 	return "Status";
 }
 
+static void http_write_field(
+	struct http_request *request, const char *name, const char *value, size_t n)
+{
+	(void)evbuffer_add(request->fields, name, strlen(name));
+	(void)evbuffer_add(request->fields, ": ", 2);
+	(void)evbuffer_add(request->fields, value, n);
+	(void)evbuffer_add(request->fields, "\r\n", 2);
+}
+
 void http_add_field(struct http_request *request, const char *name, const char *format, ...)
 {
 	char value[HTTP_FIELD_BYTES];
@@ -75,7 +84,24 @@ void http_add_field(struct http_request *request, const char *name, const char *
 	va_end(arguments);
 	assert(n >= 0 && (size_t)n < sizeof(value));
 	assert(!strpbrk(value, "\r\n"));
-	(void)evbuffer_add_printf(request->fields, "%s: %s\r\n", name, value);
+	http_write_field(request, name, value, (size_t)n);
+}
+
+/* What every answer says, written anew each second. */
+static void http_add_common_fields(struct http_request *request)
+{
+	static const char format[] =
+		"Date: %s\r\nServer: nvrd\r\nX-Content-Type-Options: nosniff\r\n";
+	static char text[sizeof(format) + HTTP_DATE_BYTES];
+	static int64_t written_s = -1;
+	static int n;
+	int64_t now_us = reactor_now_us();
+	char date[HTTP_DATE_BYTES];
+
+	if (now_us / 1000000 != written_s)
+		n = snprintf(text, sizeof(text), format, http_date_write(date, now_us));
+	written_s = now_us / 1000000;
+	(void)evbuffer_add(request->fields, text, (size_t)n);
 }
 
 static void http_count(struct http_request *request, int status)
@@ -89,7 +115,6 @@ static void http_count(struct http_request *request, int status)
 void http_start(struct http_request *request, int status, const char *content_type, uint64_t bytes)
 {
 	bool empty = status == 204 || status == 304;
-	char date[HTTP_DATE_BYTES];
 
 	assert(request->phase == HTTP_NOT_STARTED);
 	request->phase = HTTP_STARTED;
@@ -97,11 +122,7 @@ void http_start(struct http_request *request, int status, const char *content_ty
 	request->is_bodyless = empty || (request->method && http_is_head(request));
 	request->bytes_left = bytes;
 	http_count(request, status);
-	(void)evbuffer_add_printf(request->fields,
-		"Date: %s\r\n"
-		"Server: nvrd\r\n"
-		"X-Content-Type-Options: nosniff\r\n",
-		http_date_write(date, reactor_now_us()));
+	http_add_common_fields(request);
 	if (http_wants_hsts(request))
 		(void)evbuffer_add_printf(
 			request->fields, "Strict-Transport-Security: max-age=31536000\r\n");
@@ -109,7 +130,7 @@ void http_start(struct http_request *request, int status, const char *content_ty
 		(void)evbuffer_add_printf(
 			request->fields, "Content-Length: %" PRIu64 "\r\n", bytes);
 	if (content_type)
-		(void)evbuffer_add_printf(request->fields, "Content-Type: %s\r\n", content_type);
+		http_write_field(request, "Content-Type", content_type, strlen(content_type));
 	request->client->carrier->start(request);
 }
 
