@@ -151,9 +151,12 @@ int catalogue_mark_events(struct catalogue *catalogue, int64_t id);
 /* What happened in its time moves with a row that is dated anew. */
 int catalogue_redate_events(struct catalogue *catalogue, int64_t id, int64_t later_us);
 
+/* --- catalogue_database.c --- */
+
 /* Opens the database, and makes its tables where it can be written. An SQLite result code. */
 int catalogue_open_database(struct catalogue *catalogue, enum catalogue_access access);
 void catalogue_close_database(struct catalogue *catalogue);
+void catalogue_forget_questions(struct catalogue *catalogue);
 /* Gives a damaged database another name, and closes it. */
 void catalogue_set_aside(struct catalogue *catalogue);
 

@@ -11,9 +11,9 @@
 #include "storage/tree_private.h"
 
 enum {
-	BATCH = 500,
-	TREE_CONFIG_DEPTH = 2
+	BATCH = 500
 };
+
 static void tree_on_created(void *arg, const char *path)
 {
 	const struct tree *tree = arg;
@@ -69,157 +69,6 @@ const char *tree_problem(const struct tree *tree)
 	return tree->problem ? tree->problem : "";
 }
 
-/* --- paths --- */
-
-/* Whether text follows a pattern of 'd' for a digit, 's' for a sign, and itself; all of n bytes. */
-static bool tree_matches(const char *text, size_t n, const char *pattern)
-{
-	if (strlen(pattern) != n)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		bool fits = pattern[i] == 'd'   ? text[i] >= '0' && text[i] <= '9'
-			    : pattern[i] == 's' ? text[i] == '+' || text[i] == '-'
-						: text[i] == pattern[i];
-
-		if (!fits)
-			return false;
-	}
-	return true;
-}
-
-static bool tree_is_camera(const char *name, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		bool alphanumeric =
-			(name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9');
-
-		if (!alphanumeric && (i == 0 || (name[i] != '_' && name[i] != '-')))
-			return false;
-	}
-	return n > 0 && n < CAMERA_BYTES;
-}
-
-/* The bytes of a file's name before what tells two of the same name apart, and the extension. 0: it is none. */
-static size_t tree_stem(const char *name, size_t n)
-{
-	static const char time[] = "dd-dd-ddsdddd", timelapse[] = CATALOGUE_TIMELAPSE;
-
-	if (n > strlen(time) && tree_matches(name, strlen(time), time))
-		return strlen(time);
-	return strncmp(name, timelapse, strlen(timelapse)) ? 0 : strlen(timelapse);
-}
-
-/* "14-30-00+0100.mp4" and "timelapse.mp4", or with a number "timelapse_2.mp4". */
-static bool tree_is_file(const char *name, size_t n)
-{
-	size_t stem = tree_stem(name, n), left = n - stem;
-
-	return stem && (tree_matches(name + stem, left, ".mp4") ||
-			       tree_matches(name + stem, left, "_d.mp4") ||
-			       tree_matches(name + stem, left, "_dd.mp4"));
-}
-
-/* "<from>--<to>.mp4", and how. */
-static bool tree_parse_clip(struct clip_wish *ret, const char *name)
-{
-	struct clip_range range;
-
-	if (!clip_range_parse(&range, &name) || strncmp(name, ".mp4", 4) != 0)
-		return false;
-	ret->from_us = range.from_us;
-	ret->to_us = range.to_us;
-	ret->close_gaps = !strcmp(name + 4, "?gaps=close");
-	return !name[4] || ret->close_gaps;
-}
-
-static bool tree_parse_view(struct clip_wish *ret, const char *query)
-{
-	static const char origin[] = "?origin=";
-
-	if (strncmp(query, origin, strlen(origin)) != 0)
-		return false;
-	query += strlen(origin);
-	return clip_time_parse(&ret->origin_us, &query) && !*query;
-}
-
-/* Whether it is that folder at the root, or may be something in it. */
-static bool tree_is_in(const char *text, const char *folder, size_t depth)
-{
-	size_t n = strlen(folder);
-
-	if (text[0] != '/' || strncmp(text + 1, folder, n) != 0)
-		return false;
-	text += 1 + n;
-	return !*text || (*text == '/' && tree_name_path_is_fine(text + 1, depth));
-}
-
-struct tree_path tree_parse(const char *text)
-{
-	static const char recordings[] = "/recordings";
-	struct tree_path path = { .place = PLACE_NONE, .bytes = strcspn(text, "?") };
-	const char *at, *slash, *end = text + path.bytes;
-	size_t n;
-
-	if (tree_is_in(text, TREE_UPLOADS, TREE_FOLDER_DEPTH))
-		path.place = PLACE_UPLOADS;
-	else if (tree_is_in(text, TREE_CONFIG, TREE_CONFIG_DEPTH) ||
-		 tree_is_in(text, TREE_DISCOVERED, 1))
-		path.place = PLACE_CONFIG;
-
-	if (!strcmp(text, "/"))
-		path.place = PLACE_ROOT;
-	else if (!strcmp(text, recordings))
-		path.place = PLACE_RECORDINGS;
-	if (path.place != PLACE_NONE || strncmp(text, recordings, strlen(recordings)) ||
-		text[strlen(recordings)] != '/')
-		return path;
-	at = text + strlen(recordings) + 1;
-	slash = strchrnul(at, '/');
-	n = (size_t)(slash - at);
-	if (!tree_is_camera(at, n))
-		return path;
-	memcpy(path.camera, at, n);
-	if (!*slash) {
-		path.place = PLACE_CAMERA;
-		return path;
-	}
-	at = slash + 1;
-	slash = strchrnul(at, '/');
-	if (!*slash && tree_parse_clip(&path.wish, at)) {
-		path.place = PLACE_CLIP;
-		return path;
-	}
-	if (!tree_matches(at, (size_t)(slash - at), "dddd-dd-dd"))
-		return path;
-	memcpy(path.day, at, DATE_BYTES - 1);
-	if (!*slash)
-		path.place = PLACE_DAY;
-	else if (end > slash && tree_is_file(slash + 1, (size_t)(end - slash - 1)))
-		path.place = !*end                              ? PLACE_FILE
-			     : tree_parse_view(&path.wish, end) ? PLACE_VIEW
-								: PLACE_NONE;
-	if (path.place == PLACE_VIEW && slash[1] == *CATALOGUE_TIMELAPSE)
-		path.place = PLACE_NONE;
-	return path;
-}
-
-/* Whether the user may see what is in that part of the tree, be it there or not. */
-bool tree_may_see(const struct tree_path *path, const char *text, const struct auth_user *user)
-{
-	char name[TREE_NAME_BYTES + 1];
-	const char *top;
-
-	if (path->place == PLACE_CONFIG)
-		return auth_may_configure(user);
-	if (path->place != PLACE_UPLOADS)
-		return !path->camera[0] || auth_may_see(user, path->camera);
-	if (!strcmp(text, "/" TREE_UPLOADS))
-		return true;
-	top = text + strlen("/" TREE_UPLOADS "/");
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(top, "/"), top);
-	return auth_may_see(user, name);
-}
-
 /* --- entries --- */
 
 static void entry_set_path(struct tree_entry *entry, const char *folder, const char *name)
@@ -241,7 +90,7 @@ static void entry_of_collection(struct tree_entry *entry, const char *folder, co
 	entry_set_path(entry, folder, name);
 }
 
-static void entry_of_segment(struct tree_entry *entry, const struct catalogue_segment *segment)
+void tree_entry_of_segment(struct tree_entry *entry, const struct catalogue_segment *segment)
 {
 	*entry = (struct tree_entry){
 		.kind = TREE_FILE,
@@ -395,7 +244,7 @@ static void request_on_clip(
 		return;
 	}
 	if (where)
-		entry_of_segment(&entry, where);
+		tree_entry_of_segment(&entry, where);
 	else
 		entry_of_clip(&entry, request, clip);
 	tree_request_end(request);
@@ -411,7 +260,7 @@ static void request_on_clip(
 	request->on_open(request->arg, error, &entry, file);
 }
 
-static void request_make_clip(struct tree_request *request)
+void tree_request_make_clip(struct tree_request *request)
 {
 	struct clip_wish wish = request->path.wish;
 	char *path =
@@ -437,7 +286,7 @@ static void find_on_segments(void *arg, int error, const struct catalogue_segmen
 		return;
 	}
 	tree_request_end(request);
-	entry_of_segment(&entry, &rows[0]);
+	tree_entry_of_segment(&entry, &rows[0]);
 	request->on_entry(request->arg, 0, &entry);
 }
 
@@ -564,7 +413,7 @@ struct tree_request *tree_find(struct tree *tree, const char *path, const struct
 		break;
 	case PLACE_CLIP:
 	case PLACE_VIEW:
-		request_make_clip(request);
+		tree_request_make_clip(request);
 		break;
 	}
 	return tree_request_started(request);
@@ -590,7 +439,7 @@ static void list_on_segments(void *arg, int error, const struct catalogue_segmen
 	}
 	entries = xcalloc(n, sizeof(*entries));
 	for (size_t i = 0; i < n; i++)
-		entry_of_segment(&entries[i], &rows[i]);
+		tree_entry_of_segment(&entries[i], &rows[i]);
 	tree_request_tell_list(request, entries, n, n == BATCH);
 	free(entries);
 }
@@ -689,7 +538,7 @@ struct tree_request *tree_list(struct tree *tree, const char *path, const char *
 		break;
 	case PLACE_CLIP:
 	case PLACE_VIEW:
-		request_make_clip(request);
+		tree_request_make_clip(request);
 		break;
 	}
 	return tree_request_started(request);
@@ -711,201 +560,6 @@ struct tree_request *tree_search(struct tree *tree, const char *path,
 	else
 		request->path.place = PLACE_NONE; /* nothing that can be searched */
 	return tree_request_started(request);
-}
-
-/* --- open --- */
-
-static void open_on_segments(void *arg, int error, const struct catalogue_segment *rows, size_t n);
-
-/* Between the look-up and the opening it may have moved to another volume. */
-static bool open_again(struct tree_request *request)
-{
-	if (request->again)
-		return false;
-	request->again = true;
-	catalogue_segment_free(request->segment);
-	request->segment = NULL;
-	request->query = catalogue_find(request->tree->catalogue, tree_request_volume_path(request),
-		open_on_segments, request);
-	return request->query;
-}
-
-static void open_on_file(void *arg, int error, uint64_t bytes, int64_t modified_us)
-{
-	struct tree_request *request = arg;
-	struct tree_file *file;
-	struct tree_entry entry;
-
-	(void)modified_us;
-	if (error) {
-		request->reader = NULL;
-		if (error != -ENOENT || !open_again(request))
-			tree_request_fail(request, error);
-		return;
-	}
-	if (request->segment->bytes > bytes)
-		request->segment->bytes = bytes; /* somebody cut it */
-	file = xcalloc(1, sizeof(*file));
-	file->tree = request->tree;
-	file->reader = request->reader;
-	file->bytes = request->segment->bytes;
-	if (request->segment->state == SEGMENT_CLOSED)
-		file->segment = catalogue_segment_copy(request->segment);
-	entry_of_segment(&entry, request->segment);
-	tree_request_end(request);
-	request->on_open(request->arg, 0, &entry, file);
-}
-
-static void open_on_segments(void *arg, int error, const struct catalogue_segment *rows, size_t n)
-{
-	struct tree_request *request = arg;
-	struct volume *volume;
-
-	request->query = NULL;
-	if (error || n == 0) {
-		tree_request_fail(request, error ? error : -ENOENT);
-		return;
-	}
-	request->segment = catalogue_segment_copy(&rows[0]);
-	volume = volume_find(request->tree->volume, rows[0].volume);
-	if (volume)
-		request->reader = volume_reader_new(volume, rows[0].path, open_on_file, request);
-	if (!request->reader) /* busy, or the volume is not there now */
-		tree_request_fail(request, -EAGAIN);
-}
-
-/* It was read a moment ago. */
-static void open_on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct tree_request *request = arg;
-	struct tree_file *file = request->file;
-	struct tree_entry entry;
-
-	(void)fd, (void)what;
-	entry_of_segment(&entry, request->segment);
-	tree_request_end(request);
-	request->on_open(request->arg, 0, &entry, file);
-}
-
-static void open_recording(struct tree_request *request)
-{
-	request->file = tree_rest_find(request->tree, tree_request_volume_path(request));
-	if (!request->file) {
-		request->query = catalogue_find(request->tree->catalogue,
-			tree_request_volume_path(request), open_on_segments, request);
-		return;
-	}
-	request->segment = catalogue_segment_copy(request->file->segment);
-	request->answer_timer = reactor_timer_new(open_on_timer, request);
-	reactor_timer_start(request->answer_timer, 0);
-}
-
-/* The reader's thread finds the file by its name once more: it must still be the one. */
-static void open_on_upload_file(void *arg, int error, uint64_t bytes, int64_t modified_us)
-{
-	struct tree_request *request = arg;
-	struct tree_file *file;
-
-	if (!error &&
-		(bytes != request->entry->bytes || modified_us != request->entry->modified_us)) {
-		volume_reader_free(request->reader);
-		error = -EAGAIN;
-	}
-	if (error) {
-		request->reader = NULL;
-		tree_request_fail(request, error);
-		return;
-	}
-	file = xcalloc(1, sizeof(*file));
-	file->reader = request->reader;
-	file->bytes = bytes;
-	tree_request_end(request);
-	request->on_open(request->arg, 0, request->entry, file);
-}
-
-static void open_on_upload(void *arg, int error, struct tree_entry *entries, size_t n, bool more)
-{
-	struct tree_request *request = arg;
-
-	(void)n, (void)more;
-	request->folder = NULL;
-	request->entry = entries;
-	if (!error && entries->kind != TREE_FILE)
-		error = -EISDIR;
-	if (error) {
-		tree_request_fail(request, error);
-		return;
-	}
-	request->reader = volume_reader_new(request->tree->volume,
-		tree_request_volume_path(request), open_on_upload_file, request);
-	if (!request->reader)
-		tree_request_fail(request, -EAGAIN);
-}
-
-struct tree_request *tree_open(struct tree *tree, const char *path, const struct auth_user *user,
-	tree_open_fn *done, void *arg)
-{
-	struct tree_request *request = tree_request_new(tree, path, user, arg);
-
-	request->on_open = done;
-	if (request->path.place == PLACE_FILE)
-		open_recording(request);
-	else if (request->path.place == PLACE_UPLOADS)
-		request->folder = tree_folder_find(tree->uploads, path, open_on_upload, request);
-	else if (request->path.place == PLACE_CONFIG)
-		tree_config_open(request);
-	else if (request->path.place == PLACE_CLIP || request->path.place == PLACE_VIEW)
-		request_make_clip(request);
-	else if (request->path.place != PLACE_NONE) /* be it there or not */
-		request->error = -EISDIR;
-	return tree_request_started(request);
-}
-
-/* How much of n bytes there is. */
-static size_t file_has(const struct tree_file *file, uint64_t offset, size_t n)
-{
-	if (offset >= file->bytes)
-		return 0;
-	return n > file->bytes - offset ? (size_t)(file->bytes - offset) : n;
-}
-
-int tree_file_read(struct tree_file *file, uint64_t offset, size_t n,
-	volume_reader_data_fn *on_data, void *arg)
-{
-	n = file_has(file, offset, n);
-	if (file->config) {
-		tree_config_file_read(file->config, offset, n, on_data, arg);
-		return 0;
-	}
-	if (file->clip) {
-		clip_file_read(file->clip, offset, n, on_data, arg);
-		return 0;
-	}
-	return volume_reader_read(file->reader, offset, n, on_data, arg);
-}
-
-int tree_file_send(struct tree_file *file, int socket, uint64_t offset, size_t n,
-	volume_reader_sent_fn *on_sent, void *arg)
-{
-	if (!file->reader)
-		return -EOPNOTSUPP;
-	return volume_reader_send(
-		file->reader, socket, offset, file_has(file, offset, n), on_sent, arg);
-}
-
-void tree_file_close(struct tree_file *file)
-{
-	if (file && !tree_rest(file))
-		tree_file_free(file);
-}
-
-void tree_file_free(struct tree_file *file)
-{
-	volume_reader_free(file->reader);
-	catalogue_segment_free(file->segment);
-	clip_file_close(file->clip);
-	tree_config_file_close(file->config);
-	free(file);
 }
 
 /* --- for playlists --- */

@@ -108,9 +108,13 @@ struct tree_file {
 	uint64_t bytes;
 };
 
+/* --- tree_path.c --- */
+
 struct tree_path tree_parse(const char *text);
 /* Whether the user may see what is in that part of the tree, be it there or not. */
 bool tree_may_see(const struct tree_path *path, const char *text, const struct auth_user *user);
+
+/* --- tree.c --- */
 
 /* A request with its path understood. What the user may not see is PLACE_NONE. */
 struct tree_request *tree_request_new(
@@ -127,6 +131,13 @@ void tree_request_end(struct tree_request *request);
 void tree_request_fail(struct tree_request *request, int error);
 /* Answers request->error, "not there" or "busy" without asking anybody, but not before the caller has returned. */
 void tree_request_fail_soon(struct tree_request *request);
+void tree_entry_of_segment(struct tree_entry *entry, const struct catalogue_segment *segment);
+/* Asks for the clip, or view, that the path names. */
+void tree_request_make_clip(struct tree_request *request);
+
+/* --- tree_open.c --- */
+
+void tree_file_free(struct tree_file *file);
 
 /* --- tree_rest.c: recordings stay open for who reads on --- */
 
@@ -136,4 +147,3 @@ void tree_rest_fini(struct tree *tree);
 bool tree_rest(struct tree_file *file) MUST_CHECK;
 /* The recording of that path on the volume, open as it was left; NULL: it does not rest here. */
 struct tree_file *tree_rest_find(struct tree *tree, const char *path);
-void tree_file_free(struct tree_file *file);
