@@ -1,10 +1,15 @@
 /*
- * Many players of one Low-Latency HLS playlist over kept connections, in one process. Each asks for
- * the playlist with the next part, which blocks, then for that part, and throws it away.
- * Usage: players ADDRESS PORT PATH PLAYERS SECONDS; prints "ready" when all of them play, then
- * "PARTS BYTES" of the seconds after that.
+ * Many players of Low-Latency HLS over kept connections, in one process. Each asks for the playlist
+ * with the next part, which blocks, then for that part, and throws it away.
+ * Usage: players h1|h2 ADDRESS PORT PLAYERS SECONDS PATH...: by HTTP/1.1, or by HTTP/2 with TLS; the
+ * players are spread over the playlists. Prints "ready" when all of them play, then "PARTS BYTES" of
+ * the seconds after that.
  */
+#include "tests/bench/players.h"
+
 #include <arpa/inet.h>
+#include <err.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,54 +18,52 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
-	HEAD_BYTES = 65536, /* an answer's head, and all of a playlist */
-	BLOCK_BYTES = 1 << 20,
+	PLAYLIST_BYTES = 65536,
 	NAME_BYTES = 64,
+	DIALLED = 32, /* at most, whose first answer is awaited */
+	PLAYS = 2,    /* parts, after which a player plays */
 	EVENTS = 256
 };
 
 struct player {
-	int fd;
+	void *connection;
+	const char *folder;
 	bool wants_part; /* what is asked for now; else the playlist */
 	char hint[NAME_BYTES];
 	unsigned long long segment, part; /* that come next */
-	size_t have;                      /* of `text` */
-	unsigned long long left; /* of a part's body that is not kept; 0: its head is not whole */
 	unsigned parts;
-	char text[HEAD_BYTES];
+	size_t have; /* of `playlist` */
+	char playlist[PLAYLIST_BYTES];
 };
 
-static unsigned long long parts, bytes;
-static const char *folder;
-static char block[BLOCK_BYTES];
+static const struct {
+	const char *name;
+	const struct carrier *carrier;
+} carriers[] = {
+	{"h1",  &http1_carrier},
+#ifdef HAVE_NGHTTP2
+	{ "h2", &http2_carrier},
+#endif
+};
 
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
+static const struct carrier *carrier;
+static unsigned long long parts, bytes;
+static unsigned answered, playing; /* players that have a playlist, and that play */
 
 static void ask(struct player *p)
 {
-	char request[512];
-	int n;
+	char path[512];
 
 	if (p->wants_part)
-		n = snprintf(request, sizeof(request),
-			"GET %s/%s HTTP/1.1\r\nHost: localhost\r\n\r\n", folder, p->hint);
+		(void)snprintf(path, sizeof(path), "%s/%s", p->folder, p->hint);
 	else if (p->hint[0])
-		n = snprintf(request, sizeof(request),
-			"GET %s/media.m3u8?_HLS_msn=%llu&_HLS_part=%llu HTTP/1.1\r\nHost: "
-			"localhost\r\n\r\n",
-			folder, p->segment, p->part);
+		(void)snprintf(path, sizeof(path), "%s/media.m3u8?_HLS_msn=%llu&_HLS_part=%llu",
+			p->folder, p->segment, p->part);
 	else
-		n = snprintf(request, sizeof(request),
-			"GET %s/media.m3u8 HTTP/1.1\r\nHost: localhost\r\n\r\n", folder);
-	if (write(p->fd, request, (size_t)n) != n)
-		die("write");
+		(void)snprintf(path, sizeof(path), "%s/media.m3u8", p->folder);
+	carrier->ask(p->connection, path);
 	p->have = 0;
 }
 
@@ -68,22 +71,21 @@ static const char *after(const char *text, const char *what)
 {
 	const char *at = strstr(text, what);
 
-	if (!at) {
-		fprintf(stderr, "no %s in %.300s\n", what, text);
-		exit(1);
-	}
+	if (!at)
+		errx(1, "no %s in %.300s", what, text);
 	return at + strlen(what);
 }
 
 /* What comes next, of a playlist. */
-static void take_playlist(struct player *p, const char *text)
+static void take_playlist(struct player *p)
 {
-	const char *hint = after(text, "PRELOAD-HINT:TYPE=PART,URI=\""), *at = text;
+	const char *hint = after(p->playlist, "PRELOAD-HINT:TYPE=PART,URI=\"");
 
 	p->wants_part = p->hint[0] != '\0'; /* the one hinted at before is there now */
-	p->segment = strtoull(after(text, "MEDIA-SEQUENCE:"), NULL, 10);
+	answered += !p->wants_part;
+	p->segment = strtoull(after(p->playlist, "MEDIA-SEQUENCE:"), NULL, 10);
 	p->part = 0;
-	for (; (at = strchr(at, '#')); at++) {
+	for (const char *at = p->playlist; (at = strchr(at, '#')); at++) {
 		if (strncmp(at, "#EXTINF", 7) == 0) {
 			p->segment++;
 			p->part = 0;
@@ -98,59 +100,29 @@ static void take_playlist(struct player *p, const char *text)
 		ask(p);
 }
 
-static void on_part(struct player *p)
+void player_take(struct player *p, const char *body, size_t n)
 {
+	bytes += n;
+	if (p->wants_part)
+		return;
+	if (n >= PLAYLIST_BYTES - p->have)
+		errx(1, "the playlist is too long");
+	memcpy(p->playlist + p->have, body, n);
+	p->have += n;
+	p->playlist[p->have] = '\0';
+}
+
+void player_go_on(struct player *p)
+{
+	if (!p->wants_part) {
+		take_playlist(p);
+		return;
+	}
 	parts++;
-	p->parts++;
+	if (++p->parts == PLAYS)
+		playing++;
 	p->wants_part = false;
 	ask(p);
-}
-
-/* Reads a head, and what of the body came with it. */
-static void read_head(struct player *p)
-{
-	ssize_t r = read(p->fd, p->text + p->have, HEAD_BYTES - 1 - p->have);
-	unsigned long long length;
-	size_t body;
-	char *end;
-
-	if (r <= 0)
-		die("read");
-	bytes += (size_t)r;
-	p->have += (size_t)r;
-	p->text[p->have] = '\0';
-	end = strstr(p->text, "\r\n\r\n");
-	if (!end)
-		return;
-	if (strncmp(p->text, "HTTP/1.1 200", 12) != 0) {
-		fprintf(stderr, "%.300s\n", p->text);
-		exit(1);
-	}
-	length = strtoull(after(p->text, "Content-Length: "), NULL, 10);
-	body = p->have - (size_t)(end + 4 - p->text);
-	if (!p->wants_part && body == length)
-		take_playlist(p, end + 4);
-	else if (p->wants_part && body < length)
-		p->left = length - body;
-	else if (p->wants_part)
-		on_part(p);
-}
-
-static void on_readable(struct player *p)
-{
-	ssize_t r;
-
-	if (!p->left) {
-		read_head(p);
-		return;
-	}
-	r = read(p->fd, block, p->left < BLOCK_BYTES ? p->left : BLOCK_BYTES);
-	if (r <= 0)
-		die("read");
-	bytes += (size_t)r;
-	p->left -= (size_t)r;
-	if (!p->left)
-		on_part(p);
 }
 
 static double now(void)
@@ -164,11 +136,12 @@ static double now(void)
 static void dial(struct player *p, const struct sockaddr_in *to, int epoll)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = p };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (p->fd < 0 || connect(p->fd, (const struct sockaddr *)to, sizeof(*to)) ||
-		epoll_ctl(epoll, EPOLL_CTL_ADD, p->fd, &event))
-		die("connect");
+	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) ||
+		fcntl(fd, F_SETFL, O_NONBLOCK) || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
+		err(1, "connect");
+	p->connection = carrier->begin(p, fd);
 	ask(p);
 }
 
@@ -178,16 +151,7 @@ static void turn(int epoll)
 	int n = epoll_wait(epoll, events, EVENTS, 1000);
 
 	for (int i = 0; i < n; i++)
-		on_readable(events[i].data.ptr);
-}
-
-static bool all_play(const struct player *players, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		if (players[i].parts < 2)
-			return false;
-	}
-	return true;
+		carrier->read(((struct player *)events[i].data.ptr)->connection);
 }
 
 int main(int argc, char **argv)
@@ -195,25 +159,33 @@ int main(int argc, char **argv)
 	struct sockaddr_in to = { .sin_family = AF_INET };
 	struct rlimit files = { 65536, 65536 };
 	struct player *players;
-	unsigned n;
+	unsigned n, dialled = 0;
 	double end;
 	int epoll;
 
-	if (argc != 6)
+	if (argc < 7)
 		return 2;
+	for (size_t i = 0; i < sizeof(carriers) / sizeof(*carriers); i++) {
+		if (strcmp(carriers[i].name, argv[1]) == 0)
+			carrier = carriers[i].carrier;
+	}
+	if (!carrier)
+		errx(2, "%s is not known here", argv[1]);
 	(void)setrlimit(RLIMIT_NOFILE, &files);
-	(void)inet_pton(AF_INET, argv[1], &to.sin_addr);
-	to.sin_port = htons((unsigned short)strtoul(argv[2], NULL, 10));
-	folder = argv[3];
+	(void)inet_pton(AF_INET, argv[2], &to.sin_addr);
+	to.sin_port = htons((unsigned short)strtoul(argv[3], NULL, 10));
 	n = (unsigned)strtoul(argv[4], NULL, 10);
 	players = calloc(n, sizeof(*players));
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (!players || epoll < 0)
-		die("memory");
-	for (unsigned i = 0; i < n; i++)
-		dial(&players[i], &to, epoll);
-	while (!all_play(players, n))
+		err(1, "memory");
+	while (playing < n) {
+		for (; dialled < n && dialled - answered < DIALLED; dialled++) {
+			players[dialled].folder = argv[6 + dialled % (unsigned)(argc - 6)];
+			dial(&players[dialled], &to, epoll);
+		}
 		turn(epoll);
+	}
 	puts("ready");
 	(void)fflush(stdout);
 	parts = bytes = 0;
