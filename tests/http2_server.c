@@ -15,6 +15,7 @@
 
 enum {
 	PIECE_BYTES = 64 << 10,
+	PICTURE_BYTES = 1 << 10,
 	PUT_MOST = 16 << 20,
 	TICK_US = 1000000,
 	SLOW_US = 10000,
@@ -111,6 +112,19 @@ static void on_big(struct http_request *request)
 	big_on_drained(w);
 }
 
+/* As a part of HLS: others have it, too, and each of its pictures is a block of its own. */
+static void on_part(struct http_request *request)
+{
+	static const char picture[PICTURE_BYTES];
+	struct evbuffer *body = evbuffer_new();
+
+	(void)work_new(request, work_on_nothing);
+	for (size_t n = 0; n < HTTP2_PART_BYTES; n += sizeof(picture))
+		(void)evbuffer_add_reference(body, picture, sizeof(picture), NULL, NULL);
+	http_answer(request, 200, NULL, body);
+	evbuffer_free(body);
+}
+
 static void ticks_on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct work *w = arg;
@@ -189,6 +203,7 @@ static const struct http_route routes[] = {
 	{ "/hello/admin", HTTP_GET,      ROLE_ADMIN,  on_hello },
 	{ "/echo",        HTTP_PROPFIND, ROLE_VIEWER, on_echo },
 	{ "/big",         HTTP_GET,      ROLE_VIEWER, on_big },
+	{ "/part",        HTTP_GET,      ROLE_VIEWER, on_part },
 	{ "/ticks",       HTTP_GET,      ROLE_VIEWER, on_ticks },
 	{ "/never",       HTTP_GET,      ROLE_VIEWER, on_never },
 	{ "/abort",       HTTP_GET,      ROLE_VIEWER, on_abort },

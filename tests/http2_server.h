@@ -9,6 +9,7 @@
  * /hello     GET: the Cookie field, or "hello"; admins only below /hello/admin
  * /echo      PROPFIND: the request's body
  * /big       GET: HTTP2_BIG_BYTES, made as the client takes them
+ * /part      GET: HTTP2_PART_BYTES, in blocks of 1 KiB
  * /ticks     GET: a line each second, without end
  * /never     GET: nothing ever
  * /abort     GET: the beginning of a body, then the answer is broken off
@@ -17,7 +18,8 @@
  * /put-no    PUT: 412 before the body
  */
 enum {
-	HTTP2_BIG_BYTES = 1 << 20
+	HTTP2_BIG_BYTES = 1 << 20,
+	HTTP2_PART_BYTES = 64 << 10,
 };
 
 void http2_server_start(void);

@@ -29,6 +29,8 @@ enum {
 	FIELDS_BYTES = 2048,
 	TEXT_BYTES = 128,
 	FRAME_HEAD_BYTES = 9,
+	RECORD_BYTES = 16 << 10, /* the most of one (RFC 8446 section 5.1) */
+	BLOCKS = 256,
 	UNSENT_MOST = 128 << 10,   /* two pieces of /big */
 	RECEIVED_MOST = 272 << 10, /* a window and a frame */
 	PUT_BYTES = 3 << 20,
@@ -516,6 +518,29 @@ static void test_streams_are_served_in_turn(void **state)
 	assert_true(answer_of(second)->bytes > HTTP2_BIG_BYTES / 4);
 }
 
+/* libevent gives TLS one block after the other: each makes records of its own, and each record a write(2). */
+static void test_an_answer_of_many_blocks_makes_few_records(void **state)
+{
+	struct evbuffer_iovec blocks[BLOCKS];
+	size_t records = 0;
+	const uint8_t *p;
+	ssize_t n;
+
+	(void)state;
+	widen();
+	(void)ask("GET", "/part");
+	n = nghttp2_session_mem_send(client, &p);
+	fake_connection_feed(p, (size_t)n);
+	fake_clock_set(fake_clock());
+	assert_true(evbuffer_get_length(fake_connection_output()) > HTTP2_PART_BYTES);
+	n = evbuffer_peek(fake_connection_output(), -1, NULL, blocks, BLOCKS);
+	assert_in_range(n, 1, BLOCKS);
+	for (ssize_t i = 0; i < n; i++)
+		records += (blocks[i].iov_len + RECORD_BYTES - 1) / RECORD_BYTES;
+	assert_in_range(
+		records, HTTP2_PART_BYTES / RECORD_BYTES + 1, HTTP2_PART_BYTES / RECORD_BYTES + 2);
+}
+
 static void test_a_client_that_takes_nothing_is_gone(void **state)
 {
 	const uint8_t *p;
@@ -821,6 +846,7 @@ int main(void)
 		TEST(test_a_stalled_stream_does_not_stop_the_others),
 		TEST(test_a_stream_that_takes_nothing_is_reset),
 		TEST(test_streams_are_served_in_turn),
+		TEST(test_an_answer_of_many_blocks_makes_few_records),
 		TEST(test_a_client_that_takes_nothing_is_gone),
 		TEST(test_there_is_a_limit_of_streams),
 		TEST(test_there_is_a_limit_of_all_streams),
