@@ -23,6 +23,12 @@ void connection_on_output(struct evbuffer *output, const struct evbuffer_cb_info
 {
 	struct connection *c = arg;
 
+	/* tried in this turn: mostly the socket takes it all, and epoll need not be asked */
+	if (info->n_added && info->orig_size == 0 && c->state >= CONNECTION_OPEN &&
+		c->state != CONNECTION_CLOSED) {
+		event_add(&c->bev->ev_write, NULL);
+		event_active(&c->bev->ev_write, EV_WRITE, 1);
+	}
 	if (!info->n_deleted)
 		return;
 	connection_count_written(c, info->n_deleted);
