@@ -60,6 +60,21 @@ static struct message_text http_without_port(struct message_text value)
 	return value;
 }
 
+struct message_text http_host_port(struct message_text value)
+{
+	struct message_text host, none = { NULL, 0 };
+	const char *colon, *end;
+
+	if (!http_host_parse(value, &host))
+		return none;
+	value = http_without_port(value);
+	end = value.p + value.n;
+	colon = memchr(host.p + host.n, ':', (size_t)(end - host.p - host.n));
+	if (!colon || colon + 1 == end)
+		return none;
+	return (struct message_text){ colon + 1, (size_t)(end - colon - 1) };
+}
+
 bool http_host_equal(struct message_text a, struct message_text b)
 {
 	a = http_without_port(a);

@@ -11,6 +11,9 @@
 /* Splits "name", "192.0.2.1:8080" or "[::1]:8080"; the host without brackets. False: malformed. */
 bool http_host_parse(struct message_text value, struct message_text *host);
 
+/* The port's digits of a value that can be split so; { NULL } without one, and where it is one that goes without saying. */
+struct message_text http_host_port(struct message_text value);
+
 /* Whether two of these are the same: any case, and without the ports 80 and 443, which go without saying. */
 bool http_host_equal(struct message_text a, struct message_text b);
 

@@ -1,40 +1,50 @@
 /* The cookie of the page's sessions, and which requests may use it. */
 #include "protocols/http_session.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
 
 #include "protocols/authenticate.h"
 #include "protocols/http_cookie.h"
+#include "protocols/http_host.h"
 #include "protocols/http_private.h"
 
 enum {
-	COOKIES = 4 /* of that name, that are looked at: others of this host may have set some */
+	COOKIES = 4, /* of that name, that are looked at: others of this host may have set some */
+	NAME_BYTES = 32
 };
 
 /*
  * With a prefix a browser takes it only as it has to be (RFC 6265bis section 4.1.3). What is not by TLS has another name,
- * since it cannot replace a cookie that is: who had logged in by TLS could not log in without.
+ * since it cannot replace a cookie that is: who had logged in by TLS could not log in without. And cookies know no ports,
+ * so that the name has the one that the browser asks for: another nvrd of the same host has a cookie of its own.
  */
-static const char *cookie_name(const struct http_request *request)
+static const char *cookie_name(const struct http_request *request, char ret[NAME_BYTES])
 {
-	if (!request->is_secure)
-		return "nvrd-session";
-	return *http_base(request) ? "__Secure-nvrd-session" : "__Host-nvrd-session";
+	struct message_text port = http_host_port(message_find(&request->message, "Host"));
+	const char *prefix = *http_base(request) ? "__Secure-" : "__Host-";
+
+	(void)snprintf(ret, NAME_BYTES, "%snvrd-session%s%.*s", request->is_secure ? prefix : "",
+		port.n ? "-" : "", (int)port.n, port.n ? port.p : "");
+	return ret;
 }
 
-static struct http_cookies cookies_of(const struct http_request *request)
+static struct http_cookies cookies_of(const struct http_request *request, char name[NAME_BYTES])
 {
-	return (struct http_cookies){ .message = &request->message, .name = cookie_name(request) };
+	return (struct http_cookies){ .message = &request->message,
+		.name = cookie_name(request, name) };
 }
 
 static void cookie_set(struct http_request *request, const char *token, int64_t life_us)
 {
+	char name[NAME_BYTES];
+
 	http_add_field(request, "Set-Cookie",
-		"%s=%s; Path=%s/; Max-Age=%lld; HttpOnly; SameSite=Strict%s", cookie_name(request),
-		token, http_base(request), (long long)(life_us / 1000000),
-		request->is_secure ? "; Secure" : "");
+		"%s=%s; Path=%s/; Max-Age=%lld; HttpOnly; SameSite=Strict%s",
+		cookie_name(request, name), token, http_base(request),
+		(long long)(life_us / 1000000), request->is_secure ? "; Secure" : "");
 }
 
 /*
@@ -59,7 +69,8 @@ static bool is_foreign(const struct http_request *request)
 static const struct auth_user *session_of(
 	const struct http_request *request, char token[LOGIN_TOKEN_BYTES])
 {
-	struct http_cookies cookies = cookies_of(request);
+	char name[NAME_BYTES];
+	struct http_cookies cookies = cookies_of(request, name);
 	const struct auth_user *user = NULL;
 	struct message_text value;
 
@@ -86,7 +97,8 @@ enum http_session http_session_find(
 
 bool http_session_asks(const struct http_request *request)
 {
-	struct http_cookies cookies = cookies_of(request);
+	char name[NAME_BYTES];
+	struct http_cookies cookies = cookies_of(request, name);
 	struct message_text value;
 
 	if (http_field(request, "X-Requested-With").p)

@@ -464,6 +464,31 @@ static void assert_text(struct message_text got, const char *expected)
 	assert_memory_equal(got.p, expected, got.n);
 }
 
+static void test_ports(void **state)
+{
+	static const char *const cases[][2] = {
+		{"nvr:8080",        "8080" },
+		{ "[::1]:8443",     "8443" },
+		{ "192.0.2.7:1",    "1"    },
+		{ "nvr:65535",      "65535"},
+		{ "nvr",            NULL   },
+		{ "[::1]",          NULL   },
+		{ "nvr:",           NULL   },
+		{ "nvr:80",         NULL   },
+		{ "[::1]:443",      NULL   },
+		{ "[2001:db8::80]", NULL   },
+		{ "",               NULL   },
+		{ "a:b",            NULL   },
+		{ "a:123456",       NULL   },
+		{ ":8080",          NULL   },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+		assert_text(http_host_port(text(cases[i][0])), cases[i][1]);
+	assert_null(http_host_port(text(NULL)).p);
+}
+
 static void test_targets(void **state)
 {
 	static const struct {
@@ -547,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_chunks),
 		cmocka_unit_test(test_a_chunks_lines_have_limits),
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_queries),
 	};

@@ -42,6 +42,7 @@ static const struct http_route routes[] = {
 };
 
 #define LOCAL "http://localhost:8080"
+#define NAME "nvrd-session-8080"
 
 /* The answer to a request with these fields. */
 static char *ask(const char *method, const char *target, const char *fields)
@@ -132,14 +133,14 @@ static void test_how_the_cookie_looks(void **state)
 	static const struct {
 		const char *proto, *base, *prefix, *attributes;
 	} rows[] = {
-		{"http",   NULL,
-                 "nvrd-session=",                            "; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict"},
-		{ "http",  "/nvr", "nvrd-session=",
-                 "; Path=/nvr/; Max-Age=2592000; HttpOnly; SameSite=Strict"                                        },
-		{ "https", NULL,   "__Host-nvrd-session=",
-                 "; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict; Secure"                                    },
-		{ "https", "/nvr", "__Secure-nvrd-session=",
-                 "; Path=/nvr/; Max-Age=2592000; HttpOnly; SameSite=Strict; Secure"                                },
+		{"http",   NULL,   "nvrd-session-8080=",
+                 "; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict"            },
+		{ "http",  "/nvr", "nvrd-session-8080=",
+                 "; Path=/nvr/; Max-Age=2592000; HttpOnly; SameSite=Strict"        },
+		{ "https", NULL,   "__Host-nvrd-session-8080=",
+                 "; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict; Secure"    },
+		{ "https", "/nvr", "__Secure-nvrd-session-8080=",
+                 "; Path=/nvr/; Max-Age=2592000; HttpOnly; SameSite=Strict; Secure"},
 	};
 	char proxy[] = "127.0.0.1";
 	char *const proxies[] = { proxy, NULL };
@@ -162,6 +163,38 @@ static void test_how_the_cookie_looks(void **state)
 	http_configure(NULL);
 	char *cookie = log_in("anna:secret", "X-Forwarded-Proto: https\r\n");
 	assert_null(strstr(cookie, "Secure"));
+	free(cookie);
+}
+
+/* Cookies know no ports: what another nvrd of the same host has given is nobody's here. */
+static void test_each_port_has_a_cookie(void **state)
+{
+	static const struct {
+		const char *host, *name;
+	} rows[] = {
+		{"nvr:9090",          "nvrd-session-9090"},
+		{ "nvr",              "nvrd-session"     },
+		{ "nvr:80",           "nvrd-session"     },
+		{ "nvr:",             "nvrd-session"     },
+		{ "[2001:db8::1]:81", "nvrd-session-81"  },
+		{ "[2001:db8::1]",    "nvrd-session"     },
+	};
+	char *cookie = log_in("anna:secret", ""), *token = strchr(cookie, '=') + 1;
+
+	(void)state;
+	token[LOGIN_TOKEN_BYTES - 1] = '\0';
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		for (int is_own = 0; is_own < 2; is_own++) {
+			char *request = xasprintf("GET /who HTTP/1.1\r\nHost: %s\r\n"
+						  "Cookie: %s=%s\r\nConnection: close\r\n\r\n",
+				rows[i].host, is_own ? rows[i].name : NAME, token);
+			char *answer = http_say(http_server_address(server), request);
+
+			assert_memory_equal(answer, is_own ? "HTTP/1.1 200 " : "HTTP/1.1 401 ", 13);
+			free(answer);
+			free(request);
+		}
+	}
 	free(cookie);
 }
 
@@ -266,7 +299,7 @@ static void test_logging_out(void **state)
 
 	(void)state;
 	expect_with(one, "DELETE", "/login", "", 204,
-		"\r\nSet-Cookie: nvrd-session=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict\r\n");
+		"\r\nSet-Cookie: nvrd-session-8080=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict\r\n");
 	expect_with(one, "GET", "/who", "", 401, NULL);
 	expect_with(one, "DELETE", "/login", "", 401, NULL);
 	expect("DELETE", "/login", "", 401, NULL);
@@ -307,15 +340,15 @@ static void test_another_password_ends_the_session(void **state)
 static void test_one_of_many_cookies(void **state)
 {
 	char *cookie = log_in("anna:secret", "");
-	char *fields = xasprintf("Cookie: nvrd-session=%064d; nvrd-session\r\nCookie: x=\r\n"
-				 "Cookie: y=\"nvrd-session=1\";%.*s\r\n",
+	char *fields = xasprintf("Cookie: " NAME "=%064d; " NAME "\r\nCookie: x=\r\n"
+				 "Cookie: y=\"" NAME "=1\";%.*s\r\n",
 		0, (int)strcspn(cookie, ";"), cookie);
 
 	(void)state;
 	expect("GET", "/who", fields, 200, "user=anna");
 	free(fields);
-	fields = xasprintf("Cookie: nvrd-session=%064d; nvrd-session=2; nvrd-session=3; "
-			   "nvrd-session=4; %.*s\r\n",
+	fields = xasprintf("Cookie: " NAME "=%064d; " NAME "=2; " NAME "=3; " NAME "=4; "
+			   "%.*s\r\n",
 		0, (int)strcspn(cookie, ";"), cookie);
 	expect("GET", "/who", fields, 401, NULL); /* nobody has us hash for ever */
 	free(fields);
@@ -345,9 +378,8 @@ static void test_who_is_asked_by_which_scheme(void **state)
 	static const char digest_field[] = "\r\nWWW-Authenticate: Digest realm=\"nvrd\"";
 	static const char session_field[] = "\r\nWWW-Authenticate: Session realm=\"nvrd\"\r\n";
 	static const char page[] = "X-Requested-With: nvrd\r\n";
-	static const char old[] = "Cookie: nvrd-session=0123\r\n";
-	static const char old_visit[] =
-		"Cookie: nvrd-session=0123\r\nAccept: text/html,*/*;q=0.8\r\n";
+	static const char old[] = "Cookie: " NAME "=0123\r\n";
+	static const char old_visit[] = "Cookie: " NAME "=0123\r\nAccept: text/html,*/*;q=0.8\r\n";
 
 	(void)state;
 	expect("GET", "/who", "", 401, basic_field);
@@ -419,6 +451,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_cookie_stands_for_the_password),
 		TEST(test_how_the_cookie_looks),
+		TEST(test_each_port_has_a_cookie),
 		TEST(test_who_gets_no_cookie),
 		TEST(test_guesses_have_to_wait),
 		TEST(test_whose_requests_count),

@@ -55,6 +55,8 @@ static void check_host(struct message_text text)
 	struct http_target target;
 	char value[16];
 
+	if (http_host_port(text).n > 5)
+		abort();
 	if (http_host_parse(text, &host))
 		(void)http_host_is_ours(host, "192.0.2.1:8080");
 	if (http_target_parse(&target, text) && target.path.n == 0)

@@ -137,6 +137,29 @@ async function checkForgotten(context) {
 	await context.close();
 }
 
+/* Another nvrd on another port of this host. */
+async function checkNeighbour() {
+	const context = await open(job.url);
+
+	for (const url of [job.url, job.other]) {
+		await page.goto(url);
+		await form();
+		await logIn("olga", "pw-olga");
+		await until(() => page.$(".tile"), `the cameras of ${url}`);
+	}
+	for (const url of [job.url, job.other]) {
+		await page.goto(url);
+		await until(() => page.$(".tile"), `still logged in to ${url}`);
+	}
+	holds(true, "one browser is logged in to two nvrd on one host");
+	await page.click("[aria-label='Log out olga']");
+	await form();
+	await page.goto(job.url);
+	await until(() => page.$(".tile"), "still logged in to the first");
+	holds(true, "and logs out of one alone");
+	await context.close();
+}
+
 async function checkOthers() {
 	for (const [options, name, words] of [[{ locale: "zh-CN", colorScheme: "light" }, "login-zh", ["登录", "用户名", "密码"]],
 		[{ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }, "login-phone", ["Log in"]]]) {
@@ -187,6 +210,7 @@ try {
 	await checkViews();
 	await checkLogout(context);
 	await checkForgotten(context);
+	await checkNeighbour();
 	await checkOthers();
 	await checkGuesses();
 	holds(complaints.length === 0, "the console is silent", complaints);

@@ -45,7 +45,9 @@ def check_page():
 def check_login():
     nvrd = Nvrd({"porch": {"source": '"test:"'}}, users=USERS, segment="4s", listen=['webrtc: "127.0.0.1:0"'], login=("anna", "sécret"))
     report(wait_for(lambda: nvrd.metric('nvrd_recorder_segments_total{camera="porch"}') > 1, 60), "the camera is recorded")
-    run("login_views.mjs", {"url": f"http://{nvrd.http}/", "stranger": "guest", "ways": ["mse", "hls", "mjpeg"]}, 600)
+    other = Nvrd({"porch": {"source": '"test:"'}}, users=USERS)
+    run("login_views.mjs", {"url": f"http://{nvrd.http}/", "other": f"http://{other.http}/", "stranger": "guest", "ways": ["mse", "hls", "mjpeg"]}, 600)
+    other.stop()
     report(nvrd.stop() == 0, "SIGTERM ends it", nvrd.log()[-1000:])
 
 

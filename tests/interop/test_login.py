@@ -49,6 +49,10 @@ def log_in(nvrd, user, password, tls=False):
     return next(iter(http.cookies.SimpleCookie(fields["Set-Cookie"]).values()))
 
 
+def cookie_name(nvrd):
+    return "nvrd-session-" + nvrd.http.rpartition(":")[2]
+
+
 def sent(morsel, **more):
     return {"Cookie": f"{morsel.key}={morsel.value}", **{name.replace("_", "-"): value for name, value in more.items()}}
 
@@ -66,7 +70,7 @@ def reload(nvrd):
 
 
 def check_cookie(nvrd):
-    for tls, name, secure in ((False, "nvrd-session", ""), (True, "__Host-nvrd-session", True)):
+    for tls, name, secure in ((False, cookie_name(nvrd), ""), (True, "__Host-nvrd-session-" + nvrd.https.rpartition(":")[2], True)):
         morsel = log_in(nvrd, "anna", "sécret", tls)
         got = (morsel.key, morsel["path"], morsel["httponly"], morsel["samesite"], morsel["secure"], morsel["domain"], int(morsel["max-age"]) > 86400)
         report(got == (name, "/", True, "Strict", secure, "", True), f"the cookie {'by TLS' if tls else 'without TLS'} has the attributes that it should", got)
@@ -89,7 +93,21 @@ def check_curl(nvrd):
         report(got == [(name, status) for name, _, status in steps], f"curl with a jar at {url.partition(':')[0]}", got)
         report("nvrd-session" not in jar.read_text(), "and nothing is left in it", jar.read_text())
     digest = subprocess.run(["curl", "-sS", "-m", "20", "-D", "-", "-o", "/dev/null", "--digest", "-u", "anna:sécret", "-X", "POST", f"http://{nvrd.http}/login"], capture_output=True, text=True).stdout
-    report("Set-Cookie: nvrd-session=" in digest, "a password shown by Digest is as good", digest)
+    report(f"Set-Cookie: {cookie_name(nvrd)}=" in digest, "a password shown by Digest is as good", digest)
+
+
+def check_two(nvrd, other):
+    """Two nvrd on one host, with one jar: cookies know no ports."""
+    jar = nvrd.folder / "both"
+    curl = ["curl", "-sS", "-k", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", "-b", jar, "-c", jar]
+    for urls in ((f"http://{nvrd.http}", f"http://{other.http}"), (f"https://{nvrd.https}", f"https://{other.https}")):
+        jar.unlink(missing_ok=True)
+        got = [subprocess.run([*curl, *more, url + path], capture_output=True, text=True).stdout
+               for more, path in ((["-u", "olga:pw-olga", "-X", "POST"], "/login"), ([], "/recordings/")) for url in urls]
+        report(got == ["204", "204", "200", "200"], f"curl is logged in to two nvrd on one host by {urls[0].partition(':')[0]}", got)
+        got = [subprocess.run([*curl, *more, url + path], capture_output=True, text=True).stdout
+               for more, path, url in ((["-X", "DELETE"], "/login", urls[0]), ([], "/recordings/", urls[0]), ([], "/recordings/", urls[1]))]
+        report(got == ["204", "401", "200"], "who logs out of one is not logged out of the other", got)
 
 
 def check_rights(nvrd):
@@ -191,15 +209,15 @@ def check_guesses(nvrd):
     report(ask(nvrd, "POST", "/login", basic("eve", "pw-eve"))[0] == 429, "the right password has to wait, too")
     report(ask(nvrd, "GET", "/recordings/", sent(eve))[0] == 200, "who is logged in does not")
     report(metric(nvrd, 'nvrd_auth_limited_total{server="http"}') >= 2, "it is counted")
-    wrong = [ask(nvrd, "GET", "/recordings/", {"Cookie": f"nvrd-session={n:064x}"})[0] for n in range(30)]
+    wrong = [ask(nvrd, "GET", "/recordings/", {"Cookie": f"{cookie_name(nvrd)}={n:064x}"})[0] for n in range(30)]
     report(set(wrong) == {401} and ask(nvrd, "POST", "/login", basic("olga", "pw-olga"))[0] == 204, "cookies that are nobody's lock nobody out")
 
 
-def check_views(nvrd, url):
+def check_views(nvrd, url, other):
     if not shutil.which("chromium") or not shutil.which("node"):
         skip("the form", "chromium or node is not installed")
         return
-    job = {"url": url, "stranger": "guest-of-" + url.partition(":")[0], "shots": os.environ.get("NVRD_SCREENSHOTS")}
+    job = {"url": url, "other": other, "stranger": "guest-of-" + url.partition(":")[0], "shots": os.environ.get("NVRD_SCREENSHOTS")}
     done = subprocess.run(["node", str(HERE / "login_views.mjs")], input=json.dumps(job), capture_output=True, text=True, timeout=400)
     if done.returncode:
         report(False, "the form can be used", done.stderr[-2000:])
@@ -213,13 +231,16 @@ def main():
     report(wait_for(lambda: metric(nvrd, 'nvrd_recorder_segments_total{camera="porch"}') > 1, 60), "the camera is recorded")
     check_cookie(nvrd)
     check_curl(nvrd)
+    other = Nvrd(CAMERAS, users=users(), https=True)
+    check_two(nvrd, other)
     check_rights(nvrd)
     check_foreign(nvrd)
     check_clients(nvrd)
     check_end(nvrd)
     check_bounds(nvrd)
-    check_views(nvrd, f"http://{nvrd.http}/")
-    check_views(nvrd, f"https://{nvrd.https}/")
+    check_views(nvrd, f"http://{nvrd.http}/", f"http://{other.http}/")
+    check_views(nvrd, f"https://{nvrd.https}/", f"https://{other.https}/")
+    other.stop()
     check_guesses(nvrd)
     report(nvrd.stop() == 0, "SIGTERM ends it", nvrd.log()[-2000:])
     finish()
