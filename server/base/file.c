@@ -14,12 +14,18 @@
 char *file_read(
 	const char *path, size_t limit, int flags, struct stat *st, size_t *ret_bytes, char **why)
 {
+	return file_read_at(AT_FDCWD, path, limit, flags, st, ret_bytes, why);
+}
+
+char *file_read_at(int folder, const char *path, size_t limit, int flags, struct stat *st,
+	size_t *ret_bytes, char **why)
+{
 	struct stat own;
 	char *text = NULL;
 	size_t n = 0;
 	ssize_t got = -1;
-	int fd = open(
-		path, flags | O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* no FIFO hangs */
+	int fd = openat(folder, path,
+		flags | O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* no FIFO hangs */
 	int error = 0;
 
 	if (!st)
@@ -75,11 +81,11 @@ static int write_all(int fd, const char *p, size_t n)
 }
 
 /* So that the name is on the disk, too. */
-static void sync_folder(const char *path)
+static void sync_folder(int at, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char *folder = slash ? xstrndup(path, (size_t)(slash - path + 1)) : xstrdup(".");
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(at, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd >= 0) {
 		(void)fsync(fd);
@@ -98,22 +104,28 @@ static int take_after(int fd, const struct stat *like)
 	return fchmod(fd, mode) < 0 ? -errno : 0;
 }
 
-static int give_name(const char *new, const char *path, bool may_replace)
+static int give_name(int folder, const char *new, const char *path, bool may_replace)
 {
 	if (may_replace)
-		return rename(new, path) < 0 ? -errno : 0;
-	if (link(new, path) < 0)
+		return renameat(folder, new, folder, path) < 0 ? -errno : 0;
+	if (linkat(folder, new, folder, path, 0) < 0)
 		return -errno;
-	return unlink(new) < 0 ? -errno : 0;
+	return unlinkat(folder, new, 0) < 0 ? -errno : 0;
 }
 
 int file_write(const char *path, const char *p, size_t n, const struct stat *like, bool may_replace)
 {
+	return file_write_at(AT_FDCWD, path, p, n, like, may_replace);
+}
+
+int file_write_at(int folder, const char *path, const char *p, size_t n, const struct stat *like,
+	bool may_replace)
+{
 	char *new = xasprintf("%s.new", path);
 	int error, fd;
 
-	(void)unlink(new); /* of a process that was killed here */
-	fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	(void)unlinkat(folder, new, 0); /* of a process that was killed here */
+	fd = openat(folder, new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	error = fd < 0 ? -errno : 0;
 	if (!error && like)
 		error = take_after(fd, like);
@@ -122,11 +134,11 @@ int file_write(const char *path, const char *p, size_t n, const struct stat *lik
 	if (fd >= 0 && close(fd) < 0 && !error)
 		error = -errno;
 	if (!error)
-		error = give_name(new, path, may_replace);
+		error = give_name(folder, new, path, may_replace);
 	if (error && fd >= 0)
-		(void)unlink(new);
+		(void)unlinkat(folder, new, 0);
 	if (!error)
-		sync_folder(path);
+		sync_folder(folder, path);
 	free(new);
 	return error;
 }
@@ -135,6 +147,6 @@ int file_remove(const char *path)
 {
 	if (unlink(path) < 0)
 		return -errno;
-	sync_folder(path);
+	sync_folder(AT_FDCWD, path);
 	return 0;
 }

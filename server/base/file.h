@@ -15,6 +15,9 @@ struct stat;
  */
 char *file_read(const char *path, size_t limit, int flags, struct stat *st, size_t *ret_bytes,
 	char **why) MUST_CHECK;
+/* The same of a path beneath an open folder (openat(2)). */
+char *file_read_at(int folder, const char *path, size_t limit, int flags, struct stat *st,
+	size_t *ret_bytes, char **why) MUST_CHECK;
 
 /*
  * Writes a file under another name, synced, which then gets its own: at each moment, also after a crash, it is the
@@ -22,6 +25,8 @@ char *file_read(const char *path, size_t limit, int flags, struct stat *st, size
  * 0 or -errno; -EEXIST where something is there and that is not to be replaced.
  */
 int file_write(const char *path, const char *p, size_t n, const struct stat *like,
+	bool may_replace) MUST_CHECK;
+int file_write_at(int folder, const char *path, const char *p, size_t n, const struct stat *like,
 	bool may_replace) MUST_CHECK;
 
 /* Removes a file, so that it is not back after a crash. 0 or -errno. */
