@@ -47,6 +47,22 @@ static void texts_are_not_run_together(void **state)
 	assert_false(recent_has(recent, key("ab", ""), 0));
 }
 
+/* HMAC-SHA-256 of each text by that of what was before, as Python's hmac has it: another process finds the same. */
+static void who_knows_the_secret_has_the_same_hash(void **state)
+{
+	static const unsigned char expected[RECENT_KEY_BYTES] = { 0x0c, 0x0a, 0xd5, 0x92, 0x37,
+		0x5e, 0xdc, 0x72, 0x76, 0x46, 0x05, 0x0b, 0x65, 0x64, 0xa7, 0x86, 0x2a, 0x14, 0x2a,
+		0x20, 0x19, 0xbe, 0xbb, 0x3e, 0x8b, 0x77, 0x28, 0x83, 0x8f, 0x46, 0x96, 0xd6 };
+	unsigned char got[RECENT_KEY_BYTES];
+
+	(void)state;
+	recent_key_by(got, "token", (const char *const[]){ "a", "bc", NULL });
+	assert_memory_equal(got, expected, sizeof(got));
+	recent_key_by(got, "Token", (const char *const[]){ "a", "bc", NULL });
+	assert_memory_not_equal(got, expected, sizeof(got));
+	assert_memory_not_equal(key("a", "bc"), expected, sizeof(expected));
+}
+
 static void what_was_added_expires(void **state)
 {
 	(void)state;
@@ -87,6 +103,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		TEST(texts_are_not_run_together),
+		TEST(who_knows_the_secret_has_the_same_hash),
 		TEST(what_was_added_expires),
 		TEST(the_oldest_makes_room),
 		TEST(all_can_be_forgotten),

@@ -56,13 +56,12 @@ static const unsigned char *recent_secret(void)
 	return secret;
 }
 
-/* Each text under the hash of those before it: nothing is copied, and no text can look like two. */
-void recent_key(unsigned char ret[RECENT_KEY_BYTES], const char *const parts[])
+/* Each text under the hash of those before it, the first under what ret holds: nothing is copied, and no text can look like two. */
+static void recent_chain(unsigned char ret[RECENT_KEY_BYTES], const char *const parts[])
 {
 	unsigned char key[RECENT_KEY_BYTES];
 	unsigned bytes = 0;
 
-	memcpy(ret, recent_secret(), RECENT_KEY_BYTES);
 	for (; *parts; parts++) {
 		memcpy(key, ret, sizeof(key));
 		if (!HMAC(EVP_sha256(), key, sizeof(key), (const unsigned char *)*parts,
@@ -70,6 +69,22 @@ void recent_key(unsigned char ret[RECENT_KEY_BYTES], const char *const parts[])
 			abort();
 	}
 	OPENSSL_cleanse(key, sizeof(key));
+}
+
+void recent_key(unsigned char ret[RECENT_KEY_BYTES], const char *const parts[])
+{
+	memcpy(ret, recent_secret(), RECENT_KEY_BYTES);
+	recent_chain(ret, parts);
+}
+
+void recent_key_by(
+	unsigned char ret[RECENT_KEY_BYTES], const char *secret, const char *const parts[])
+{
+	unsigned bytes = 0;
+
+	if (!HMAC(EVP_sha256(), secret, (int)strlen(secret), NULL, 0, ret, &bytes))
+		abort();
+	recent_chain(ret, parts);
 }
 
 static const struct recent_entry *recent_find(

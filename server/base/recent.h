@@ -23,6 +23,9 @@ void recent_clear(struct recent *recent);
 
 /* The hash of these texts, of any length; `parts` ends with a NULL. */
 void recent_key(unsigned char ret[RECENT_KEY_BYTES], const char *const parts[]);
+/* The same by a secret of the caller's: any process that knows it has the same hash. */
+void recent_key_by(
+	unsigned char ret[RECENT_KEY_BYTES], const char *secret, const char *const parts[]);
 
 /* Whether it was added less than life_us ago. */
 bool recent_has(
