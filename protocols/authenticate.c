@@ -63,6 +63,7 @@ static struct {
 		*verified;     /* hashes and passwords that belong together, as the worker found */
 	struct worker *worker; /* NULL until a password is kept by scrypt */
 	struct login_sessions *sessions;
+	struct login_store *store; /* NULL: they end with the process */
 } authenticate_state;
 
 void authenticate_set_users(const struct auth_users *users)
@@ -72,6 +73,7 @@ void authenticate_set_users(const struct auth_users *users)
 		recent_clear(authenticate_state.verified);
 	if (authenticate_state.sessions)
 		login_sessions_review(authenticate_state.sessions, users);
+	login_store_look(authenticate_state.store);
 }
 
 bool authenticate_is_open(void)
@@ -79,8 +81,26 @@ bool authenticate_is_open(void)
 	return !authenticate_state.users || TAILQ_EMPTY(authenticate_state.users);
 }
 
+static struct login_now authenticate_now(void)
+{
+	return (struct login_now){ reactor_monotonic_us(), reactor_now_us() };
+}
+
+static void authenticate_init(void)
+{
+	if (authenticate_state.limit)
+		return;
+	authenticate_state.limit = login_limit_new();
+	authenticate_state.logins = recent_new(LOGINS, LOGIN_LIFE_US);
+	authenticate_state.verified = recent_new(VERIFIED, VERIFIED_LIFE_US);
+	authenticate_state.sessions = login_sessions_new(authenticate_now());
+	login_sessions_review(authenticate_state.sessions, authenticate_state.users);
+}
+
 void authenticate_fini(void)
 {
+	login_store_free(authenticate_state.store); /* before its sessions end */
+	authenticate_state.store = NULL;
 	authenticate_set_users(NULL);
 	login_limit_free(authenticate_state.limit);
 	worker_free(authenticate_state.worker);
@@ -101,12 +121,7 @@ void authenticate_asker_init(struct authenticate_asker *asker, const char *proto
 	};
 	asker->failures = metric_get(METRIC_AUTH_FAILURES, protocol);
 	asker->limited = metric_get(METRIC_AUTH_LIMITED, protocol);
-	if (authenticate_state.limit)
-		return;
-	authenticate_state.limit = login_limit_new();
-	authenticate_state.logins = recent_new(LOGINS, LOGIN_LIFE_US);
-	authenticate_state.verified = recent_new(VERIFIED, VERIFIED_LIFE_US);
-	authenticate_state.sessions = login_sessions_new();
+	authenticate_init();
 }
 
 void authenticate_asker_move(struct authenticate_asker *asker, const struct sockaddr *address)
@@ -542,20 +557,35 @@ enum authenticate_result authenticate_password(struct authenticate_asker *asker,
 
 void authenticate_begin_session(const struct auth_user *user, char token[LOGIN_TOKEN_BYTES])
 {
-	login_session_begin(authenticate_state.sessions, user, reactor_monotonic_us(), token);
+	login_session_begin(authenticate_state.sessions, user, authenticate_now(), token);
+	login_store_look(authenticate_state.store);
 }
 
 const struct auth_user *authenticate_session(const char *token)
 {
-	const char *name =
-		login_session_find(authenticate_state.sessions, token, reactor_monotonic_us());
+	const struct auth_user *user =
+		login_session_find(authenticate_state.sessions, token, authenticate_now());
 
-	return name ? auth_find(authenticate_state.users, name, strlen(name)) : NULL;
+	login_store_look(authenticate_state.store);
+	return user;
 }
 
 void authenticate_end_session(const char *token)
 {
 	login_session_end(authenticate_state.sessions, token);
+	login_store_look(authenticate_state.store);
+}
+
+void authenticate_keep_sessions(login_store_folder_fn *folder, void *arg)
+{
+	authenticate_init();
+	authenticate_state.store = login_store_new(authenticate_state.sessions, folder, arg);
+	login_store_read(authenticate_state.store);
+}
+
+void authenticate_keep_sessions_again(void)
+{
+	login_store_come(authenticate_state.store);
 }
 
 /* --- tokens --- */

@@ -9,6 +9,7 @@
 #include "server/base/auth.h"
 #include "server/base/login_limit.h"
 #include "server/base/login_session.h"
+#include "server/base/login_store.h"
 #include "server/base/recent.h"
 
 struct evbuffer;
@@ -63,7 +64,7 @@ void authenticate_asker_fini(struct authenticate_asker *asker);
  */
 void authenticate_set_users(const struct auth_users *users);
 bool authenticate_is_open(void); /* no users are configured */
-/* At the end of the process: forgets everything. */
+/* At the end of the process: forgets everything. Blocks where sessions are kept. */
 void authenticate_fini(void);
 
 /*
@@ -84,6 +85,13 @@ void authenticate_begin_session(const struct auth_user *user, char token[LOGIN_T
 /* Whose session it is, or NULL. He lives until the next reload. */
 const struct auth_user *authenticate_session(const char *token);
 void authenticate_end_session(const char *token);
+/*
+ * From now on they outlive the process, in a file of that folder (server/base/login_store.h), until authenticate_fini(). Blocks: once, at
+ * the start, when the users are known.
+ */
+void authenticate_keep_sessions(login_store_folder_fn *folder, void *arg);
+/* That folder has come. */
+void authenticate_keep_sessions_again(void);
 
 /*
  * The same for a WS-UsernameToken (OASIS UsernameToken Profile 1.0 section 3.1): the digest, in Base64, of a nonce, a text and the password.

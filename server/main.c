@@ -1,5 +1,6 @@
 /* nvrd: the command line, the order of starting and stopping, and signals. */
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <getopt.h>
 #include <signal.h>
@@ -411,6 +412,16 @@ static void nvrd_on_store(void *arg, bool there)
 		catalogue_enter(nvrd->catalogue);
 	else
 		catalogue_leave(nvrd->catalogue);
+	if (there)
+		authenticate_keep_sessions_again();
+}
+
+/* Where sessions of the page are kept. Any thread. */
+static int nvrd_open_store_folder(void *arg)
+{
+	const struct volume *volume = arg;
+
+	return volume_open_beneath(volume, ".", O_RDONLY | O_DIRECTORY, 0);
 }
 
 /* A volume behind the first: what is on it may have changed meanwhile. */
@@ -518,6 +529,7 @@ static int nvrd_listen(struct nvrd *nvrd)
 	bool open = TAILQ_EMPTY(&config->users);
 
 	authenticate_set_users(&config->users);
+	authenticate_keep_sessions(nvrd_open_store_folder, nvrd->volume);
 	nvrd_apply_to_http(nvrd);
 	if (open && nvrd->file)
 		log_warn(NULL, "no users are configured: listening on loopback only");
@@ -599,7 +611,8 @@ static void nvrd_fini(struct nvrd *nvrd)
 	ftp_server_free(nvrd->ftp);
 	whep_stop();
 	onvif_service_stop();
-	reactor_bury(); /* sessions hold on to the tree */
+	reactor_bury();      /* sessions hold on to the tree */
+	authenticate_fini(); /* and those of people are kept in the store */
 	hls_fini();
 	picture_fini();
 	wall_clock_unwatch();
@@ -615,7 +628,6 @@ static void nvrd_fini(struct nvrd *nvrd)
 	for (size_t i = 0; i < ARRAY_LENGTH(nvrd->signals); i++)
 		reactor_timer_free(&nvrd->signals[i]);
 	reactor_timer_free(&nvrd->stop_timer);
-	authenticate_fini();
 	http_configure(NULL);
 	config_free(nvrd->config);
 	(void)av_source_fini_all();

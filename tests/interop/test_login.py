@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """
-The page's login: the cookie as curl and Python's cookie jar have it, plain and by TLS; who may use it and until when; guesses; and the form in Chromium, with
+The page's login: the cookie as curl and Python's cookie jar have it, plain and by TLS; who may use it and until when; guesses; restarts; two nvrd on one host; and the form in Chromium, with
 live pictures, recordings and logout by the cookie. NVRD_SCREENSHOTS is a folder for pictures of the form.
 """
 import base64
@@ -10,12 +10,17 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
 import ssl
 import subprocess
+import time
 
 from daemon import HERE, Nvrd, finish, report, skip, wait_for
+from machine_clock import MachineClock
 
 CAMERAS = {"porch": {"source": '"test:"'}, "garden": {"source": '"upload:"'}}
+SILENT = {"porch": {"source": '"upload:"'}}
 
 
 def users(anna="sécret", more="nas: {password: pw-nas, cameras: [porch]}"):
@@ -213,6 +218,102 @@ def check_guesses(nvrd):
     report(set(wrong) == {401} and ask(nvrd, "POST", "/login", basic("olga", "pw-olga"))[0] == 204, "cookies that are nobody's lock nobody out")
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return one.getsockname()[1]
+
+
+def restart(nvrd, number=signal.SIGTERM):
+    nvrd.stop(number)
+    nvrd.configure(SILENT)
+    nvrd.start()
+
+
+def statuses(nvrd, *cookies):
+    return [ask(nvrd, "GET", "/recordings/", sent(one))[0] for one in cookies]
+
+
+def check_restart():
+    """Who is logged in is so after a restart, however it came about."""
+    clock = MachineClock()
+    nvrd = Nvrd(users=users(), start=False, environment=clock.environment)
+    nvrd.ports = (f"127.0.0.1:{free_port()}", "127.0.0.1:0")
+    nvrd.configure(SILENT)
+    clock.say(0, True)
+    nvrd.start()
+    file, jar = nvrd.store / "nvrd.sessions", nvrd.folder / "jar"
+
+    def lines():
+        return file.read_text().splitlines() if file.exists() else []
+
+    report(not file.exists(), "who has no sessions has no file of them")
+    anna, nas, olga = log_in(nvrd, "anna", "sécret"), log_in(nvrd, "nas", "pw-nas"), log_in(nvrd, "olga", "pw-olga")
+    subprocess.run(["curl", "-sS", "-m", "20", "-o", "/dev/null", "-c", jar, "-u", "olga:pw-olga", "-X", "POST", f"http://{nvrd.http}/login"])
+    report(wait_for(lambda: len(lines()) == 5, 10), "sessions are written when they begin", lines())
+    report(file.stat().st_mode & 0o7777 == 0o600, "for nvrd alone", oct(file.stat().st_mode))
+    secrets = [*(one.value.encode() for one in (anna, nas, olga)), *(bytes.fromhex(one.value) for one in (anna, nas, olga)), "sécret".encode(), b"pw-nas", b"pw-olga"]
+    found = [path for path in nvrd.store.rglob("*") if path.is_file() and any(secret in path.read_bytes() for secret in secrets)]
+    report(not found, "no token and no password is in any file of the store", found)
+    for number, name in ((signal.SIGTERM, "SIGTERM"), (signal.SIGKILL, "SIGKILL")):
+        restart(nvrd, number)
+        report(statuses(nvrd, anna, nas, olga) == [200, 200, 200], f"after {name} and a start everybody is still logged in", statuses(nvrd, anna, nas, olga))
+        report(metric(nvrd, "nvrd_login_sessions") == 4, "and counted", metric(nvrd, "nvrd_login_sessions"))
+    got = subprocess.run(["curl", "-sS", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", "-b", jar, f"http://{nvrd.http}/recordings/"], capture_output=True, text=True).stdout
+    report(got == "200", "also curl with its jar", got)
+    ask(nvrd, "DELETE", "/login", sent(olga))
+    wait_for(lambda: len(lines()) == 4, 10, "the logout to be written")
+    restart(nvrd, signal.SIGKILL)
+    report(statuses(nvrd, anna, nas, olga) == [200, 200, 401], "who has logged out stays so", statuses(nvrd, anna, nas, olga))
+    nvrd.users = users(more="nas: {password: other, cameras: [porch]}")
+    restart(nvrd)
+    report(statuses(nvrd, anna, nas) == [200, 401], "a password that was changed while nvrd was stopped ends the session", statuses(nvrd, anna, nas))
+    nvrd.users = users()
+    restart(nvrd)
+    report(statuses(nvrd, anna, nas) == [200, 401], "and the old one does not bring it back", statuses(nvrd, anna, nas))
+    nvrd.users = users(more="")
+    nas = log_in(nvrd, "nas", "pw-nas")
+    restart(nvrd)
+    nvrd.users = users()
+    restart(nvrd)
+    report(statuses(nvrd, anna, nas) == [200, 401], "nor does a user who was gone", statuses(nvrd, anna, nas))
+    check_restart_clock(nvrd, clock, anna)
+    check_restart_file(nvrd, file)
+    report(nvrd.stop() == 0, "SIGTERM ends it")
+
+
+def check_restart_clock(nvrd, clock, anna):
+    nvrd.stop(signal.SIGKILL)
+    clock.say(-round(time.time()) * 1000000, False)  # as a machine without a battery
+    nvrd.start()
+    report(statuses(nvrd, anna) == [200], "a machine that starts in 1970 keeps who is logged in", nvrd.log()[-1000:])
+    clock.say(0, True)
+    report(statuses(nvrd, anna) == [200], "also when its clock is set")
+    nvrd.stop()
+    clock.say(8 * 86400 * 1000000, True)
+    nvrd.start()
+    report(statuses(nvrd, anna) == [401], "who does not come for a week is logged out, though nvrd did not run")
+    clock.say(0, True)
+
+
+def check_restart_file(nvrd, file):
+    def warnings():
+        return [line for line in nvrd.log().splitlines() if "nvrd.sessions" in line]
+
+    report(not warnings(), "nothing of this is worth a warning", warnings())
+    nvrd.stop()
+    file.write_bytes(os.urandom(4096))
+    nvrd.start()
+    report(wait_for(lambda: file.read_bytes().startswith(b"nvrd-sessions-1 "), 10) and len(warnings()) == 1, "a broken file is replaced, and said once", warnings())
+    trap = nvrd.store / "nvrd.sessions.new"  # which cannot be written then, by nobody
+    trap.mkdir()
+    olga, nas = log_in(nvrd, "olga", "pw-olga"), log_in(nvrd, "nas", "pw-nas")
+    report(wait_for(lambda: len(warnings()) == 2, 10) and statuses(nvrd, olga, nas) == [200, 200], "a disk that takes nothing costs nobody his login", warnings())
+    trap.rmdir()
+    nvrd.stop()
+    nvrd.start()
+    report(statuses(nvrd, olga, nas) == [200, 200] and len(warnings()) == 3, "what could not be written is at the end", warnings())
+
+
 def check_views(nvrd, url, other):
     if not shutil.which("chromium") or not shutil.which("node"):
         skip("the form", "chromium or node is not installed")
@@ -242,6 +343,7 @@ def main():
     check_views(nvrd, f"https://{nvrd.https}/", f"https://{other.https}/")
     other.stop()
     check_guesses(nvrd)
+    check_restart()
     report(nvrd.stop() == 0, "SIGTERM ends it", nvrd.log()[-2000:])
     finish()
 
