@@ -388,7 +388,9 @@ static bool is_from_a_page(const struct http_request *request)
 {
 	struct message_text type = http_field(request, "Content-Type");
 
-	return http_field(request, "Origin").p && !message_text_starts(type, "application/") &&
+	return http_field(request, "Origin").p &&
+	       !message_text_starts(type, "application/soap+xml") &&
+	       !message_text_starts(type, "application/xml") &&
 	       !message_text_starts(type, "text/xml");
 }
 
