@@ -223,14 +223,25 @@ static bool http_check_scope(struct http_request *request)
 	return false;
 }
 
+/* Whose session it is, of which the answer tells. */
+static enum http_session http_take_session(struct http_request *request)
+{
+	enum http_session session = http_session_find(request, &request->user);
+
+	if (session == HTTP_SESSION_OF)
+		http_add_field(request, "Session-User", "%s", request->user->name);
+	else
+		request->user = NULL;
+	return session;
+}
+
 /* Who shows a password is who it says, whatever else there is. */
 static bool http_check_asker(struct http_request *request)
 {
 	bool has_password = http_field(request, "Authorization").p != NULL;
 
-	switch (has_password ? HTTP_SESSION_NONE : http_session_find(request, &request->user)) {
+	switch (has_password ? HTTP_SESSION_NONE : http_take_session(request)) {
 	case HTTP_SESSION_OF:
-		http_add_field(request, "Session-User", "%s", request->user->name);
 		return true;
 	case HTTP_SESSION_FOREIGN:
 		http_refuse(request, 403, HTTP_SESSION_FOREIGN_WORDS);
@@ -294,13 +305,16 @@ static void http_judge_route(struct http_request *request, const struct http_mat
 }
 
 /*
- * What is shown to whoever comes, or asks who comes in the request's body; but a password in the head is looked at wherever it is
- * shown.
+ * What is shown to whoever comes, or asks who comes in the request's body, where the page's cookie says it, too; but a password in the
+ * head is looked at wherever it is shown.
  */
-static bool http_is_let_in(const struct http_request *request, const struct http_route *route)
+static bool http_let_in(struct http_request *request, const struct http_route *route)
 {
-	return route && (route->methods & (HTTP_PUBLIC | HTTP_ASKS_ITSELF)) &&
-	       !http_field(request, "Authorization").p;
+	if (!route || http_field(request, "Authorization").p)
+		return false;
+	if (route->methods & HTTP_ASKS_ITSELF)
+		(void)http_take_session(request); /* a foreign one says nothing */
+	return route->methods & (HTTP_PUBLIC | HTTP_ASKS_ITSELF);
 }
 
 struct authenticate_asker *http_asker(struct http_request *request)
@@ -310,7 +324,7 @@ struct authenticate_asker *http_asker(struct http_request *request)
 
 void http_add_challenge(struct http_request *request)
 {
-	authenticate_write_challenge(request->fields, AUTHENTICATE_MISSING, true);
+	http_write_challenge(request, AUTHENTICATE_MISSING);
 }
 
 /* Relative links need the slash. */
@@ -357,7 +371,7 @@ void http_request_judge(struct http_request *request)
 	else if (http_wants_slash(request))
 		request->handle = http_answer_bare;
 	else if (http_check_open_host(request) &&
-		 (http_is_let_in(request, match.route) ||
+		 (http_let_in(request, match.route) ||
 			 (http_check_asker(request) && http_check_camera(request))))
 		http_judge_route(request, &match);
 }

@@ -107,7 +107,8 @@ const char *http_only_camera(const struct http_request *request);
 const struct log_name *http_log(const struct http_request *request);
 /*
  * Of a route with HTTP_ASKS_ITSELF, whose protocol has ways of its own to say who asks. Who says so by HTTP is known as ever; who does
- * not comes through to handle() as http_user() NULL, and may be judged there by this.
+ * not (nor does the page's cookie, when a page of another server makes the request) comes through to handle() as http_user() NULL, and
+ * may be judged there by this.
  */
 struct authenticate_asker *http_asker(struct http_request *request);
 /* The challenges of HTTP, for an answer of 401. */

@@ -31,14 +31,26 @@ static void on_who(struct http_request *request)
 	evbuffer_free(body);
 }
 
+/* As a protocol does whose messages may say who asks. */
+static void on_call(struct http_request *request)
+{
+	if (http_user(request)) {
+		on_who(request);
+		return;
+	}
+	http_add_challenge(request);
+	http_answer(request, 401, NULL, NULL);
+}
+
 static const struct http_route routes[] = {
-	{"/",       HTTP_GET | HTTP_PUBLIC, ROLE_VIEWER, on_who      },
-	{ "/who",   HTTP_GET | HTTP_DELETE, ROLE_VIEWER, on_who      },
-	{ "/admin", HTTP_GET,               ROLE_ADMIN,  on_who      },
-	{ "/live/", HTTP_GET,               ROLE_VIEWER, on_who      },
-	{ "/login", HTTP_POST,              ROLE_VIEWER, http_log_in },
-	{ "/login", HTTP_DELETE,            ROLE_VIEWER, http_log_out},
-	{ NULL,     0,		      ROLE_VIEWER, NULL        },
+	{"/",       HTTP_GET | HTTP_PUBLIC,       ROLE_VIEWER, on_who      },
+	{ "/who",   HTTP_GET | HTTP_DELETE,       ROLE_VIEWER, on_who      },
+	{ "/admin", HTTP_GET,                     ROLE_ADMIN,  on_who      },
+	{ "/soap",  HTTP_POST | HTTP_ASKS_ITSELF, ROLE_VIEWER, on_call     },
+	{ "/live/", HTTP_GET,                     ROLE_VIEWER, on_who      },
+	{ "/login", HTTP_POST,                    ROLE_VIEWER, http_log_in },
+	{ "/login", HTTP_DELETE,                  ROLE_VIEWER, http_log_out},
+	{ NULL,     0,			    ROLE_VIEWER, NULL        },
 };
 
 #define LOCAL "http://localhost:8080"
@@ -118,6 +130,8 @@ static void test_a_cookie_stands_for_the_password(void **state)
 	(void)state;
 	expect_with(anna, "GET", "/who", "", 200, "user=anna");
 	expect_with(anna, "GET", "/who", "", 200, "\r\nSession-User: anna\r\n");
+	expect_with(anna, "POST", "/soap", "", 200, "user=anna");
+	expect_with(anna, "POST", "/soap", "", 200, "\r\nSession-User: anna\r\n");
 	expect_with(anna, "GET", "/admin", "", 200, NULL);
 	expect_with(nas, "GET", "/who", "", 200, "user=nas");
 	expect_with(nas, "GET", "/admin", "", 403, NULL);
@@ -266,6 +280,9 @@ static void test_whose_requests_count(void **state)
 
 		expect_with(cookie, "DELETE", "/who", rows[i].fields, status, NULL);
 		expect_with(cookie, "GET", "/who", rows[i].fields, 200, "user=anna");
+		/* where the body may say who asks, the cookie says nothing then */
+		expect_with(cookie, "POST", "/soap", rows[i].fields, rows[i].counts ? 200 : 401,
+			rows[i].counts ? "user=anna" : "!Session-User");
 		if (!rows[i].counts)
 			expect_with(cookie, "DELETE", "/login", rows[i].fields, 403, "!Set-Cookie");
 		/* for who shows the password it does not matter; but he is not logged in */
@@ -392,6 +409,10 @@ static void test_who_is_asked_by_which_scheme(void **state)
 	expect("GET", "/who", old, 401, "!Basic");
 	expect("GET", "/who", old_visit, 401, basic_field);
 	expect("POST", "/login", page, 401, session_field);
+	expect("POST", "/soap", "", 401, digest_field);
+	expect("POST", "/soap", page, 401, session_field);
+	expect("POST", "/soap", page, 401, "!Digest");
+	expect("POST", "/soap", old, 401, session_field);
 }
 
 static void test_what_is_public(void **state)
