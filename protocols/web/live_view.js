@@ -1,6 +1,7 @@
 // The live pictures: a grid of all cameras on their sub-streams, and one camera alone on its main stream.
 import { h, iconButton, iconLink, isForView, isNarrow, load, save, select, setIcon, toggleFullscreen } from "./dom.js";
 import { LivePlayer, TRANSPORTS } from "./live_player.js";
+import { MoveControls } from "./ptz.js";
 import { length, reasonText, t } from "./text.js";
 
 const MOST_COLUMNS = 4;
@@ -377,10 +378,12 @@ export class StageView {
 	#volume;
 	#bar;
 	#hiding;
+	#moves;
 
 	constructor(server, camera) {
 		this.#server = server;
 		this.#camera = camera;
+		this.#moves = new MoveControls(camera.name);
 		this.title = camera.name;
 		this.toolbar = [];
 		this.element = h("section", { class: "stage", "aria-label": camera.name });
@@ -403,8 +406,8 @@ export class StageView {
 			iconButton("left", t("previousCamera"), () => this.#go(-1)), iconButton("right", t("nextCamera"), () => this.#go(1)), this.#tile.title,
 			this.#tile.controls[0], this.#volume, this.#tile.controls[1],
 			files.has("sub/live.mp4") ? select(t("quality"), qualities, sub ? "sub" : "main", (quality) => this.#build(quality === "sub")) : null,
-			iconLink("recordings", t("past", { camera: name }), `#recordings/${name}`), iconButton("full", t("full"), () => toggleFullscreen(this.element)));
-		this.element.replaceChildren(this.#tile.picture, this.#bar);
+			this.#moves.button, iconLink("recordings", t("past", { camera: name }), `#recordings/${name}`), iconButton("full", t("full"), () => toggleFullscreen(this.element)));
+		this.element.replaceChildren(this.#tile.picture, this.#moves.element, this.#bar);
 		this.#tile.player.start();
 	}
 
@@ -440,7 +443,7 @@ export class StageView {
 			Escape: () => document.fullscreenElement || (location.hash = "live"),
 		};
 
-		if (!isForView(event) || !actions[event.key])
+		if (event.defaultPrevented || !isForView(event) || !actions[event.key])
 			return;
 		event.preventDefault();
 		actions[event.key]();
@@ -448,6 +451,7 @@ export class StageView {
 
 	close() {
 		this.#hiding.end();
+		this.#moves.close();
 		this.#tile.stop();
 	}
 }

@@ -1,4 +1,4 @@
-// nvrd as this page sees it: /live/, WebDAV of /recordings/, playlists, /metrics. All addresses are relative to the page.
+// nvrd as this page sees it (but for ONVIF, see ptz.js): /live/, WebDAV of /recordings/, playlists, /metrics. All addresses are relative to the page.
 
 const DAV = "DAV:";
 const NVRD = "urn:nvrd:dav";
@@ -7,6 +7,7 @@ export class HttpError extends Error {
 	constructor(response, text) {
 		super(text || `${response.status} ${response.statusText}`);
 		this.status = response.status;
+		this.response = response; // not read, unless the text is of it
 	}
 }
 
