@@ -258,7 +258,7 @@ static char *unchanging_uri(const char *file)
 	return uri;
 }
 
-static int catalogue_open_file(struct catalogue *catalogue, enum catalogue_access access)
+int catalogue_open_file(struct catalogue *catalogue, enum catalogue_access access)
 {
 	char *uri;
 	int result;

@@ -153,6 +153,8 @@ int catalogue_redate_events(struct catalogue *catalogue, int64_t id, int64_t lat
 
 /* --- catalogue_database.c --- */
 
+/* Opens the file, and looks at nothing in it. An SQLite result code. */
+int catalogue_open_file(struct catalogue *catalogue, enum catalogue_access access);
 /* Opens the database, and makes its tables where it can be written. An SQLite result code. */
 int catalogue_open_database(struct catalogue *catalogue, enum catalogue_access access);
 void catalogue_close_database(struct catalogue *catalogue);
@@ -175,6 +177,8 @@ void catalogue_fail(struct catalogue *catalogue);
 
 /* --- catalogue_waiting.c: what the database does not take at once --- */
 
+/* Whether nothing can be written where the file is. */
+bool catalogue_is_read_only(const char *file);
 /* Opens the database of the store that is there. An SQLite result code. Worker, and the start. */
 int catalogue_connect(struct catalogue *catalogue);
 /* Follows the store: closes a database that is gone, opens one that has come. Worker. */

@@ -755,6 +755,13 @@ static void read_open_segments(struct catalogue *catalogue, const char *root)
 	sqlite3_finalize(statement);
 }
 
+/* Of what was opened with this result; -1: it cannot be read so. */
+static int64_t read_version(struct catalogue *catalogue, int result)
+{
+	sqlite3_busy_timeout(catalogue->db, CATALOGUE_BUSY_MS);
+	return result == SQLITE_OK ? catalogue_number(catalogue, "PRAGMA user_version") : -1;
+}
+
 struct catalogue *catalogue_open_to_read(const char *root, const char *file, char **why)
 {
 	struct catalogue *catalogue = xcalloc(1, sizeof(*catalogue));
@@ -762,11 +769,16 @@ struct catalogue *catalogue_open_to_read(const char *root, const char *file, cha
 		file, &catalogue->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
 	int64_t version;
 
+	catalogue->file = xstrdup(file);
 	catalogue->log = (struct log_name){ .kind = "catalogue" };
 	LIST_INIT(&catalogue->open);
 	*why = NULL;
-	sqlite3_busy_timeout(catalogue->db, CATALOGUE_BUSY_MS);
-	version = result == SQLITE_OK ? catalogue_number(catalogue, "PRAGMA user_version") : -1;
+	version = read_version(catalogue, result);
+	if (version < 0 && catalogue_is_read_only(file)) { /* no room for shared memory */
+		catalogue_close_database(catalogue);
+		result = catalogue_open_file(catalogue, CATALOGUE_UNCHANGING);
+		version = read_version(catalogue, result);
+	}
 	if (version < 0)
 		*why = xstrdup(sqlite3_errmsg(catalogue->db));
 	else if (version != CATALOGUE_SCHEMA_VERSION)

@@ -79,7 +79,7 @@ static int catalogue_begin(struct catalogue *catalogue)
 	return 0;
 }
 
-static bool is_read_only(const char *file)
+bool catalogue_is_read_only(const char *file)
 {
 	struct statvfs st;
 
@@ -98,7 +98,7 @@ static int open_somehow(struct catalogue *catalogue)
 		access++) {
 		if (result == SQLITE_OK || is_damage(result) || !may_pass(result))
 			break;
-		if (access == CATALOGUE_UNCHANGING && !is_read_only(catalogue->file))
+		if (access == CATALOGUE_UNCHANGING && !catalogue_is_read_only(catalogue->file))
 			break;
 		catalogue_close_database(catalogue);
 		result = catalogue_open_database(catalogue, access);

@@ -93,16 +93,21 @@ class Disk:
 
 # --- what is on it ---
 
+def readable(store):
+    """The catalogue, to be read."""
+    return sqlite3.connect(f"{(pathlib.Path(store) / 'nvrd.db').absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+
+
 def rows(store, state=1):
     """The catalogue's rows of closed recordings, by path."""
-    with contextlib.closing(sqlite3.connect(f"file:{store}/nvrd.db?mode=ro", uri=True, timeout=10)) as database:
+    with contextlib.closing(readable(store)) as database:
         found = database.execute("select path, start_us, end_us, bytes from segments where state = ? order by start_us", (state,)).fetchall()
     return {row[0]: Row(*row) for row in found}
 
 
 def gaps(store, camera, cause):
     """What the catalogue says is missing, in seconds each."""
-    with contextlib.closing(sqlite3.connect(f"file:{store}/nvrd.db?mode=ro", uri=True, timeout=10)) as database:
+    with contextlib.closing(readable(store)) as database:
         return [us / 1e6 for us, in database.execute("select end_us - start_us from gaps where camera = ? and cause = ? order by start_us", (camera, cause))]
 
 
