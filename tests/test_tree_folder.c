@@ -7,60 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <event2/buffer.h>
 
 #include "server/base/memory.h"
-#include "server/base/metrics.h"
-#include "server/base/reactor.h"
-#include "storage/tree.h"
 #include "storage/tree_name.h"
 #include "tests/reactor_until.h"
 #include "tests/synthetic.h"
-
-static char *folder;
-static struct volume *volume;
-static struct catalogue *catalogue;
-static struct tree *tree;
-
-static void open_tree(void)
-{
-	tree = tree_new(catalogue, volume);
-	REACTOR_UNTIL(locks_are_known(tree_locks(tree)));
-}
-
-static int set_up(void **state)
-{
-	char *why = NULL, *file;
-
-	(void)state;
-	reactor_init();
-	folder = synthetic_folder();
-	volume = volume_open(folder, 1000000, &why);
-	file = xasprintf("%s/nvrd.db", folder);
-	catalogue = catalogue_open(file, &why);
-	free(file);
-	assert_true(volume && catalogue);
-	open_tree();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	tree_free(tree);
-	volume_close(volume);
-	catalogue_close(catalogue);
-	synthetic_folder_remove(folder);
-	reactor_fini();
-	metrics_fini();
-	return 0;
-}
+#include "tests/tree_writing.h"
 
 /* --- doing --- */
 
@@ -155,92 +111,7 @@ static struct answer list(const char *path, const struct auth_user *user)
 	return wait_for(&a, tree_list(tree, path, NULL, user, on_list, &a));
 }
 
-/* --- writing --- */
-
-struct writing {
-	struct tree_put *put;
-	bool begun, drained, ended, created;
-	int error;
-	char etag[64];
-};
-
-static void on_begun(void *arg)
-{
-	((struct writing *)arg)->begun = true;
-}
-
-static void on_drained(void *arg)
-{
-	((struct writing *)arg)->drained = true;
-}
-
-static void on_end(void *arg, int error, bool created, const struct tree_entry *entry)
-{
-	struct writing *w = arg;
-
-	w->ended = true;
-	w->error = error;
-	w->created = created;
-	(void)snprintf(w->etag, sizeof(w->etag), "%s", entry ? entry->etag : "");
-}
-
-static const struct tree_put_events put_events = { on_begun, on_drained, on_end };
-
-static struct writing begin_after(const char *path, uint64_t keep, struct writing *w)
-{
-	int error = 0;
-
-	*w = (struct writing){ 0 };
-	w->put = tree_put(tree, path, 0, keep, NULL, &put_events, w, &error);
-	if (!w->put) {
-		w->ended = true;
-		w->error = error;
-	}
-	REACTOR_UNTIL(w->begun || w->ended);
-	return *w;
-}
-
-static struct writing begin(const char *path, struct writing *w)
-{
-	return begin_after(path, 0, w);
-}
-
-static bool add(struct writing *w, const char *text)
-{
-	struct evbuffer *data = evbuffer_new();
-	bool goes_on;
-
-	(void)evbuffer_add(data, text, strlen(text));
-	goes_on = tree_put_write(w->put, data);
-	assert_int_equal(evbuffer_get_length(data), 0);
-	evbuffer_free(data);
-	return goes_on;
-}
-
-static int commit(struct writing *w, const char *etag)
-{
-	tree_put_commit(w->put, etag);
-	REACTOR_UNTIL(w->ended);
-	return w->error;
-}
-
-static int write_file(const char *path, const char *text)
-{
-	struct writing w;
-
-	(void)begin(path, &w);
-	if (w.ended)
-		return w.error;
-	(void)add(&w, text);
-	return commit(&w, NULL);
-}
-
 /* --- the disk --- */
-
-static char *on_disk(const char *path)
-{
-	return xasprintf("%s%s", folder, path);
-}
 
 static void expect_content(const char *path, const char *text)
 {
@@ -253,15 +124,6 @@ static void expect_content(const char *path, const char *text)
 	free(name);
 	assert_int_equal(n, strlen(text));
 	assert_string_equal(content, text);
-}
-
-/* Nothing half made, and nothing that waits to be removed. */
-static void expect_no_parts(const char *path)
-{
-	char *command = xasprintf("test -z \"$(find '%s%s' -name '.nvrd-part-*')\"", folder, path);
-
-	REACTOR_UNTIL(system(command) == 0); // NOLINT(cert-env33-c): our own words
-	free(command);
 }
 
 /* --- tests --- */
@@ -333,102 +195,6 @@ static void test_a_writer_is_told_to_wait(void **state)
 	a = find("/uploads/big.bin");
 	assert_int_equal(a.entry.bytes, bytes);
 	free(piece);
-}
-
-/* --- large files --- */
-
-enum {
-	LARGE_BYTES = (20 << 20) + 12345,
-	BY_BLOCKS_FROM = 18 << 20, /* surely */
-	BY_BLOCKS_TO = 19 << 20,
-	PIECE_BYTES = 333333,
-	TMPFS = 0x01021994
-};
-
-static uint8_t large_byte(size_t at)
-{
-	return (uint8_t)(at * 31 + (at >> 12));
-}
-
-/* Writes the bytes of a large file from `at` on. */
-static void write_large(struct writing *w, size_t at)
-{
-	struct evbuffer *data = evbuffer_new();
-	uint8_t *piece = xmalloc(PIECE_BYTES);
-
-	while (at < LARGE_BYTES) {
-		size_t n = LARGE_BYTES - at < PIECE_BYTES ? LARGE_BYTES - at : PIECE_BYTES;
-
-		for (size_t i = 0; i < n; i++)
-			piece[i] = large_byte(at + i);
-		(void)evbuffer_add(data, piece, n);
-		w->drained = false;
-		if (!tree_put_write(w->put, data))
-			REACTOR_UNTIL(w->drained);
-		at += n;
-	}
-	evbuffer_free(data);
-	free(piece);
-}
-
-static bool is_on_tmpfs(void)
-{
-	struct statfs st;
-
-	return statfs(folder, &st) == 0 && st.f_type == TMPFS;
-}
-
-/* Looks whether it is all there; before, whether what went by blocks stayed out of the page cache. */
-static void expect_large(const char *path)
-{
-	unsigned char resident[BY_BLOCKS_TO / 4096];
-	char *name = on_disk(path);
-	int fd = open(name, O_RDONLY | O_CLOEXEC);
-	size_t n = (BY_BLOCKS_TO - BY_BLOCKS_FROM) / (size_t)sysconf(_SC_PAGESIZE), cached = 0;
-	uint8_t *p = mmap(NULL, LARGE_BYTES, PROT_READ, MAP_PRIVATE, fd, 0);
-	struct stat st = { 0 };
-
-	assert_true(p != MAP_FAILED);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(st.st_size, LARGE_BYTES);
-	assert_int_equal(
-		mincore(p + BY_BLOCKS_FROM, n * (size_t)sysconf(_SC_PAGESIZE), resident), 0);
-	for (size_t i = 0; i < n; i++)
-		cached += resident[i] & 1;
-	assert_true(cached == 0 || is_on_tmpfs());
-	for (size_t i = 0; i < LARGE_BYTES; i++) {
-		if (p[i] != large_byte(i))
-			fail_msg("byte %zu is another one", i);
-	}
-	(void)munmap(p, LARGE_BYTES);
-	close(fd);
-	free(name);
-}
-
-static void test_large_files_go_past_the_page_cache(void **state)
-{
-	static const size_t keeps[] = { 0, 4097, 17 << 20 };
-	struct writing w;
-
-	(void)state;
-	assert_int_equal(make("/uploads/large"), 0);
-	for (size_t i = 0; i < ARRAY_LENGTH(keeps); i++) {
-		(void)begin_after("/uploads/large/a.bin", keeps[i], &w);
-		assert_true(w.begun);
-		write_large(&w, keeps[i]);
-		assert_int_equal(commit(&w, NULL), 0);
-		expect_large("/uploads/large/a.bin");
-	}
-	(void)begin("/uploads/large/b.bin", &w);
-	write_large(&w, 0);
-	tree_put_abort(w.put);
-	expect_no_parts("/uploads/large");
-	(void)begin("/uploads/large/b.bin", &w);
-	write_large(&w, 0);
-	tree_put_commit_part(w.put, NULL);
-	REACTOR_UNTIL(w.ended);
-	assert_int_equal(w.error, 0);
-	expect_large("/uploads/large/b.bin");
 }
 
 static void test_what_writing_is_refused_with(void **state)
@@ -662,8 +428,7 @@ static void test_what_was_left_half_done_goes(void **state)
 	inside[strlen(inside)] = '/';
 	assert_int_equal(close(open(inside, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
 	assert_string_equal(list("/uploads/porch", NULL).names, "");
-	tree_free(tree);
-	open_tree();
+	reopen_tree();
 	expect_no_parts("/uploads");
 	free(part);
 	free(inside);
@@ -930,7 +695,6 @@ int main(void)
 		cmocka_unit_test(test_files_are_written_at_once_or_not_at_all),
 		cmocka_unit_test(test_the_target_must_be_what_it_was),
 		cmocka_unit_test(test_a_writer_is_told_to_wait),
-		cmocka_unit_test(test_large_files_go_past_the_page_cache),
 		cmocka_unit_test(test_what_writing_is_refused_with),
 		cmocka_unit_test(test_what_is_there_can_be_gone_on_with),
 		cmocka_unit_test(test_what_was_cut_off_is_marked),
