@@ -69,6 +69,16 @@ static void forget_page(struct event_search *events)
 	events->after_event = NULL;
 }
 
+/* A page has come. False: an error has, and the search has ended. */
+static bool page_begin(struct event_search *events, int error)
+{
+	events->query = NULL;
+	forget_page(events);
+	if (error)
+		events_end(events, error);
+	return !error;
+}
+
 static void begin_camera(struct event_search *events)
 {
 	bool is_there = events->camera < events->history.n_names;
@@ -88,14 +98,10 @@ static void on_events(void *arg, int error, const struct catalogue_event *rows, 
 	struct event_search *events = arg;
 	struct history *history = &events->history;
 
-	events->query = NULL;
-	if (error) {
-		events_end(events, error);
+	if (!page_begin(events, error))
 		return;
-	}
 	for (size_t i = 0; i < n; i++)
 		event_history_take(&events->happened, history, events->camera, &rows[i]);
-	forget_page(events);
 	if (n == PAGE && !history_is_over(history, rows[n - 1].start_us)) {
 		events->after_event = xmalloc(sizeof(*rows));
 		*events->after_event = rows[n - 1];
@@ -138,14 +144,10 @@ static void on_recordings(void *arg, int error, const struct catalogue_segment *
 	struct event_search *events = arg;
 	struct history *history = &events->history;
 
-	events->query = NULL;
-	if (error) {
-		events_end(events, error);
+	if (!page_begin(events, error))
 		return;
-	}
 	for (size_t i = 0; i < n; i++)
 		recording_history_take(&events->recording, history, events->camera, &rows[i]);
-	forget_page(events);
 	if (n == PAGE && !history_is_over(history, rows[n - 1].start_us)) {
 		events->after_path = xstrdup(rows[n - 1].path);
 		ask_recordings(events);
