@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """nvrd as an ONVIF device: each operation by role, every answer by the strict schemas, and three clients that others have written."""
 import base64
+import contextlib
 import datetime
 import json
 import os
 import pathlib
 import re
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import threading
@@ -199,7 +201,7 @@ TOPICS = "<wsnt:TopicExpression Dialect='http://www.onvif.org/ver10/tev/topicExp
 CONTENT = "<wsnt:MessageContent Dialect='http://www.onvif.org/ver10/tev/messageContentFilter/ItemFilter'>{}</wsnt:MessageContent>"
 
 
-def find_results(client, start, finish_at=None, topics="", with_start=False, camera="yard", matches=None, content=""):
+def find_results(client, start, finish_at=None, topics="", with_start=False, camera="yard", matches=None, content="", results=2):
     """(track, topic, value, whether it is how it was where that begins, instant) of each."""
     answer = client.call("tse:FindEvents", f"<tse:StartPoint>{start}</tse:StartPoint>{f'<tse:EndPoint>{finish_at}</tse:EndPoint>' if finish_at else ''}<tse:Scope><tt:IncludedRecordings>{camera}"
                          f"</tt:IncludedRecordings></tse:Scope><tse:SearchFilter>{TOPICS.format(topics) if topics else ''}{CONTENT.format(content) if content else ''}</tse:SearchFilter>"
@@ -207,7 +209,7 @@ def find_results(client, start, finish_at=None, topics="", with_start=False, cam
                          "<tse:KeepAliveTime>PT10S</tse:KeepAliveTime>")
     search, found = answer.one("SearchToken"), []
     for _ in range(100):
-        answer = client.call("tse:GetEventSearchResults", f"<tse:SearchToken>{search}</tse:SearchToken><tse:MaxResults>2</tse:MaxResults><tse:WaitTime>PT5S</tse:WaitTime>")
+        answer = client.call("tse:GetEventSearchResults", f"<tse:SearchToken>{search}</tse:SearchToken><tse:MaxResults>{results}</tse:MaxResults><tse:WaitTime>PT5S</tse:WaitTime>")
         times = [datetime.datetime.fromisoformat(t.replace("Z", "+00:00")).timestamp() for t in answer.all("Time")]
         found += list(zip(answer.all("TrackToken"), answer.all("Topic"), re.findall(r'<tt:Data>.*?Value="(\w+)"', answer.text, re.DOTALL), answer.all("StartStateEvent"), times))
         if answer.one("SearchState") == "Completed":
@@ -279,6 +281,25 @@ def check_happened(nvrd, motion):
     report(filtered == [result for result in results if result[2] == "true" and result[1] not in ("tns1:" + MOTION, "tns1:Device/Trigger/DigitalInput")], "and by content", filtered)
     motion.tell("7", "RuleEngine/LineDetector/Crossed")
     report(wait_for(lambda: [r[1] for r in found("tns1:RuleEngine/LineDetector/Crossed")] == ["tns1:RuleEngine/LineDetector/Crossed"], 30), "a line that is crossed has no end", found())
+
+
+def check_many(nvrd, count=1300):
+    """More than the catalogue is asked for at once, of recordings and of events: each begins and ends."""
+    client = Soap(nvrd.http, "anna", "secret", FOLDER)
+    start, step = 1_000_000_000, 20
+    rows = [(start + i * step) * 10**6 for i in range(count)]
+    with contextlib.closing(sqlite3.connect(nvrd.store / "nvrd.db", timeout=30)) as database, database:
+        database.executemany("insert into segments (camera, stream, path, folder, start_us, end_us, bytes, codecs, width, height, state)"
+                             " values ('yard', 'main', 'recordings/yard/old/' || ?1, 'recordings/yard/old', ?1, ?1 + 8000000, 1000, 'avc1.42c01e', 640, 360, 1)", [(us,) for us in rows])
+        database.executemany("insert into events (camera, start_us, kind, end_us) values ('yard', ?1 + 1000000, 0, ?1 + 2000000)", [(us,) for us in rows])
+    wanted = [(topic, value, start + i * step + after) for i in range(count) for topic, value, after in (
+        ("tns1:RecordingHistory/Recording/State", "true", 0), ("tns1:VideoSource/MotionAlarm", "true", 1), ("tns1:VideoSource/MotionAlarm", "false", 2),
+        ("tns1:RecordingHistory/Recording/State", "false", 8))]
+    at = [datetime.datetime.fromtimestamp(start + seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ") for seconds in (-step, count * step)]
+    topics = "tns1:RecordingHistory/Recording/State|tns1:VideoSource/MotionAlarm"
+    for how, expected, (first, last) in (("in the order of time", wanted, at), ("backward", wanted[::-1], at[::-1])):
+        found = [(*result[1:3], result[4]) for result in find_results(client, first, last, topics, results=1000)]
+        report(found == expected, f"FindEvents finds {len(wanted)} changes of many recordings and events, {how}", (len(found), [pair for pair in zip(found, expected) if pair[0] != pair[1]][:3]))
 
 
 def check_zeep(nvrd):
@@ -436,6 +457,7 @@ def main():
     check_events(nvrd, motion)
     check_happened(nvrd, motion)
     check_another_nvrd(nvrd, motion)
+    check_many(nvrd)
     check_hostile(nvrd)
     check_messages()
     report(nvrd.stop() == 0, "it stops")
