@@ -1,23 +1,7 @@
-/* The table of options. What its types are is in config_types.c. */
-#include <ctype.h>
-#include <net/if.h>
-#include <netinet/in.h>
-#include <stdlib.h>
+/* The table of options. What its types are is in config_types.c, what its checks look for in config_checks.c. */
 #include <string.h>
 
 #include "server/base/config_private.h"
-#include "server/base/network.h"
-#include "server/base/schedule.h"
-#include "server/base/scrypt.h"
-
-enum {
-	PASSWORD_BYTES = 255,
-	BASE_PATH_BYTES = 100,
-	SCOPE_BYTES = 63,
-	SOURCE_BYTES = 2048
-};
-
-#define DAY_US (24 * 60 * 60 * INT64_C(1000000))
 
 static const struct config_word level_words[] = {
 	{"error",  LOG_ERROR},
@@ -84,177 +68,6 @@ static const struct config_word record_words[] = {
 	{ "off",       RECORD_OFF       },
 	{ NULL,        0                },
 };
-
-static const char *check_segment(const char *text)
-{
-	int64_t us;
-
-	if (config_parse_duration(text, &us) == 0 && us > 0 && DAY_US % us != 0)
-		return "must divide a day: 1m, 5m, 10m, 15m, 30m, 1h";
-	return NULL;
-}
-
-static const char *check_path(const char *text)
-{
-	return *text ? NULL : "must name a folder";
-}
-
-static const char *check_file(const char *text)
-{
-	return *text ? NULL : "must name a file";
-}
-
-static const char *check_network(const char *text)
-{
-	struct network network;
-
-	return network_parse(&network, text)
-		       ? NULL
-		       : "must be an address or a network, such as 127.0.0.1 or 10.0.0.0/8";
-}
-
-static const char *check_interface(const char *text)
-{
-	return *text && strlen(text) < IF_NAMESIZE ? NULL : "must name an interface, such as eth0";
-}
-
-static const char *check_scope(const char *text)
-{
-	return *text && strlen(text) <= SCOPE_BYTES ? NULL : "must have 1 to 63 bytes";
-}
-
-static const char *check_ip_address(const char *text)
-{
-	struct network_address address;
-
-	return network_address_parse(&address, text, strlen(text))
-		       ? NULL
-		       : "must be an IP address, such as 203.0.113.7";
-}
-
-/* "/nvr" or "/cameras/nvr": what may stand in front of every path as it is. */
-static const char *check_base_path(const char *text)
-{
-	if (strlen(text) > BASE_PATH_BYTES)
-		return "is longer than 100 bytes";
-	if (text[0] != '/' || !text[1])
-		return "must begin with / and go on, such as /nvr";
-	for (const char *p = text; *p; p++) {
-		if (*p == '/' && (p[1] == '/' || p[1] == '.' || !p[1]))
-			return "may not end with /, nor hold // or /.";
-		if (!isalnum((unsigned char)*p) && !strchr("/-_.~", *p))
-			return "may hold letters, digits, -, _, ., ~ and / only";
-	}
-	return NULL;
-}
-
-static const char *check_password(const char *text)
-{
-	if (!*text)
-		return "may not be empty";
-	if (strlen(text) > PASSWORD_BYTES)
-		return "is longer than 255 bytes";
-	for (const char *p = text; *p; p++) {
-		if (iscntrl((unsigned char)*p))
-			return "holds a control character";
-	}
-	if (strncmp(text, "$nvrd$", strlen("$nvrd$")) == 0 && !auth_is_hash(text))
-		return "is not a whole hash as nvrd --hash-password prints it";
-	return scrypt_is_hash(text) ? scrypt_check_text(text) : NULL;
-}
-
-static const char *check_app_password(const char *text)
-{
-	if (scrypt_is_hash(text))
-		return "is kept by scrypt, which is for people's: what a program keeps can be long and random";
-	return check_password(text);
-}
-
-/* What sources may look like; `network`: a host follows, in a URI's letters. */
-static const struct {
-	const char *prefix;
-	bool network;
-} source_schemes[] = {
-	{"rtsp://",         true },
-	{ "rtsps://",       true },
-	{ "rtsp+http://",   true },
-	{ "rtsp+https://",  true },
-	{ "onvif://",       true },
-	{ "onvif+https://", true },
-	{ "http://",        true },
-	{ "https://",       true },
-	{ "av:",            false},
-};
-
-static const char *check_pulled(const char *text)
-{
-	if (strcmp(text, "test:") == 0 || strcmp(text, CONFIG_SOURCE_PUBLISH) == 0)
-		return NULL;
-	if (strlen(text) > SOURCE_BYTES)
-		return "is longer than 2048 bytes";
-	for (size_t i = 0; i < ARRAY_LENGTH(source_schemes); i++) {
-		size_t n = strlen(source_schemes[i].prefix);
-
-		if (strncasecmp(text, source_schemes[i].prefix, n) != 0)
-			continue;
-		if (!text[n] || (source_schemes[i].network && strchr("/?#@:", text[n])))
-			return source_schemes[i].network ? "names no host after ://"
-							 : "names nothing after av:";
-		for (; source_schemes[i].network && *text; text++) {
-			if (!isgraph((unsigned char)*text))
-				return "holds a blank or another byte that a URI may not have";
-		}
-		return NULL;
-	}
-	return "must begin with rtsp://, rtsps://, rtsp+http://, rtsp+https://, onvif://, "
-	       "onvif+https://, http://, https:// or av:, or be test: or publish:";
-}
-
-static const char *check_source(const char *text)
-{
-	return strcmp(text, CONFIG_SOURCE_UPLOAD) == 0 ? NULL : check_pulled(text);
-}
-
-static const char *check_onvif(const char *text)
-{
-	return strncasecmp(text, "onvif", strlen("onvif")) == 0
-		       ? check_pulled(text)
-		       : "must begin with onvif:// or onvif+https://";
-}
-
-/* "sha256:" and 64 hexadecimal digits, which may stand in pairs with colons. */
-static const char *check_fingerprint(const char *text)
-{
-	static const char prefix[] = "sha256:";
-	unsigned digits = 0;
-
-	if (strncasecmp(text, prefix, strlen(prefix)) != 0)
-		return "must begin with sha256:";
-	for (const char *p = text + strlen(prefix); *p; p++) {
-		if (isxdigit((unsigned char)*p))
-			digits++;
-		else if (*p != ':')
-			return "holds something else than hexadecimal digits and colons";
-	}
-	return digits == 64 ? NULL : "must have 64 hexadecimal digits after sha256:";
-}
-
-static const char *check_schedule(const char *text)
-{
-	struct schedule schedule;
-
-	return schedule_parse(&schedule, text);
-}
-
-static const char *check_multicast(const char *text)
-{
-	struct sockaddr_in group;
-
-	return network_group_parse(&group, text)
-		       ? NULL
-		       : "must be an address from 224.0.1.0 to 239.255.255.255, and may have an even port "
-			 "from 1024 to 65520, such as 239.1.2.3:5004";
-}
 
 /* The field of an object, for `offset`. */
 #define IN_CONFIG(field) offsetof(struct config, field)
@@ -327,7 +140,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_STRING,
 		.offset = IN_CONFIG(tls.certificate),
 		.applies = APPLIES_NOTHING,
-		.check = check_file,
+		.check = config_check_file,
 		.help = "The file of nvrd's certificate in PEM, followed by those that lead from it to its "
 			"authority; relative to the configuration's folder. It is read again by a reload, "
 			"and new connections get the new one. When left out, nvrd makes a certificate of its "
@@ -338,7 +151,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_STRING,
 		.offset = IN_CONFIG(tls.key),
 		.applies = APPLIES_NOTHING,
-		.check = check_file,
+		.check = config_check_file,
 		.help = "The file of its key in PEM, without a passphrase; given together with the "
 			"certificate.",
 	},
@@ -356,7 +169,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_NAMES,
 		.offset = IN_CONFIG(http.trusted_proxies),
 		.applies = APPLIES_NOTHING,
-		.check = check_network,
+		.check = config_check_network,
 		.example = "[127.0.0.1, 10.0.0.0/8]",
 		.help = "The reverse proxies, by address or network, that are believed what they say of who "
 			"asks: X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host.",
@@ -366,7 +179,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_STRING,
 		.offset = IN_CONFIG(http.base_path),
 		.applies = APPLIES_NOTHING,
-		.check = check_base_path,
+		.check = config_check_base_path,
 		.help = "The path below which a reverse proxy shows nvrd, such as /nvr. It is taken off what "
 			"is asked for, and put in front of what is answered.",
 	},
@@ -458,7 +271,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_NAMES,
 		.offset = IN_CONFIG(webrtc.addresses),
 		.applies = APPLIES_NOTHING,
-		.check = check_ip_address,
+		.check = config_check_ip_address,
 		.example = "[203.0.113.7, 192.168.1.5]",
 		.help = "The IP addresses by which browsers reach listen.webrtc, where those are not the machine's own: "
 			"behind NAT, in a container. Its port is the same there. When left out, browsers are told the address "
@@ -489,7 +302,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_NAMES,
 		.offset = IN_CONFIG(onvif.discover),
 		.applies = APPLIES_NOTHING,
-		.check = check_interface,
+		.check = config_check_interface,
 		.example = "[eth0]",
 		.help = "The interfaces on which ONVIF cameras are looked for (WS-Discovery, UDP port 3702). What is found is "
 			"in /discovered/, a file for each, which admins copy to /config/cameras/.",
@@ -508,7 +321,7 @@ const struct config_option config_options[] = {
 		.offset = IN_CONFIG(onvif.name),
 		.standard = "nvrd",
 		.applies = APPLIES_NOTHING,
-		.check = check_scope,
+		.check = config_check_scope,
 		.help = "What nvrd is called in the lists of ONVIF clients.",
 	},
 	{
@@ -516,7 +329,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_STRING,
 		.offset = IN_CONFIG(onvif.location),
 		.applies = APPLIES_NOTHING,
-		.check = check_scope,
+		.check = config_check_scope,
 		.help = "Where it stands, likewise.",
 	},
 	{
@@ -533,7 +346,7 @@ const struct config_option config_options[] = {
 		.offset = IN_CONFIG(storage.path),
 		.standard = "/var/lib/nvrd",
 		.applies = APPLIES_PROCESS,
-		.check = check_path,
+		.check = config_check_path,
 		.help = "The folder of the recordings and the catalogue; the first volume.",
 	},
 	{
@@ -544,7 +357,7 @@ const struct config_option config_options[] = {
 		.applies = APPLIES_CAMERA,
 		.min = "1s",
 		.max = "24h",
-		.check = check_segment,
+		.check = config_check_segment,
 		.help = "How long one recording file is. Files are cut on the first keyframe after each "
 			"multiple of it on the clock, so it must divide a day.",
 	},
@@ -592,7 +405,7 @@ const struct config_option config_options[] = {
 		.offset = IN_VOLUME(path),
 		.required = true,
 		.applies = APPLIES_PROCESS,
-		.check = check_path,
+		.check = config_check_path,
 		.help = "A folder on another disk, which takes over what the volume before it has no more room for. "
 			"The first volume is storage.path, where everything is recorded; it may stand "
 			"first in the list, for its own keep and max_size. A folder must be there already.",
@@ -659,7 +472,7 @@ const struct config_option config_options[] = {
 		.offset = IN_USER(password),
 		.required = true,
 		.applies = APPLIES_NOTHING,
-		.check = check_password,
+		.check = config_check_password,
 		.help = "The password, or what nvrd --hash-password printed for it. With a hash of scrypt only Basic "
 			"and FTP can log in, not Digest.",
 	},
@@ -695,7 +508,7 @@ const struct config_option config_options[] = {
 		.offset = IN_APP_PASSWORD(password),
 		.required = true,
 		.applies = APPLIES_NOTHING,
-		.check = check_app_password,
+		.check = config_check_app_password,
 		.help = "The password, best a long random one, or what nvrd --hash-password printed for it with the "
 			"user's name. The program gives it with the user's name.",
 	},
@@ -725,7 +538,7 @@ const struct config_option config_options[] = {
 		.offset = IN_CAMERA(source),
 		.required = true,
 		.applies = APPLIES_CAMERA,
-		.check = check_source,
+		.check = config_check_source,
 		.help = "Where the pictures come from: rtsp://user:password@host:port/path; rtsps:// for "
 			"TLS, rtsp+http:// or rtsp+https:// through an HTTP tunnel; onvif://user:password@host for a camera "
 			"that tells by ONVIF where its streams are, and what happens (onvif+https:// by TLS); "
@@ -741,7 +554,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_SECRET,
 		.offset = IN_CAMERA(substream),
 		.applies = APPLIES_CAMERA,
-		.check = check_pulled,
+		.check = config_check_pulled,
 		.help = "A smaller stream of the same camera, served as NAME/sub. It is pulled only while "
 			"somebody needs it.",
 	},
@@ -750,7 +563,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_SECRET,
 		.offset = IN_CAMERA(onvif),
 		.applies = APPLIES_CAMERA,
-		.check = check_onvif,
+		.check = config_check_onvif,
 		.help = "Where the camera tells by ONVIF what happens (motion, a line crossed, an input), as "
 			"onvif://user:password@host. A source of that kind says it itself.",
 	},
@@ -786,7 +599,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_STRING,
 		.offset = IN_CAMERA(multicast),
 		.applies = APPLIES_NOTHING,
-		.check = check_multicast,
+		.check = config_check_multicast,
 		.help = "The IPv4 group to which RTSP sends the camera, for readers that ask for multicast, with the "
 			"first port if that is not to be 5004, such as 239.1.2.3:5004. All of them get what is sent "
 			"once. The camera takes the 16 ports from there on, the substream the upper half of them.",
@@ -816,7 +629,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_STRING,
 		.offset = IN_CAMERA(recording.schedule),
 		.applies = APPLIES_RECORDER,
-		.check = check_schedule,
+		.check = config_check_schedule,
 		.help = "When the camera is recorded, in local time, as in "
 			"\"mon-fri 18:00-07:00, sat-sun\". Always when left out.",
 	},
@@ -954,7 +767,7 @@ const struct config_option config_options[] = {
 		.type = OPTION_STRING,
 		.offset = IN_CAMERA(tls_fingerprint),
 		.applies = APPLIES_CAMERA,
-		.check = check_fingerprint,
+		.check = config_check_fingerprint,
 		.help = "The SHA-256 fingerprint of the camera's own certificate, as sha256: and 64 "
 			"hexadecimal digits. Then no authority is asked; any other certificate is refused.",
 	},

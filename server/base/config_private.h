@@ -108,6 +108,24 @@ struct config_option {
 
 extern const struct config_option config_options[]; /* ends with a NULL key */
 
+/* Its checks: config_checks.c. */
+const char *config_check_segment(const char *text);
+const char *config_check_path(const char *text);
+const char *config_check_file(const char *text);
+const char *config_check_network(const char *text);
+const char *config_check_interface(const char *text);
+const char *config_check_scope(const char *text);
+const char *config_check_ip_address(const char *text);
+const char *config_check_base_path(const char *text);
+const char *config_check_password(const char *text);
+const char *config_check_app_password(const char *text);
+const char *config_check_pulled(const char *text);
+const char *config_check_source(const char *text);
+const char *config_check_onvif(const char *text);
+const char *config_check_fingerprint(const char *text);
+const char *config_check_schedule(const char *text);
+const char *config_check_multicast(const char *text);
+
 /* The row "<prefix><name>", such as "cameras.*." and "source"; NULL when there is none. */
 const struct config_option *config_option_find(const char *prefix, const char *name);
 /* Whether the row is of that section itself, and of nothing in it that there may be several of. */
