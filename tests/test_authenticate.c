@@ -364,7 +364,7 @@ static struct auth_user *user_of(const char *name)
 			return user;
 	}
 	fail_msg("no user %s", name);
-	return NULL;
+	abort(); /* is not reached */
 }
 
 static void set_password(const char *name, const char *password)

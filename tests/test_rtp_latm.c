@@ -180,7 +180,9 @@ static void the_configuration_is_that_of_the_stream(void **state)
 
 static void an_element_without_end_is_dropped(void **state)
 {
-	const struct script_case c = { .encoding = "MP4A-LATM", .fmtp = LC, .clock_hz = 44100 };
+	const struct script_case c = {
+		.rule = "no end", .encoding = "MP4A-LATM", .fmtp = LC, .clock_hz = 44100
+	};
 	static const uint8_t payload[1400] = { 0xff };
 	struct script s;
 
