@@ -247,6 +247,8 @@ static void test_pictures_do_not_wait_for_ever(void **state)
 
 static void test_pictures_that_wait_have_a_limit(void **state)
 {
+	int64_t begin_us = reactor_monotonic_us();
+
 	(void)state;
 	source_begin(AV_CODEC_ID_PCM_MULAW, 2);
 	stream_subscribe(sound_stream_of(stream, SOUND_AAC_SOON), &seen.reader, &events, true);
@@ -254,7 +256,9 @@ static void test_pictures_that_wait_have_a_limit(void **state)
 		source_show(i, LARGE_BYTES);
 		assert_true(held() <= STREAM_CACHE_BYTES);
 	}
-	assert_in_range(seen.pictures, 12, 19); /* they went without sound, and none was lost */
+	assert_true(seen.pictures >= 12); /* they went without sound, and none was lost */
+	if (reactor_monotonic_us() - begin_us < 900000) /* else all do that have waited a second */
+		assert_true(seen.pictures < 20);
 	stream_end(stream);
 	assert_int_equal(seen.pictures, 20);
 	stream_unsubscribe(&seen.reader);
