@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -50,6 +51,40 @@ static void test_what_is_sent_arrives(void **state)
 	assert_int_equal(
 		getsockopt(connection_fd(here.c), SOL_SOCKET, SO_KEEPALIVE, &value, &n), 0);
 	assert_int_not_equal(value, 0);
+}
+
+/* What is waiting in the socket for the peer. */
+static int arrived(const struct side *side)
+{
+	int n = 0;
+
+	assert_int_equal(ioctl(connection_fd(side->c), FIONREAD, &n), 0);
+	return n;
+}
+
+static void test_flushing_does_not_wait_for_the_loop(void **state)
+{
+	enum {
+		BIGS = 8
+	};
+	double sent = metric_value(metric_get(METRIC_SENT_BYTES, "here"));
+
+	(void)state;
+	there.takes = true;
+	stand();
+	say(&here, 0, 1000);
+	assert_int_equal(arrived(&there), 0);
+	connection_flush(here.c);
+	assert_int_equal(arrived(&there), tls ? 0 : 1000);
+	assert_int_equal(connection_has_unsent(here.c), tls != NULL);
+	for (size_t i = 0; i < BIGS; i++) /* more than the sockets take */
+		say(&here, 1000 + i * BIG, BIG);
+	connection_flush(here.c);
+	assert_true(connection_has_unsent(here.c));
+	REACTOR_UNTIL(there.got == 1000 + BIGS * BIG);
+	REACTOR_UNTIL(here.drained);
+	assert_true(
+		metric_value(metric_get(METRIC_SENT_BYTES, "here")) - sent == 1000 + BIGS * BIG);
 }
 
 static void test_version_6_with_and_without_brackets(void **state)
@@ -481,6 +516,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_what_is_sent_arrives),
+		TEST(test_flushing_does_not_wait_for_the_loop),
 		TEST(test_version_6_with_and_without_brackets),
 		TEST(test_a_closed_port_refuses),
 		TEST(test_names_are_looked_up),
@@ -506,6 +542,7 @@ int main(void)
 		TEST(test_who_is_silent_is_idle),
 		TEST(test_every_reason_is_a_row),
 		TEST_TLS(test_what_is_sent_arrives),
+		TEST_TLS(test_flushing_does_not_wait_for_the_loop),
 		TEST_TLS(test_what_is_given_up_while_connecting_says_nothing),
 		TEST_TLS(test_reading_goes_on_when_no_reason_is_left),
 		TEST_TLS(test_what_was_left_is_told_again_after_a_pause),
