@@ -460,7 +460,7 @@ def check_oldest_first(keeper, cameras):
     for camera in cameras:
         made = sorted(path for path in keeper.seen if path.parts[-3] == camera)
         left = [path for path in made if path not in keeper.gone]
-        report(len(left) > 2 and made[-len(left):] == left, f"{camera}: {len(made) - len(left)} recordings are gone, the oldest of {len(made)}",
+        report(len(left) > 1 and made[-len(left):] == left, f"{camera}: {len(made) - len(left)} recordings are gone, the oldest of {len(made)}",
                [path.name for path in made if path in keeper.gone][-3:])
         oldest[camera] = time.time() - left[0].stat().st_mtime if left else 0
     span = max(oldest.values()) - min(oldest.values())
