@@ -421,9 +421,10 @@ class Player:
             self.counts["reports"] += 1
 
     def check_refusals(self, playlist):
+        """Of the segment after the open one, which may be over by the time that it is asked."""
         number, part = playlist.next
         limit = int(3 / float(playlist.tags["EXT-X-PART-INF"]["PART-TARGET"]))
-        for directives, section in (({"part": 0}, "6.2.5.2"), ({"msn": number + 3}, "6.2.5.2"), ({"msn": number, "part": part + limit + 6}, "6.2.5.2"),
+        for directives, section in (({"part": 0}, "6.2.5.2"), ({"msn": number + 3}, "6.2.5.2"), ({"msn": number + 1, "part": part + limit + 6}, "6.2.5.2"),
                                     ({"msn": "x"}, "4.2"), ({"msn": -1}, "4.2"), ({"msn": number, "part": ""}, "4.2"), ({"skip": "NO"}, "6.2.5.1")):
             status = self.status(self.url, **directives)
             need(status == 400, section, f"{directives} is answered {status}")
