@@ -81,11 +81,6 @@ bool authenticate_is_open(void)
 	return !authenticate_state.users || TAILQ_EMPTY(authenticate_state.users);
 }
 
-static struct login_now authenticate_now(void)
-{
-	return (struct login_now){ reactor_monotonic_us(), reactor_now_us() };
-}
-
 static void authenticate_init(void)
 {
 	if (authenticate_state.limit)
@@ -93,7 +88,7 @@ static void authenticate_init(void)
 	authenticate_state.limit = login_limit_new();
 	authenticate_state.logins = recent_new(LOGINS, LOGIN_LIFE_US);
 	authenticate_state.verified = recent_new(VERIFIED, VERIFIED_LIFE_US);
-	authenticate_state.sessions = login_sessions_new(authenticate_now());
+	authenticate_state.sessions = login_sessions_new(login_now());
 	login_sessions_review(authenticate_state.sessions, authenticate_state.users);
 }
 
@@ -557,14 +552,14 @@ enum authenticate_result authenticate_password(struct authenticate_asker *asker,
 
 void authenticate_begin_session(const struct auth_user *user, char token[LOGIN_TOKEN_BYTES])
 {
-	login_session_begin(authenticate_state.sessions, user, authenticate_now(), token);
+	login_session_begin(authenticate_state.sessions, user, login_now(), token);
 	login_store_look(authenticate_state.store);
 }
 
 const struct auth_user *authenticate_session(const char *token)
 {
 	const struct auth_user *user =
-		login_session_find(authenticate_state.sessions, token, authenticate_now());
+		login_session_find(authenticate_state.sessions, token, login_now());
 
 	login_store_look(authenticate_state.store);
 	return user;

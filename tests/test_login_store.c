@@ -27,20 +27,17 @@
 static char *folder;
 static _Atomic int folder_error; /* why it cannot be opened; 0: it can */
 static _Atomic bool is_slow;     /* to say so */
+static _Atomic unsigned opened;  /* how often that was asked */
 static struct login_sessions *sessions;
 static struct login_store *store;
 static struct auth_users users;
-
-static struct login_now now(void)
-{
-	return (struct login_now){ reactor_monotonic_us(), reactor_now_us() };
-}
 
 static int open_folder(void *arg)
 {
 	int error = folder_error;
 
 	(void)arg;
+	opened++;
 	while (is_slow)
 		usleep(1000);
 	return error ? error : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -62,7 +59,7 @@ static double said(const char *level)
 /* A process begins, and ends. */
 static void start(void)
 {
-	sessions = login_sessions_new(now());
+	sessions = login_sessions_new(login_now());
 	login_sessions_review(sessions, &users);
 	store = login_store_new(sessions, open_folder, NULL);
 	login_store_read(store);
@@ -119,7 +116,7 @@ static int tear_down(void **state)
 
 static void begin(const char *name, char token[LOGIN_TOKEN_BYTES])
 {
-	login_session_begin(sessions, auth_find(&users, name, strlen(name)), now(), token);
+	login_session_begin(sessions, auth_find(&users, name, strlen(name)), login_now(), token);
 	login_store_look(store);
 }
 
@@ -131,7 +128,7 @@ static void end(const char *token)
 
 static bool has(const char *token)
 {
-	bool found = login_session_find(sessions, token, now());
+	bool found = login_session_find(sessions, token, login_now());
 
 	login_store_look(store);
 	return found;
@@ -200,8 +197,8 @@ static void test_the_last_use_is_written_at_the_end(void **state)
 	stop();
 	assert_int_equal(stat(path_of(LOGIN_STORE_FILE), &other), 0);
 	assert_true(one.st_ino == other.st_ino); /* nobody came: nothing was written */
-	usleep(1100000);
 	start();
+	REACTOR_UNTIL(reactor_now_us() / 1000000 > before.sessions[0].used_s);
 	assert_true(has(token));
 	stop();
 	assert_true(read_file(&after));
@@ -342,9 +339,10 @@ static void test_a_disk_that_comes_while_it_is_looked_for(void **state)
 	folder_error = -ENODEV;
 	start();
 	is_slow = true;
+	opened = 0;
 	login_store_come(store);
 	begin("anna", token);
-	usleep(20000); /* it is being told that there is none */
+	REACTOR_UNTIL(opened); /* it is being told that there is none */
 	folder_error = 0;
 	login_store_come(store);
 	is_slow = false;

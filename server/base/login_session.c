@@ -10,6 +10,7 @@
 
 #include "server/base/memory.h"
 #include "server/base/metrics.h"
+#include "server/base/reactor.h"
 #include "server/base/recent.h"
 
 #define SECOND_US INT64_C(1000000)
@@ -66,6 +67,11 @@ static int64_t utc_of(struct login_now now)
 	int64_t latest_us = LOGIN_FILE_LATEST_S * SECOND_US;
 
 	return now.utc_us < 0 ? 0 : now.utc_us > latest_us ? latest_us : now.utc_us;
+}
+
+struct login_now login_now(void)
+{
+	return (struct login_now){ reactor_monotonic_us(), reactor_now_us() };
 }
 
 struct login_sessions *login_sessions_new(struct login_now now)

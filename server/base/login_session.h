@@ -39,6 +39,7 @@ enum {
 struct login_now {
 	int64_t monotonic_us, utc_us;
 };
+struct login_now login_now(void); /* this one */
 
 struct login_sessions *login_sessions_new(struct login_now now);
 void login_sessions_free(struct login_sessions *sessions); /* NULL is fine */

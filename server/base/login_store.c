@@ -40,11 +40,6 @@ struct store_job {
 	struct login_file file;
 };
 
-static struct login_now now(void)
-{
-	return (struct login_now){ reactor_monotonic_us(), reactor_now_us() };
-}
-
 /* --- on the worker --- */
 
 static void read_in(struct store_job *job, int folder)
@@ -99,7 +94,7 @@ static void take_read(struct login_store *store, const struct store_job *job)
 		login_sessions_not_saved(store->sessions); /* so that it is replaced */
 		return;
 	}
-	login_sessions_load(store->sessions, &job->file, now());
+	login_sessions_load(store->sessions, &job->file, login_now());
 }
 
 /* That the folder is away has been said by who knows. */
@@ -145,7 +140,7 @@ static struct store_job *job_new(struct login_store *store)
 	job->arg = store->arg;
 	job->reads = !store->is_read;
 	if (!job->reads)
-		login_sessions_save(store->sessions, now(), &job->file);
+		login_sessions_save(store->sessions, login_now(), &job->file);
 	store->is_busy = true;
 	return job;
 }
