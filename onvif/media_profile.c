@@ -71,7 +71,6 @@ static void profile_set(
 	*profile = (struct media_profile){
 		.camera = camera,
 		.is_sub = is_sub,
-		.ptz = camera_control_find(camera->name, CAMERA_PTZ),
 		.video = AV_CODEC_ID_H264,
 		.width = is_sub ? UNKNOWN_SUB_WIDTH : UNKNOWN_WIDTH,
 		.height = is_sub ? UNKNOWN_SUB_HEIGHT : UNKNOWN_HEIGHT,
@@ -84,10 +83,19 @@ static void profile_set(
 		profile_take_stream(profile, stream);
 }
 
+/* Who may not move a camera is told of none that can be moved: his client shows no controls, which would fail. */
+static void profile_tell(const struct onvif_call *call, struct media_profile *profile,
+	const struct config_camera *camera, bool is_sub)
+{
+	profile_set(profile, camera, is_sub);
+	if (auth_may_operate(call->user))
+		profile->ptz = camera_control_find(camera->name, CAMERA_PTZ);
+}
+
 bool media_profile_next(const struct onvif_call *call, struct media_profile *profile)
 {
 	if (profile->camera && !profile->is_sub && profile->camera->substream) {
-		profile_set(profile, profile->camera, true);
+		profile_tell(call, profile, profile->camera, true);
 		return true;
 	}
 	return media_profile_next_camera(call, profile);
@@ -98,7 +106,7 @@ bool media_profile_next_camera(const struct onvif_call *call, struct media_profi
 	const struct config_camera *camera = onvif_camera_next(call, profile->camera);
 
 	if (camera)
-		profile_set(profile, camera, false);
+		profile_tell(call, profile, camera, false);
 	return camera != NULL;
 }
 
@@ -108,7 +116,7 @@ bool media_profile_find_camera(
 	const struct config_camera *camera = onvif_camera_find(call, name);
 
 	if (camera)
-		profile_set(profile, camera, false);
+		profile_tell(call, profile, camera, false);
 	return camera != NULL;
 }
 

@@ -16,7 +16,7 @@ struct media_profile {
 	const struct config_camera *camera; /* NULL: before the first */
 	bool is_sub;
 	char token[ONVIF_TOKEN_BYTES];
-	struct camera_control *ptz; /* NULL: it cannot be moved */
+	struct camera_control *ptz; /* NULL: it cannot be moved, or not by the caller */
 	/* as the stream is now; while it is not there an H.264 stream of an usual size */
 	enum AVCodecID video; /* AV_CODEC_ID_NONE: it has no pictures */
 	int width, height;

@@ -6,7 +6,6 @@ import { t } from "./text.js";
 const SOAP = "http://www.w3.org/2003/05/soap-envelope";
 const SCHEMA = "http://www.onvif.org/ver10/schema";
 const PTZ = "http://www.onvif.org/ver20/ptz/wsdl";
-const REPLAY = "http://www.onvif.org/ver10/replay/wsdl";
 const MOVE_LASTS = "PT3S"; // unless it is renewed: nvrd stops the camera when the page is heard of no more
 const RENEW_MS = 1000;
 const NUDGE_MS = 300; // a click without a pointer, as screen readers make them
@@ -22,23 +21,16 @@ const KEYS = {
 
 /* --- SOAP --- */
 
-/* What ONVIF says when it does not do something; `code` is the innermost, as "NotAuthorized". */
-class Fault extends Error {
-	constructor(element) {
-		const codes = element.getElementsByTagNameNS(SOAP, "Value");
-
-		super(element.getElementsByTagNameNS(SOAP, "Text")[0]?.textContent);
-		this.code = codes[codes.length - 1]?.textContent.split(":").pop();
-	}
-}
+/* What ONVIF says when it does not do something. */
+class Fault extends Error {}
 
 const escape = (text) => text.replace(/[&<>]/g, (c) => `&#${c.charCodeAt(0)};`);
 const leaf = (name, text) => `<${name}>${escape(text)}</${name}>`;
 
-/* Asks one of nvrd's ONVIF services; the answer as a document. A Fault, or what request() throws. */
-async function call(service, space, operation, body, options = {}) {
-	const response = await request(`onvif/${service}_service`, { method: "POST", headers: { "Content-Type": "application/soap+xml; charset=utf-8" },
-		body: `<s:Envelope xmlns:s="${SOAP}" xmlns="${space}" xmlns:tt="${SCHEMA}"><s:Body><${operation}>${body}</${operation}></s:Body></s:Envelope>`, ...options,
+/* Asks the PTZ service; the answer as a document. A Fault, or what request() throws. */
+async function call(operation, body, options = {}) {
+	const response = await request("onvif/ptz_service", { method: "POST", headers: { "Content-Type": "application/soap+xml; charset=utf-8" },
+		body: `<s:Envelope xmlns:s="${SOAP}" xmlns="${PTZ}" xmlns:tt="${SCHEMA}"><s:Body><${operation}>${body}</${operation}></s:Body></s:Envelope>`, ...options,
 	}).catch((error) => {
 		if (error.status !== 400 && error.status !== 500)
 			throw error;
@@ -48,31 +40,18 @@ async function call(service, space, operation, body, options = {}) {
 	const fault = answer.getElementsByTagNameNS(SOAP, "Fault")[0];
 
 	if (fault)
-		throw new Fault(fault);
+		throw new Fault(fault.getElementsByTagNameNS(SOAP, "Text")[0]?.textContent);
 	return answer;
 }
 
-/* How a camera can be moved: { pans, zooms, home, presets }; null: not at all. */
+/* How this user can move a camera: { pans, zooms, home, presets }; null: not at all. */
 async function findNode(camera) {
-	const answer = await call("ptz", PTZ, "GetNodes", "");
+	const answer = await call("GetNodes", "");
 	const node = [...answer.getElementsByTagNameNS(PTZ, "PTZNode")].find((one) => one.getAttribute("token") === camera);
 	const of = (name) => node.getElementsByTagNameNS(SCHEMA, name)[0];
 
 	return node ? { pans: Boolean(of("ContinuousPanTiltVelocitySpace")), zooms: Boolean(of("ContinuousZoomVelocitySpace")),
 		home: of("HomeSupported")?.textContent === "true", presets: Number(of("MaximumNumberOfPresets")?.textContent) > 0 } : null;
-}
-
-/*
- * Whether this user may move cameras. ONVIF has no question for that; but an operation of the same access class (ACTUATE), which
- * sets what is set already, is refused to who may not.
- */
-async function mayMove() {
-	try {
-		await call("replay", REPLAY, "SetReplayConfiguration", "<Configuration><tt:SessionTimeout>PT60S</tt:SessionTimeout></Configuration>");
-	} catch (error) {
-		return error instanceof Fault && error.code !== "NotAuthorized";
-	}
-	return true;
 }
 
 /* --- what is held --- */
@@ -181,7 +160,7 @@ export class MoveControls {
 	async #begin() {
 		const node = await findNode(this.#camera);
 
-		if (!node || !(node.pans || node.zooms || node.home || node.presets) || !await mayMove())
+		if (!node || !(node.pans || node.zooms || node.home || node.presets))
 			return;
 		this.#build(node);
 		this.button.hidden = false;
@@ -268,7 +247,7 @@ export class MoveControls {
 	/* --- what the camera is asked --- */
 
 	#ask(operation, body = "", options = {}) {
-		return call("ptz", PTZ, operation, leaf("ProfileToken", this.#camera) + body, options);
+		return call(operation, leaf("ProfileToken", this.#camera) + body, options);
 	}
 
 	#tell(error) {
