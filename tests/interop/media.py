@@ -52,8 +52,8 @@ def run_of(recorded, source):
 
 
 def decode_messages(path):
-    """What ffmpeg complains about when it decodes the whole file; "" when nothing."""
-    done = subprocess.run(["ffmpeg", "-nostdin", "-v", "warning", "-i", str(path), "-f", "null", "-"],
+    """What ffmpeg complains about when it decodes the whole file; "" when nothing. Each picture keeps its own time, and is not put into the ticks of a frame rate."""
+    done = subprocess.run(["ffmpeg", "-nostdin", "-v", "warning", "-i", str(path), "-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "null", "-"],
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     return done.stderr if done.stderr or done.returncode == 0 else f"exit status {done.returncode}"
 
