@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { launch, waitFor } from "../../tests/interop/chromium.mjs";
-import { HEIGHT, NAMES, WIDTH, draw } from "./scenes.mjs";
+import { draw } from "./scenes.mjs";
 
 const job = JSON.parse(readFileSync(0));
 const browser = await launch();
@@ -32,9 +32,9 @@ async function film(page, name) {
 async function films() {
 	const page = await browser.newPage();
 
-	await page.setContent(`<canvas width="${WIDTH}" height="${HEIGHT}"></canvas>`);
+	await page.setContent(`<canvas width="1280" height="720"></canvas>`);
 	await page.addScriptTag({ content: `window.draw = ${draw}; window.context = document.querySelector("canvas").getContext("2d");` });
-	for (const name of NAMES)
+	for (const name of job.scenes)
 		await film(page, name);
 }
 
@@ -43,7 +43,7 @@ async function films() {
 async function take(name, hash, options, prepare) {
 	const context = await browser.newContext({ colorScheme: "dark", locale: "en-GB", timezoneId: "UTC", ...options });
 	const page = await context.newPage();
-	const isShown = () => page.$eval(".tile, .stage, .recorded", () => [...document.querySelectorAll("video")].every((video) => video.readyState > 1 || video.getBoundingClientRect().bottom > innerHeight));
+	const isShown = () => page.$eval("video", () => [...document.querySelectorAll("video")].every((video) => video.readyState > 1 || video.getBoundingClientRect().bottom > innerHeight));
 
 	await page.goto(job.url + hash);
 	if (!await waitFor(page, isShown))

@@ -1,10 +1,8 @@
 // What the cameras of the documentation's pictures see, drawn: footage of nobody. Each scene is a function of a canvas' context and of t, which goes
 // from 0 to 1 and begins again, as its film does.
-export const WIDTH = 1280, HEIGHT = 720;
-
 /* Runs in the browser: nothing outside of it is known there. */
 export function draw(name, context, t) {
-	const W = 1280, H = 720;
+	const { width: W, height: H } = context.canvas;
 	const box = (x, y, w, h, colour) => { context.fillStyle = colour; context.fillRect(x, y, w, h); };
 	const shape = (colour, ...points) => {
 		context.fillStyle = colour;
@@ -199,5 +197,3 @@ export function draw(name, context, t) {
 
 	scenes[name]();
 }
-
-export const NAMES = ["porch", "drive", "street", "garden", "garage", "pasture"];

@@ -64,7 +64,7 @@ def side_by_side(folder, target, *names):
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        browser("films", folder=name, fps=FPS, frames=FRAMES)
+        browser("films", scenes=SCENES, folder=name, fps=FPS, frames=FRAMES)
         nvrd = Nvrd(segment="24h", listen=['webrtc: "127.0.0.1:0"'], start=False)
         day = record_yesterday(nvrd, folder / "drive.mp4")
         nvrd.configure({scene: {"source": '"publish:"'} for scene in SCENES})
